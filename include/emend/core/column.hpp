@@ -1,0 +1,88 @@
+#pragma once
+
+#include <emend/core/errors.hpp>
+#include <emend/core/index.hpp>
+
+#include <concepts>
+#include <string>
+#include <type_traits>
+
+namespace emend {
+
+namespace detail {
+
+/// A contiguous range of numbers: `data(r)` and `size(r)` as members, as std::vector, std::span, std::array and the
+/// vectors of linear-algebra libraries have them.
+template <class X>
+concept number_range = requires(const X& x) {
+  { x.data() } -> std::convertible_to<const void*>;
+  { x.size() } -> std::convertible_to<index>;
+} && std::is_arithmetic_v<std::remove_cvref_t<decltype(*std::declval<const X&>().data())>>;
+
+}  // namespace detail
+
+/// One number per token that does not depend on the scores: an advantage, an old log-probability, a weight, a mask.
+///
+/// A view, made from any contiguous range (`data()`, `size()`) of float, double, bool or an integer type, or from a
+/// pointer, a length and a stride in elements (any sign). It reads as double; as a mask, every number but 0 counts.
+/// An empty column means "not given". The range must outlive the call that reads it.
+class column {
+ public:
+  constexpr column() = default;
+  template <detail::number_range X>
+    requires(!std::same_as<std::remove_cvref_t<X>, column>)
+  column(const X& values) : column(values.data(), static_cast<index>(values.size())) {}
+  template <class T>
+    requires std::is_arithmetic_v<T>
+  constexpr column(const T* data, index size, index stride = 1)
+      : data_(data), size_(size), stride_(stride), read_(&read<T>) {}
+
+  constexpr index size() const { return size_; }
+  constexpr bool empty() const { return size_ == 0; }
+  constexpr double operator[](index i) const { return read_(data_, i * stride_); }
+
+ private:
+  template <class T>
+  static constexpr double read(const void* data, index i) {
+    return static_cast<double>(static_cast<const T*>(data)[i]);
+  }
+
+  const void* data_ = nullptr;
+  index size_ = 0, stride_ = 1;
+  double (*read_)(const void*, index) = nullptr;
+};
+
+/// One id or position per token: targets, rows, links, offsets.
+///
+/// A view of any contiguous range of an integer type, or of a pointer, a length and a stride. It reads as `index`.
+/// Empty means "not given". The range must outlive the call that reads it.
+class id_column {
+ public:
+  constexpr id_column() = default;
+  template <detail::number_range X>
+    requires(!std::same_as<std::remove_cvref_t<X>, id_column>)
+  id_column(const X& values) : id_column(values.data(), static_cast<index>(values.size())) {}
+  template <class T>
+    requires std::is_arithmetic_v<T>
+  constexpr id_column(const T* data, index size, index stride = 1)
+      : data_(data), size_(size), stride_(stride), read_(&read<T>) {
+    static_assert(std::is_integral_v<T> && !std::is_same_v<T, bool>,
+                  "emend: ids must be of an integer type; convert them first, for example to std::vector<int>");
+  }
+
+  constexpr index size() const { return size_; }
+  constexpr bool empty() const { return size_ == 0; }
+  constexpr index operator[](index i) const { return read_(data_, i * stride_); }
+
+ private:
+  template <class T>
+  static constexpr index read(const void* data, index i) {
+    return static_cast<index>(static_cast<const T*>(data)[i]);
+  }
+
+  const void* data_ = nullptr;
+  index size_ = 0, stride_ = 1;
+  index (*read_)(const void*, index) = nullptr;
+};
+
+}  // namespace emend

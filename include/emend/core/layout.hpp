@@ -1,0 +1,119 @@
+#pragma once
+
+#include <emend/core/column.hpp>
+
+#include <vector>
+
+namespace emend {
+
+/// How the tokens of a flat batch fall into sequences.
+///
+/// Valid expressions, with `l` a const L:
+///   l.tokens()                 number of token positions of the batch, counted ones or not
+///   l.sequences()              number of sequences
+///   l.for_each_token(b, f)     f(index position) for every counted token of sequence b, in order
+/// Positions lie in [0, tokens()); no position is given twice. A sequence may have no counted token.
+/// Models: `padded` (a mask on either side, or with holes), `ragged` (offsets), `packed` (a sequence id per token).
+/// What the compiler cannot check: that positions are in range, in order, and not given twice.
+template <class L>
+concept sequence_layout = requires(const L& l, void (*f)(index)) {
+  { l.tokens() } -> std::convertible_to<index>;
+  { l.sequences() } -> std::convertible_to<index>;
+  l.for_each_token(index{}, f);
+};
+
+/// Rows of equal length, [sequences, length] flattened; a position counts where the mask is not 0. Padding may stand on
+/// either side, and holes anywhere. An empty mask counts everything.
+/// Throws std::invalid_argument if the mask has not sequences * length entries.
+class padded {
+ public:
+  padded(index sequences, index length, column mask = {}) : sequences_(sequences), length_(length), mask_(mask) {
+    if (sequences < 0 || length < 0)
+      detail::fail("padded extents", "numbers not below 0", std::to_string(sequences) + " x " + std::to_string(length));
+    if (!mask.empty()) detail::require_length("padded mask", mask.size(), sequences * length);
+  }
+  index tokens() const { return sequences_ * length_; }
+  index sequences() const { return sequences_; }
+  template <class F>
+  void for_each_token(index b, F&& f) const {
+    for (index t = b * length_; t < (b + 1) * length_; ++t)
+      if (mask_.empty() || mask_[t] != 0) f(t);
+  }
+
+ private:
+  index sequences_, length_;
+  column mask_;
+};
+
+/// Sequences one after the other: sequence b is positions offsets[b] .. offsets[b+1]-1; a mask may leave holes.
+/// Throws std::invalid_argument unless the offsets start at 0 and never fall, and the mask, if any, covers them.
+class ragged {
+ public:
+  explicit ragged(id_column offsets, column mask = {}) : offsets_(offsets), mask_(mask) {
+    if (offsets.empty()) detail::fail("ragged offsets", "at least one entry, the first 0", "none");
+    if (offsets[0] != 0) detail::fail("ragged offsets", "a first entry of 0", std::to_string(offsets[0]));
+    for (index b = 0; b + 1 < offsets.size(); ++b)
+      if (offsets[b + 1] < offsets[b])
+        detail::fail("ragged offsets", "entry " + std::to_string(b + 1) + " not below " + std::to_string(offsets[b]),
+                     std::to_string(offsets[b + 1]));
+    if (!mask.empty()) detail::require_length("ragged mask", mask.size(), tokens());
+  }
+  index tokens() const { return offsets_[offsets_.size() - 1]; }
+  index sequences() const { return offsets_.size() - 1; }
+  template <class F>
+  void for_each_token(index b, F&& f) const {
+    for (index t = offsets_[b]; t < offsets_[b + 1]; ++t)
+      if (mask_.empty() || mask_[t] != 0) f(t);
+  }
+
+ private:
+  id_column offsets_;
+  column mask_;
+};
+
+/// Rows into which several sequences are packed: each token names its sequence, -1 where it belongs to none. The tokens
+/// of a sequence keep their order; they need not be neighbours. Copies the ids into an index of its own.
+/// Throws std::invalid_argument if an id is below -1.
+class packed {
+ public:
+  explicit packed(id_column sequence_of_token) : tokens_(sequence_of_token.size()) {
+    index count = 0;
+    for (index t = 0; t < tokens_; ++t) {
+      if (sequence_of_token[t] < -1)
+        detail::fail("packed sequence ids", "numbers not below -1", std::to_string(sequence_of_token[t]));
+      if (sequence_of_token[t] >= count) count = sequence_of_token[t] + 1;
+    }
+    offsets_.assign(static_cast<std::size_t>(count) + 1, 0);
+    for (index t = 0; t < tokens_; ++t)
+      if (sequence_of_token[t] >= 0) ++offsets_[static_cast<std::size_t>(sequence_of_token[t]) + 1];
+    for (std::size_t b = 0; b + 1 < offsets_.size(); ++b) offsets_[b + 1] += offsets_[b];
+    positions_.resize(static_cast<std::size_t>(offsets_.back()));
+    std::vector<index> next(offsets_.begin(), offsets_.end() - 1);
+    for (index t = 0; t < tokens_; ++t)
+      if (sequence_of_token[t] >= 0)
+        positions_[static_cast<std::size_t>(next[static_cast<std::size_t>(sequence_of_token[t])]++)] = t;
+  }
+  index tokens() const { return tokens_; }
+  index sequences() const { return static_cast<index>(offsets_.size()) - 1; }
+  template <class F>
+  void for_each_token(index b, F&& f) const {
+    for (index k = offsets_[static_cast<std::size_t>(b)]; k < offsets_[static_cast<std::size_t>(b) + 1]; ++k)
+      f(positions_[static_cast<std::size_t>(k)]);
+  }
+
+ private:
+  index tokens_;
+  std::vector<index> offsets_, positions_;
+};
+
+static_assert(sequence_layout<padded> && sequence_layout<ragged> && sequence_layout<packed>);
+
+/// Number of counted tokens of sequence b.
+template <sequence_layout L>
+index length_of(const L& layout, index b) {
+  index count = 0;
+  layout.for_each_token(b, [&](index) { ++count; });
+  return count;
+}
+
+}  // namespace emend

@@ -1,0 +1,221 @@
+#pragma once
+
+#include <emend/core/backend.hpp>
+#include <emend/core/executor.hpp>
+#include <emend/evaluation/terms.hpp>
+#include <emend/heads/head_scores.hpp>
+#include <emend/heads/linear.hpp>
+
+namespace emend {
+
+/// Anything that `statistics` and `evaluate` take: scores in memory, or a head that computes them.
+template <class X>
+concept scores = host_scores<X> || head_scores<X> || detail::is_linear_scores<std::remove_cvref_t<X>>;
+
+/// Something that the gradient of X can be written to: what `like` returns, or any block of scores in memory.
+template <class G, class X>
+concept gradient_target = std::same_as<G, gradient_type<X>> || detail::is_linear_scores<X> ||
+                          (host_scores<X> && requires(G& g) { backend<G>::visit(g, detail::mutable_view_probe{}); });
+
+}  // namespace emend
+
+namespace emend::detail {
+
+// A source runs the passes over the rows of one kind of scores:
+//   forward(executor, plan, buffers, visit)     statistics of every active row, then visit(row) once
+//   backward(executor, plan, buffers)           the whole gradient from buffers.adjoints and score_adjoints
+//   fused(executor, plan, buffers, visit)       both, row by row where the row can stay in cache
+// visit(row) may read buffers.statistics[row] and the scores of the row's terms, and writes the row's adjoints.
+
+template <class T>
+score_view<std::remove_const_t<T>> no_gradient() {
+  return {};
+}
+
+/// Throws if `out` shares memory with `in` without being the same block.
+template <class T>
+bool check_overlap(score_view<const T> in, score_view<T> out) {
+  const auto extent = [](auto v, std::uintptr_t& low, std::uintptr_t& high) {
+    low = high = reinterpret_cast<std::uintptr_t>(v.data);
+    const index steps[3] = {(v.tokens - 1) * v.token_stride, (v.vocab - 1) * v.vocab_stride, (v.batch - 1) * v.batch_stride};
+    for (index step : steps) {
+      const index bytes = step * static_cast<index>(sizeof(T));
+      if (bytes < 0) low -= static_cast<std::uintptr_t>(-bytes);
+      else high += static_cast<std::uintptr_t>(bytes);
+    }
+    high += sizeof(T);
+  };
+  if (in.rows() == 0 || in.vocab == 0) return false;
+  std::uintptr_t in_low, in_high, out_low, out_high;
+  extent(in, in_low, in_high);
+  extent(out, out_low, out_high);
+  if (in_high <= out_low || out_high <= in_low) return false;
+  const bool is_same = in.data == out.data && in.token_stride == out.token_stride && in.vocab_stride == out.vocab_stride &&
+                       in.batch_stride == out.batch_stride;
+  if (!is_same) fail("gradient", "memory apart from the scores, or exactly theirs", "an overlapping block");
+  return true;
+}
+
+inline void check_shape(const char* argument, index rows, index vocab, index expected_rows, index expected_vocab) {
+  if (rows != expected_rows || vocab != expected_vocab)
+    fail(argument, "shape [" + std::to_string(expected_rows) + ", " + std::to_string(expected_vocab) + "]",
+         "[" + std::to_string(rows) + ", " + std::to_string(vocab) + "]");
+}
+
+/// Scores in memory.
+template <class T>
+class host_source {
+ public:
+  host_source(score_view<const T> scores, score_view<T> gradient, const evaluation_options& options, bool with_extras)
+      : head_(scores, options.transform, options.kept, options.instructions, with_extras ? every_feature : 0),
+        gradient_(gradient) {
+    constexpr index cached_bytes = index{8} << 20;
+    is_streaming_ = gradient.data != nullptr && gradient.data != scores.data &&
+                    scores.rows() * scores.vocab * static_cast<index>(sizeof(T)) > cached_bytes;
+  }
+
+  template <class E, class Visit>
+  void forward(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) const {
+    executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
+      for_each_tile(begin, end, [&](index first, index last) { statistics(first, last, plan, buffers, visit); });
+    });
+  }
+
+  template <class E>
+  void backward(E& executor, const term_plan& plan, evaluation_buffers& buffers) const {
+    executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
+      for_each_tile(begin, end, [&](index first, index last) { gradient(first, last, plan, buffers); });
+      finish_stores();
+    });
+  }
+
+  template <class E, class Visit>
+  void fused(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) const {
+    executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
+      for_each_tile(begin, end, [&](index first, index last) {
+        statistics(first, last, plan, buffers, visit);
+        gradient(first, last, plan, buffers);
+      });
+      finish_stores();
+    });
+  }
+
+ private:
+  template <class F>
+  void for_each_tile(index begin, index end, F&& f) const {
+    const index tile = head_.tile();
+    for (index first = begin; first < end; first += tile) f(first, end - first < tile ? end : first + tile);
+  }
+
+  template <class Visit>
+  void statistics(index begin, index end, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) const {
+    head_.statistics(begin, end, plan.active_rows(), buffers.statistics.data(), scratch());
+    for (index row = begin; row < end; ++row) {
+      if (!plan.active_rows()[row]) continue;
+      plan.for_each_term(row, [&](index i) { buffers.scores[static_cast<std::size_t>(i)] = head_.score(row, plan.target(i)); });
+      visit(row);
+    }
+  }
+
+  void gradient(index begin, index end, const term_plan& plan, evaluation_buffers& buffers) const {
+    head_.gradient(begin, end, plan.active_rows(), buffers.statistics.data(), buffers.adjoints.data(),
+                   plan.target_adjoints(), gradient_, is_streaming_, scratch());
+  }
+
+  void finish_stores() const {
+#if defined(__x86_64__)
+    // Streaming stores are ordered with nothing until a fence.
+    if (is_streaming_) __builtin_ia32_sfence();
+#endif
+  }
+
+  static typename row_head<T>::scratch& scratch() {
+    static thread_local typename row_head<T>::scratch work;
+    return work;
+  }
+
+  row_head<T> head_;
+  score_view<T> gradient_;
+  bool is_streaming_;
+};
+
+/// Scores behind a `head_scores` backend.
+template <class X, class G>
+class remote_source {
+ public:
+  remote_source(const X& x, G* gradient, const evaluation_options& options, id_column targets, bool with_extras)
+      : x_(x), gradient_(gradient), options_(options), targets_(targets), with_extras_(with_extras) {}
+
+  template <class E, class Visit>
+  void forward(E&, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) {
+    // The head reads plain arrays: masked terms point at row 0, id 0, and their results are not used.
+    rows_.resize(static_cast<std::size_t>(plan.terms()));
+    ids_.resize(rows_.size());
+    for (index i = 0; i < plan.terms(); ++i) {
+      rows_[static_cast<std::size_t>(i)] = plan.is_evaluated(i) ? plan.row_of(i) : 0;
+      ids_[static_cast<std::size_t>(i)] = plan.is_evaluated(i) ? plan.target(i) : 0;
+    }
+    backend<X>::forward(x_, request(plan), buffers.statistics.data(), buffers.scores.data());
+    for (index row = 0; row < plan.rows(); ++row)
+      if (plan.active_rows()[row]) visit(row);
+  }
+  template <class E>
+  void backward(E&, const term_plan& plan, evaluation_buffers& buffers) {
+    backend<X>::backward(x_, request(plan), static_cast<const row_statistics*>(buffers.statistics.data()),
+                         static_cast<const row_adjoint*>(buffers.adjoints.data()),
+                         static_cast<const double*>(buffers.score_adjoints.data()), *gradient_);
+  }
+  template <class E, class Visit>
+  void fused(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) {
+    forward(executor, plan, buffers, visit);
+    backward(executor, plan, buffers);
+  }
+
+ private:
+  head_request request(const term_plan& plan) const {
+    return {ids_, rows_, plan.active_rows(), options_.transform, options_.kept, with_extras_};
+  }
+
+  const X& x_;
+  G* gradient_;
+  const evaluation_options& options_;
+  id_column targets_;
+  bool with_extras_;
+  std::vector<index> rows_, ids_;
+};
+
+/// f(source, rows, vocab) with the source of x; `gradient` is null where only values are wanted.
+template <class X, class G, class F>
+void with_source(const X& x, G* gradient, id_column targets, const evaluation_options& options,
+                 bool with_extras, F&& f) {
+  if constexpr (is_linear_scores<X>) {
+    linear_views(x, gradient, [&](auto hidden, auto weight, auto d_hidden, auto d_weight) {
+      linear_source source(hidden, weight, d_hidden, d_weight, options, with_extras);
+      f(source, hidden.rows(), weight.rows());
+    });
+  } else if constexpr (host_scores<X>) {
+    backend<X>::visit(x, [&]<class T>(score_view<const T> view) {
+      if (!gradient) {
+        host_source<T> source(view, no_gradient<T>(), options, with_extras);
+        f(source, view.rows(), view.vocab);
+        return;
+      }
+      backend<G>::visit(*gradient, [&]<class U>(score_view<U> out) {
+        if constexpr (std::is_same_v<U, T>) {
+          check_shape("gradient", out.rows(), out.vocab, view.rows(), view.vocab);
+          check_overlap<T>(view, out);
+          host_source<T> source(view, out, options, with_extras);
+          f(source, view.rows(), view.vocab);
+        } else {
+          fail("gradient", "the storage type of the scores", "another one");
+        }
+      });
+    });
+  } else {
+    const head_shape shape = backend<X>::shape(x);
+    remote_source<X, G> source(x, gradient, options, targets, with_extras);
+    f(source, shape.rows, shape.vocab);
+  }
+}
+
+}  // namespace emend::detail

@@ -1,0 +1,152 @@
+#pragma once
+
+#include <emend/core/errors.hpp>
+#include <emend/evaluation/options.hpp>
+#include <emend/heads/reference.hpp>
+#include <emend/heads/rows.hpp>
+
+#include <vector>
+
+namespace emend::detail {
+
+/// Buffers of one evaluation, kept between calls.
+struct evaluation_buffers {
+  std::vector<double> values, scores, score_adjoints, metrics;
+  std::vector<row_statistics> statistics;
+  std::vector<row_adjoint> adjoints;
+  std::vector<std::uint8_t> is_evaluated, is_active;
+  std::vector<index> first_term, terms;
+  bool is_in_use = false;
+};
+
+/// This thread's buffers, or fresh ones inside a nested call.
+class buffer_lease {
+ public:
+  buffer_lease() {
+    static thread_local evaluation_buffers shared;
+    buffers_ = shared.is_in_use ? &own_ : &shared;
+    buffers_->is_in_use = true;
+  }
+  buffer_lease(const buffer_lease&) = delete;
+  buffer_lease& operator=(const buffer_lease&) = delete;
+  ~buffer_lease() { buffers_->is_in_use = false; }
+  evaluation_buffers& operator*() const { return *buffers_; }
+
+ private:
+  evaluation_buffers own_;
+  evaluation_buffers* buffers_;
+};
+
+inline void check_transform(const score_transform& transform, index rows) {
+  require_positive("temperature", transform.temperature);
+  require_positive("logit_scale", transform.logit_scale);
+  if (transform.soft_cap != 0) require_positive("soft_cap", transform.soft_cap);
+  if (transform.temperatures.empty()) return;
+  require_length("temperatures", transform.temperatures.size(), rows);
+  for (index i = 0; i < rows; ++i) require_positive("temperatures", transform.temperatures[i]);
+}
+
+inline void check_kept(const kept_ids& kept, index rows, index vocab) {
+  if (kept.offsets.empty()) return;
+  require_length("kept.offsets", kept.offsets.size(), rows + 1);
+  if (kept.offsets[0] != 0) fail("kept.offsets", "a first entry of 0", std::to_string(kept.offsets[0]));
+  for (index i = 0; i < rows; ++i)
+    if (kept.offsets[i + 1] < kept.offsets[i])
+      fail("kept.offsets", "entry " + std::to_string(i + 1) + " not below " + std::to_string(kept.offsets[i]),
+           std::to_string(kept.offsets[i + 1]));
+  require_length("kept.ids", kept.ids.size(), kept.offsets[rows]);
+  for (index k = 0; k < kept.ids.size(); ++k) require_position("kept.ids", k, kept.ids[k], vocab);
+}
+
+/// Which terms are evaluated, which rows they read, and back. Checks everything that can be wrong about a call once.
+class term_plan {
+ public:
+  term_plan(index rows, index vocab, id_column targets, const evaluation_options& options, evaluation_buffers& buffers)
+      : rows_(rows), targets_(targets), options_(options), buffers_(buffers) {
+    const index terms = targets.size();
+    if (options.rows.empty() && (terms > 0 || rows > 0)) require_length("targets", terms, rows);
+    if (!options.rows.empty()) require_length("rows", options.rows.size(), terms);
+    if (!options.mask.empty()) require_length("mask", options.mask.size(), terms);
+    if (!options.weight.empty()) require_length("weight", options.weight.size(), terms);
+    if (!options.links.empty()) require_length("links", options.links.size(), terms);
+    require_positive("normaliser", options.normaliser);
+    check_transform(options.transform, rows);
+    check_kept(options.kept, rows, vocab);
+    if (vocab < 1 && rows > 0) fail("scores", "a vocabulary of at least 1", std::to_string(vocab));
+
+    const auto count = static_cast<std::size_t>(terms);
+    buffers.is_evaluated.assign(count, 0);
+    buffers.is_active.assign(static_cast<std::size_t>(rows), 0);
+    buffers.values.assign(count, 0);
+    buffers.scores.resize(count);
+    buffers.score_adjoints.assign(count, 0);
+    buffers.statistics.resize(static_cast<std::size_t>(rows));
+    buffers.adjoints.assign(static_cast<std::size_t>(rows), {});
+    for (index i = 0; i < terms; ++i) {
+      if (!options.mask.empty() && options.mask[i] == 0) continue;
+      if (!options.weight.empty() && options.weight[i] == 0) continue;
+      require_position("targets", i, targets[i], vocab);
+      if (!options.rows.empty()) require_position("rows", i, options.rows[i], rows);
+      if (!options.links.empty() && options.links[i] != -1) {
+        require_position("links", i, options.links[i], rows);
+        buffers.is_active[static_cast<std::size_t>(options.links[i])] = 1;
+      }
+      buffers.is_evaluated[static_cast<std::size_t>(i)] = 1;
+      buffers.is_active[static_cast<std::size_t>(row_of(i))] = 1;
+      ++evaluated_;
+    }
+    if (!options.rows.empty()) index_terms();
+  }
+
+  index terms() const { return targets_.size(); }
+  index rows() const { return rows_; }
+  index evaluated() const { return evaluated_; }
+  bool is_evaluated(index i) const { return buffers_.is_evaluated[static_cast<std::size_t>(i)] != 0; }
+  const std::uint8_t* active_rows() const { return buffers_.is_active.data(); }
+  index target(index i) const { return targets_[i]; }
+  index row_of(index i) const { return options_.rows.empty() ? i : options_.rows[i]; }
+  index link(index i) const { return options_.links.empty() ? -1 : options_.links[i]; }
+  /// weight_i / normaliser
+  double factor(index i) const { return (options_.weight.empty() ? 1 : options_.weight[i]) / options_.normaliser; }
+
+  /// f(i) for every evaluated term of a row, in ascending order.
+  template <class F>
+  void for_each_term(index row, F&& f) const {
+    if (options_.rows.empty()) {
+      if (is_evaluated(row)) f(row);
+      return;
+    }
+    const index end = buffers_.first_term[static_cast<std::size_t>(row) + 1];
+    for (index k = buffers_.first_term[static_cast<std::size_t>(row)]; k < end; ++k)
+      f(buffers_.terms[static_cast<std::size_t>(k)]);
+  }
+
+  /// The targets' share of a row's gradient, as row_head wants it.
+  auto target_adjoints() const {
+    return [this](index row, auto&& f) {
+      for_each_term(row, [&](index i) { f(score_adjoint{targets_[i], buffers_.score_adjoints[static_cast<std::size_t>(i)]}); });
+    };
+  }
+
+ private:
+  void index_terms() {
+    buffers_.first_term.assign(static_cast<std::size_t>(rows_) + 1, 0);
+    for (index i = 0; i < terms(); ++i)
+      if (is_evaluated(i)) ++buffers_.first_term[static_cast<std::size_t>(options_.rows[i]) + 1];
+    for (std::size_t r = 0; r < static_cast<std::size_t>(rows_); ++r) buffers_.first_term[r + 1] += buffers_.first_term[r];
+    buffers_.terms.resize(static_cast<std::size_t>(evaluated_));
+    // Filling from the back leaves first_term at the start of each row without a second array.
+    for (index i = terms() - 1; i >= 0; --i)
+      if (is_evaluated(i))
+        buffers_.terms[static_cast<std::size_t>(--buffers_.first_term[static_cast<std::size_t>(options_.rows[i]) + 1])] = i;
+    for (std::size_t r = 0; r < static_cast<std::size_t>(rows_); ++r) buffers_.first_term[r] = buffers_.first_term[r + 1];
+    buffers_.first_term[static_cast<std::size_t>(rows_)] = evaluated_;
+  }
+
+  index rows_, evaluated_ = 0;
+  id_column targets_;
+  const evaluation_options& options_;
+  evaluation_buffers& buffers_;
+};
+
+}  // namespace emend::detail

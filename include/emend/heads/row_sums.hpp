@@ -1,0 +1,49 @@
+#pragma once
+
+#include <emend/core/index.hpp>
+
+namespace emend::detail {
+
+/// What a pass over a row asks for beside log_z and entropy; each flag costs only when it is set.
+enum row_feature : int { want_extras = 1, want_arg_max = 2 };
+
+inline constexpr double infinity = __builtin_inf();
+inline constexpr double not_a_number = __builtin_nan("");
+inline constexpr double log2_e = 1.44269504088896340736;
+inline constexpr double ln_2 = 0.693147180559945309417;
+
+/// Running sums over the scores of one row, in powers of two relative to `reference`:
+///   t_j = multiplier x_j log2(e) - reference,   sum = sum_j 2^t_j,  weighted = sum_j t_j 2^t_j,  squares = sum_j 4^t_j
+/// `reference` is the exact value of what the kernel subtracts, kernel_reference the rounded one.
+template <class A>
+struct row_sums {
+  double sum = 0, weighted = 0, squares = 0;
+  double plain = 0;  ///< sum of the scores themselves
+  double reference = 0;
+  A kernel_reference = 0;
+  bool has_reference = false;
+  bool needs_reference_path = false;  ///< a magnitude that the kernels do not take; the slow head does the row
+  A maximum = -__builtin_inff();
+  index arg_max = -1;
+};
+
+/// Constant factor of the scores, split so that kernels in float lose nothing: high + low = multiplier log2(e).
+template <class A>
+struct row_multiplier {
+  A high, low;
+  explicit row_multiplier(double multiplier)
+      : high(static_cast<A>(multiplier * log2_e)), low(static_cast<A>(multiplier * log2_e - static_cast<double>(high))) {}
+};
+
+/// Gradient of one row: with e_j = 2^(multiplier x_j - reference),
+///   g_j = e_j (constant + linear (x_j - center) + quadratic e_j),  exactly 0 for x_j <= lowest
+template <class A>
+struct row_gradient {
+  A multiplier;
+  A reference;  ///< an integer
+  A lowest, center;
+  A constant, linear, quadratic;
+  int terms;  ///< 0 constant alone, 1 and linear, 2 and quadratic
+};
+
+}  // namespace emend::detail

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <emend/heads/simd/kernel_prologue.hpp>
+
+#define EMEND_TARGET
+#define EMEND_INLINE __attribute__((always_inline)) inline
+#define EMEND_INLINE_LAMBDA __attribute__((always_inline))
+#define EMEND_BYTES 16
+
+/// Sixteen-byte vectors without any instruction set's own operations: what every target of GCC and Clang has.
+namespace emend::detail::portable {
+
+inline constexpr int row_unroll = 2;
+inline constexpr int gemm_rows = 4;
+
+template <class A>
+inline constexpr bool can_stream = false;
+
+template <class M>
+EMEND_INLINE bool is_any(const M& mask) {
+  for (unsigned lane = 0; lane < sizeof(M) / sizeof(mask[0]); ++lane)
+    if (mask[lane]) return true;
+  return false;
+}
+
+// max(low, x), NaN if x is NaN.
+template <class R>
+EMEND_INLINE R at_least(R low, R x) {
+  return low > x ? low : x;
+}
+
+#include <emend/heads/simd/kernels.ipp>
+
+}  // namespace emend::detail::portable
+
+#undef EMEND_TARGET
+#undef EMEND_INLINE
+#undef EMEND_INLINE_LAMBDA
+#undef EMEND_BYTES
