@@ -100,6 +100,18 @@ constexpr dual<R, N> tanh(const dual<R, N>& a) {
   return a.chain(t, 1 - t * t);
 }
 template <class R, int N>
+constexpr dual<R, N> sin(const dual<R, N>& a) {
+  return a.chain(emend::sin(a.value), emend::cos(a.value));
+}
+template <class R, int N>
+constexpr dual<R, N> cos(const dual<R, N>& a) {
+  return a.chain(emend::cos(a.value), -emend::sin(a.value));
+}
+template <class R, int N>
+constexpr dual<R, N> pow(const dual<R, N>& a, std::type_identity_t<R> exponent) {
+  return a.chain(emend::pow(a.value, exponent), exponent == 0 ? R(0) : exponent * emend::pow(a.value, exponent - 1));
+}
+template <class R, int N>
 constexpr dual<R, N> abs(const dual<R, N>& a) {
   return a.chain(emend::abs(a.value), R(a.value > 0) - R(a.value < 0));
 }

@@ -6,25 +6,41 @@ namespace emend {
 
 // The functions that a loss may use, for double. dual.hpp adds the same for dual numbers; a backend's tensor carrier adds
 // its own. Written with the compiler's built-ins: <cmath> would cost every user a fifth of a second.
+// The ones that call a built-in are templates, because Clang refuses a plain constexpr function that it cannot evaluate.
 
 constexpr double value_of(double x) { return x; }
 /// x as a constant: its value without its derivatives ("stop gradient").
 constexpr double detach(double x) { return x; }
+template <class = void>
 constexpr double exp(double x) { return __builtin_exp(x); }
+template <class = void>
 constexpr double expm1(double x) { return __builtin_expm1(x); }
+template <class = void>
 constexpr double log(double x) { return __builtin_log(x); }
+template <class = void>
 constexpr double log1p(double x) { return __builtin_log1p(x); }
+template <class = void>
 constexpr double sqrt(double x) { return __builtin_sqrt(x); }
+template <class = void>
 constexpr double tanh(double x) { return __builtin_tanh(x); }
+template <class = void>
+constexpr double sin(double x) { return __builtin_sin(x); }
+template <class = void>
+constexpr double cos(double x) { return __builtin_cos(x); }
+/// x to a constant power.
+template <class = void>
+constexpr double pow(double x, double exponent) { return __builtin_pow(x, exponent); }
 constexpr double abs(double x) { return x < 0 ? -x : x; }
 constexpr double square(double x) { return x * x; }
 /// 1 / (1 + e^-x), without overflow.
+template <class = void>
 constexpr double sigmoid(double x) {
   if (x >= 0) return 1 / (1 + __builtin_exp(-x));
   const double e = __builtin_exp(x);
   return e / (1 + e);
 }
 /// log sigmoid(x) = -log(1 + e^-x), without overflow.
+template <class = void>
 constexpr double log_sigmoid(double x) { return (x < 0 ? x : 0.0) - __builtin_log1p(__builtin_exp(x < 0 ? x : -x)); }
 /// NaN if either is NaN. At a tie of dual numbers each branch gets half of the derivative.
 constexpr double min(double a, double b) { return a < b || a != a ? a : b; }
@@ -35,7 +51,7 @@ constexpr double clamp(double x, double low, double high) { return x < low ? low
 /// The number type of a loss: double, `dual`, or a backend's carrier.
 ///
 /// Valid expressions, with `a`, `b` of type R and `c` a double: a+b, a-b, a*b, a/b, -a, each also with c on either side;
-/// a<b and its kin, also with c; value_of, detach, exp, expm1, log, log1p, sqrt, tanh, abs, square, sigmoid, log_sigmoid
+/// a<b and its kin, also with c; value_of, detach, exp, expm1, log, log1p, sqrt, tanh, sin, cos, pow (constant exponent), abs, square, sigmoid, log_sigmoid
 /// of a; min(a,b), max(a,b), clamp(a,c,c), min and max with c; R(c).
 /// What the compiler cannot check: that derivatives, where R carries them, are those of the values.
 /// Models: double, dual<double, N>.

@@ -9,6 +9,7 @@ struct statistics_columns {
   std::vector<double> log_prob, log_z, score, entropy;  ///< [N]; 0 in masked rows
   std::vector<double> log_sum_squares, mean_score;      ///< [N]
   std::vector<index> arg_max;                           ///< [N]; lowest id at ties, -1 in a masked row or one with NaN
+  std::vector<double> max_log_prob;                     ///< [N]; log-probability of arg_max
   std::vector<std::uint8_t> is_arg_max;                 ///< [N]; 1 where the target is arg_max
   std::vector<double> chosen_log_prob;                  ///< [N, K]
 };
@@ -79,6 +80,7 @@ statistics_columns statistics(const X& x, id_column targets, const statistics_op
     fill(result.log_prob, has_targets, [](row_t row, double score) { return detail::log_prob_of(score, row.log_z); });
     fill(result.log_sum_squares, options.with_log_sum_squares, [](row_t row, double) { return row.log_sum_squares; });
     fill(result.mean_score, options.with_mean_score, [](row_t row, double) { return row.mean_score; });
+    fill(result.max_log_prob, options.with_arg_max, [](row_t row, double) { return detail::log_prob_of(row.max_score, row.log_z); });
     if (options.with_arg_max) {
       result.arg_max.assign(size, -1);
       if (has_targets) result.is_arg_max.assign(size, 0);

@@ -18,7 +18,7 @@ struct head_request {
   const std::uint8_t* is_active;      ///< [rows] 0: the row must not be read, its gradient is 0
   const score_transform& transform;
   const kept_ids& kept;
-  bool with_extras;                   ///< log_sum_squares, mean_score and arg_max are wanted, too
+  bool with_extras;                   ///< log_sum_squares, mean_score, arg_max and max_score are wanted, too
 };
 
 struct head_shape {

@@ -8,6 +8,7 @@ namespace emend::detail {
 /// Statistics of one row, in double whatever the storage.
 struct row_statistics {
   double log_z = not_a_number, entropy = not_a_number, log_sum_squares = not_a_number, mean_score = not_a_number;
+  double max_score = not_a_number;
   index arg_max = -1;
   bool needs_reference_path = false;  ///< the gradient, too, is the slow head's
 };
@@ -28,6 +29,7 @@ row_statistics reference_statistics(const Score& z, index vocab) {
     plain += x;
   }
   row.arg_max = arg_max;
+  row.max_score = maximum;
   row.mean_score = plain / static_cast<double>(vocab);
   row.log_z = row.log_sum_squares = -infinity;
   row.entropy = 0;

@@ -203,6 +203,7 @@ class row_head {
         result.log_sum_squares = ln_2 * (__builtin_log2(sums.squares) - 2 * log2_sum);
         result.mean_score = block_multiplier(row) * sums.plain / static_cast<double>(size);
         result.arg_max = sums.arg_max;
+        result.max_score = z(sums.arg_max);
       }
     }
     if (result.arg_max >= 0) result.arg_max = size == 0 ? -1 : id_of(row, result.arg_max);

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <emend/evaluation/evaluate.hpp>
+
+namespace emend {
+
+/// The dual number over a token's five statistics and its sequence's summary.
+using sequence_dual = dual<double, detail::statistic_count + 1>;
+
+/// A loss whose per-token factor depends on the whole sequence, through one number that is a sum over its tokens.
+///
+/// Valid expressions, with `l` a const L, `t` a token<R>, R double or sequence_dual:
+///   l.summand(t) -> R                       what each token adds to the summary of its sequence
+///   l(t, R summary, index length) -> R      the loss of the token; length: counted tokens of the sequence
+/// A model, the sequence-level ratio of GSPO (Zheng et al. 2025):
+///   struct gspo {
+///     emend::column old_log_prob, advantage;
+///     auto summand(const auto& t) const { return t.log_prob - t(old_log_prob); }
+///     auto operator()(const auto& t, auto summary, emend::index length) const {
+///       auto ratio = emend::exp(summary / double(length));
+///       return -emend::min(ratio * t(advantage), emend::clamp(ratio, 0.8, 1.2) * t(advantage));
+///     }
+///   };
+/// What the compiler cannot check: that both are pure functions of their arguments.
+template <class L>
+concept sequence_loss = requires(const L& l, const token<double>& value, const token<sequence_dual>& derivative, index length) {
+  { l.summand(value) } -> std::convertible_to<double>;
+  { l.summand(derivative) } -> std::convertible_to<sequence_dual>;
+  { l(value, double{}, length) } -> std::convertible_to<double>;
+  { l(derivative, sequence_dual{}, length) } -> std::convertible_to<sequence_dual>;
+};
+
+/// Value and exact gradient of a sequence-level loss, in two phases.
+///   S_b = sum_{t in b} summand(token_t),   value = (1 / normaliser) sum_b sum_{t in b} weight_t loss(token_t, S_b, T_b)
+/// x: [N, V] or [B, T, V]; targets: [N]; layout: over the N tokens; other arguments as `evaluate`, options.rows unused.
+/// Tokens outside the layout or the mask are not evaluated, and do not enter S_b or T_b.
+/// Throws std::invalid_argument as `evaluate` does, and if layout.tokens() is not N. Cost: reads scores twice, writes the
+/// gradient once.
+template <sequence_loss Loss, scores X, sequence_layout L, executor E = const sequential>
+evaluation<Loss, gradient_type<X>> evaluate_sequences(const Loss& loss, const X& x, id_column targets, const L& layout,
+                                                      const evaluation_options& options = {}, E&& executor = sequential{}) {
+  detail::require_length("targets", targets.size(), layout.tokens());
+  if (!options.rows.empty()) detail::fail("rows", "no rows in evaluate_sequences", "some");
+  std::vector<std::uint8_t> counted(static_cast<std::size_t>(layout.tokens()), 0);
+  for (index b = 0; b < layout.sequences(); ++b)
+    layout.for_each_token(b, [&](index t) { counted[static_cast<std::size_t>(t)] = options.mask.empty() || options.mask[t] != 0; });
+  evaluation_options inner = options;
+  inner.mask = counted;
+
+  evaluation<Loss, gradient_type<X>> result{.gradient = backend<X>::like(x)};
+  detail::buffer_lease lease;
+  detail::evaluation_buffers& buffers = *lease;
+  // Every token has a say in its sequence's summary, so weight 0 must not hide it: weights are applied here.
+  inner.weight = {};
+  inner.normaliser = 1;
+  if (!options.weight.empty()) detail::require_length("weight", options.weight.size(), targets.size());
+  detail::require_positive("normaliser", options.normaliser);
+  detail::with_source(x, &result.gradient, targets, inner, options.with_log_sum_squares, [&](auto& source, index rows, index vocab) {
+    const detail::term_plan plan(rows, vocab, targets, inner, buffers);
+    detail::check_loss(loss, plan.terms());
+    const detail::loss_pass<Loss> pass(loss, plan, buffers);
+    source.forward(executor, plan, buffers, [](index) {});
+    std::vector<index> members;
+    for (index b = 0; b < layout.sequences(); ++b) {
+      members.clear();
+      layout.for_each_token(b, [&](index t) {
+        if (plan.is_evaluated(t)) members.push_back(t);
+      });
+      const auto length = static_cast<index>(members.size());
+      double summary = 0, summary_slope = 0;
+      for (index t : members) summary += loss.summand(pass.template make<double>(t));
+      for (index t : members) {
+        const double factor = (options.weight.empty() ? 1 : options.weight[t]) / options.normaliser;
+        if (factor == 0) continue;
+        const sequence_dual value = loss(pass.template make<sequence_dual>(t),
+                                         sequence_dual::variable(summary, detail::statistic_count), length);
+        buffers.values[static_cast<std::size_t>(t)] = value.value;
+        result.value += factor * value.value;
+        ++result.evaluated;
+        pass.add_adjoints(t, value.derivative, factor);
+        const double slope = value.derivative[detail::statistic_count];
+        if (slope != 0) summary_slope += factor * slope;
+      }
+      if (summary_slope == 0) continue;
+      for (index t : members) {
+        const sequence_dual part = loss.summand(pass.template make<sequence_dual>(t));
+        pass.add_adjoints(t, part.derivative, summary_slope);
+      }
+    }
+    source.backward(executor, plan, buffers);
+    if (options.per_token) options.per_token->assign(buffers.values.begin(), buffers.values.end());
+  });
+  return result;
+}
+
+}  // namespace emend

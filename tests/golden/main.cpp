@@ -1,0 +1,84 @@
+// golden FILE...: runs every case of a vector file whose group it knows: float64 cases in double and in float, float32
+// cases in float.
+
+#include "vector_case.hpp"
+
+#include <zlib.h>
+
+#include <cstdio>
+#include <set>
+
+namespace {
+
+std::string read_file(const std::string& path) {
+  const gzFile file = gzopen(path.c_str(), "rb");  // reads plain files, too
+  if (!file) throw std::runtime_error("cannot open " + path);
+  std::string text;
+  char buffer[1 << 16];
+  int count;
+  while ((count = gzread(file, buffer, sizeof buffer)) > 0) text.append(buffer, static_cast<std::size_t>(count));
+  const bool is_whole = count == 0;
+  gzclose(file);
+  if (!is_whole) throw std::runtime_error("cannot read " + path);
+  return text;
+}
+
+struct counts {
+  int passed = 0, failed = 0, skipped = 0;
+};
+
+void run_case(const golden::json& source, const golden::check& check, bool is_double, counts& total) {
+  golden::vector_case c(source, is_double);
+  const char* precision = is_double ? "double" : "float";
+  try {
+    const std::string reason = check(c);
+    if (!reason.empty()) {
+      std::printf("skip  %s (%s): %s\n", c.id().c_str(), precision, reason.c_str());
+      ++total.skipped;
+    } else if (!c.failure().empty()) {
+      std::printf("FAIL  %s (%s): %s\n", c.id().c_str(), precision, c.failure().c_str());
+      ++total.failed;
+    } else {
+      ++total.passed;
+    }
+  } catch (const std::exception& error) {
+    std::printf("FAIL  %s (%s): %s\n", c.id().c_str(), precision, error.what());
+    ++total.failed;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2 || std::string(argv[1]) == "--help") {
+    std::printf("usage: golden FILE...\nRuns the golden vectors of each file (JSON, plain or gzip): float64 cases in double and in float, float32 cases in float.\n");
+    return argc < 2 ? 2 : 0;
+  }
+  golden::registry groups;
+  golden::add_score_groups(groups);
+  golden::add_seq2seq_groups(groups);
+  golden::add_custom_loss_groups(groups);
+  counts total;
+  std::map<std::string, int> unknown;
+  for (int i = 1; i < argc; ++i) {
+    try {
+      const golden::json file = golden::json::parse(read_file(argv[i]));
+      for (const golden::json& source : file.at("cases")) {
+        const auto group = groups.find(source.at("group"));
+        if (group == groups.end()) {
+          ++unknown[source.at("group")];
+          continue;
+        }
+        // A float32 peer's own rounding is what a double would be measured by; like is compared with like.
+        if (source.at("dtype") == "float64") run_case(source, group->second, true, total);
+        run_case(source, group->second, false, total);
+      }
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "golden: %s: %s\n", argv[i], error.what());
+      return 2;
+    }
+  }
+  for (const auto& [group, cases] : unknown) std::printf("unknown group: %s (%d cases)\n", group.c_str(), cases);
+  std::printf("%d passed, %d failed, %d skipped\n", total.passed, total.failed, total.skipped);
+  return total.failed > 0 || total.passed == 0 ? 1 : 0;
+}

@@ -1,0 +1,33 @@
+#include "vector_case.hpp"
+
+#include <cmath>
+#include <sstream>
+
+namespace golden {
+
+void vector_case::compare(const std::string& name, const array& expected, const std::vector<double>& got, tolerance allowed) {
+  std::ostringstream message;
+  message.precision(17);
+  if (expected.data.size() != got.size()) {
+    message << name << ": " << expected.data.size() << " numbers expected, " << got.size() << " came";
+  } else {
+    double largest = 0;
+    for (double x : expected.data)
+      if (std::isfinite(x)) largest = std::max(largest, std::abs(x));
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      const double want = expected.data[i];
+      const bool is_same = std::isnan(want) ? std::isnan(got[i])
+                           : std::isinf(want)
+                               ? want == got[i]
+                               : std::abs(got[i] - want) <=
+                                     allowed.relative * (allowed.is_of_largest ? largest : std::abs(want)) + allowed.absolute;
+      if (is_same) continue;
+      message << name << "[" << i << "]: " << want << " expected, " << got[i] << " came";
+      break;
+    }
+  }
+  if (message.str().empty()) return;
+  failure_ += (failure_.empty() ? "" : "; ") + message.str();
+}
+
+}  // namespace golden

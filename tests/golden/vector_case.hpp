@@ -1,0 +1,128 @@
+#pragma once
+
+#include <emend/emend.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <functional>
+#include <limits>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace golden {
+
+using json = nlohmann::json;
+
+/// One number of a vector file; non-finite ones are strings there.
+inline double number_of(const json& x) {
+  if (x.is_string()) {
+    const std::string text = x.get<std::string>();
+    if (text == "nan") return std::numeric_limits<double>::quiet_NaN();
+    if (text == "inf") return std::numeric_limits<double>::infinity();
+    if (text == "-inf") return -std::numeric_limits<double>::infinity();
+    throw std::runtime_error("not a number: " + text);
+  }
+  return x.get<double>();
+}
+
+/// An array of a vector file, or a bare number.
+struct array {
+  std::vector<emend::index> shape;
+  std::vector<double> data;
+
+  emend::index rows() const {
+    emend::index count = 1;
+    for (std::size_t i = 0; i + 1 < shape.size(); ++i) count *= shape[i];
+    return count;
+  }
+  emend::index columns() const { return shape.empty() ? 1 : shape.back(); }
+  std::vector<emend::index> ids() const { return {data.begin(), data.end()}; }
+  template <class T>
+  emend::matrix<T> matrix() const {
+    emend::matrix<T> m(rows(), columns());
+    for (std::size_t i = 0; i < data.size(); ++i) m.data()[i] = static_cast<T>(data[i]);
+    return m;
+  }
+};
+
+inline array array_of(const json& x) {
+  if (!x.is_object()) return {{}, {number_of(x)}};
+  array result{x.at("shape").get<std::vector<emend::index>>(), {}};
+  for (const json& v : x.at("data")) result.data.push_back(number_of(v));
+  return result;
+}
+
+/// How far a result may be from what is expected.
+struct tolerance {
+  double relative, absolute;
+  bool is_of_largest = false;  ///< relative to the array's largest magnitude
+};
+
+/// One case, run in one precision: reads inputs, compares outputs, remembers what differed.
+class vector_case {
+ public:
+  vector_case(const json& source, bool is_double) : source_(source), is_double_(is_double) {}
+
+  std::string id() const { return source_.at("id"); }
+  bool is_double() const { return is_double_; }
+  bool has_tag(const std::string& tag) const {
+    for (const json& t : source_.at("tags"))
+      if (t == tag) return true;
+    return false;
+  }
+  bool has_parameter(const std::string& name) const {
+    return source_.at("params").contains(name) && !source_.at("params").at(name).is_null();
+  }
+  double parameter(const std::string& name) const { return number_of(source_.at("params").at(name)); }
+  std::string text(const std::string& name) const { return source_.at("params").at(name); }
+  array input(const std::string& name) const { return array_of(source_.at("inputs").at(name)); }
+  bool has_output(const std::string& name) const { return source_.at("outputs").contains(name); }
+  bool has_gradient(const std::string& name) const { return source_.contains("grads") && source_.at("grads").contains(name); }
+
+  /// The file's tolerance for this case in this precision.
+  tolerance usual() const {
+    const bool is_exact = is_double_ && source_.at("dtype") == "float64" && !source_.at("float32_inside").get<bool>();
+    if (!is_exact) return {2e-5, has_tag("extreme_logits") ? 2e-5 : 1e-6, source_.at("peer") == "definition"};
+    return {1e-12, 1e-13, source_.at("peer") == "definition"};
+  }
+
+  void expect(const std::string& name, const std::vector<double>& got) { compare(name, array_of(source_.at("outputs").at(name)), got, usual()); }
+  void expect(const std::string& name, double got) { expect(name, std::vector<double>{got}); }
+  void expect_exactly(const std::string& name, const std::vector<emend::index>& got) {
+    compare(name, array_of(source_.at("outputs").at(name)), {got.begin(), got.end()}, {0, 0});
+  }
+  void expect_gradient(const std::string& name, const std::vector<double>& got) {
+    compare("gradient of " + name, array_of(source_.at("grads").at(name)), got, usual());
+  }
+  template <class T>
+  void expect_gradient(const std::string& name, const emend::matrix<T>& got) {
+    expect_gradient(name, std::vector<double>(got.data(), got.data() + got.rows() * got.columns()));
+  }
+
+  const std::string& failure() const { return failure_; }
+
+ private:
+  void compare(const std::string& name, const array& expected, const std::vector<double>& got, tolerance allowed);
+
+  const json& source_;
+  bool is_double_;
+  std::string failure_;
+};
+
+/// A group's check; returns why the case is skipped, or an empty string.
+using check = std::function<std::string(vector_case&)>;
+using registry = std::map<std::string, check>;
+
+void add_score_groups(registry&);
+void add_seq2seq_groups(registry&);
+void add_custom_loss_groups(registry&);
+
+/// Runs `f` with emend::matrix<double> or <float> as the case asks: f.template operator()<T>().
+template <class F>
+void in_precision(const vector_case& c, F&& f) {
+  if (c.is_double()) f.template operator()<double>();
+  else f.template operator()<float>();
+}
+
+}  // namespace golden
