@@ -62,6 +62,7 @@ template <score_type T>
 class matrix;
 
 template <class T>
+  requires score_type<std::remove_const_t<T>>
 struct backend<score_view<T>> {
   using storage = std::remove_const_t<T>;
   static matrix<storage> like(const score_view<T>& x);

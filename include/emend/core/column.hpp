@@ -19,6 +19,10 @@ concept number_range = requires(const X& x) {
   { x.size() } -> std::convertible_to<index>;
 } && std::is_arithmetic_v<std::remove_cvref_t<decltype(*std::declval<const X&>().data())>>;
 
+/// A range without `data()`, or of no numbers: std::vector<bool>, std::deque, an expression.
+template <class X>
+concept other_range = !number_range<X> && requires(const X& x) { x.size(); };
+
 }  // namespace detail
 
 /// One number per token that does not depend on the scores: an advantage, an old log-probability, a weight, a mask.
@@ -32,6 +36,14 @@ class column {
   template <detail::number_range X>
     requires(!std::same_as<std::remove_cvref_t<X>, column>)
   column(const X& values) : column(values.data(), static_cast<index>(values.size())) {}
+  /// Last resort for ranges that cannot be viewed: says the remedy.
+  template <detail::other_range X>
+    requires(!std::same_as<std::remove_cvref_t<X>, column>)
+  column(const X&) {
+    static_assert(detail::number_range<X>,
+                  "emend: a column is a view of contiguous numbers, with data() and size(); instead of std::vector<bool> use "
+                  "std::vector<char>, and evaluate an expression into a vector first");
+  }
   template <class T>
     requires std::is_arithmetic_v<T>
   constexpr column(const T* data, index size, index stride = 1)

@@ -54,6 +54,7 @@ struct backend<matrix<T>> {
 };
 
 template <class T>
+  requires score_type<std::remove_const_t<T>>
 matrix<std::remove_const_t<T>> backend<score_view<T>>::like(const score_view<T>& x) {
   return matrix<storage>(x.rows(), x.vocab);
 }

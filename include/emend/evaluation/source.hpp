@@ -77,7 +77,7 @@ class host_source {
   template <class E, class Visit>
   void forward(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) const {
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
-      for_each_tile(begin, end, [&](index first, index last) { statistics(first, last, plan, buffers, visit); });
+      for_each_tile(begin, end, [&](index first, index last) { statistics(first, last, plan, buffers, visit, false); });
     });
   }
 
@@ -93,9 +93,10 @@ class host_source {
   void fused(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) const {
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
       for_each_tile(begin, end, [&](index first, index last) {
-        statistics(first, last, plan, buffers, visit);
+        statistics(first, last, plan, buffers, visit, true);
         gradient(first, last, plan, buffers);
       });
+      head_.flush(scratch());
       finish_stores();
     });
   }
@@ -108,8 +109,9 @@ class host_source {
   }
 
   template <class Visit>
-  void statistics(index begin, index end, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) const {
-    head_.statistics(begin, end, plan.active_rows(), buffers.statistics.data(), scratch());
+  void statistics(index begin, index end, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit,
+                  bool is_followed) const {
+    head_.statistics(begin, end, plan.active_rows(), buffers.statistics.data(), scratch(), is_followed);
     for (index row = begin; row < end; ++row) {
       if (!plan.active_rows()[row]) continue;
       plan.for_each_term(row, [&](index i) { buffers.scores[static_cast<std::size_t>(i)] = head_.score(row, plan.target(i)); });

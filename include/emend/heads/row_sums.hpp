@@ -14,10 +14,12 @@ inline constexpr double ln_2 = 0.693147180559945309417;
 
 /// Running sums over the scores of one row, in powers of two relative to `reference`:
 ///   t_j = multiplier x_j log2(e) - reference,   sum = sum_j 2^t_j,  weighted = sum_j t_j 2^t_j,  squares = sum_j 4^t_j
-/// `reference` is the exact value of what the kernel subtracts, kernel_reference the rounded one.
+/// `reference` is the exact value of what the kernel subtracts, kernel_reference the rounded one. Each lane of a register
+/// has a sum of its own until `total`.
 template <class A>
 struct row_sums {
-  double sum = 0, weighted = 0, squares = 0;
+  static constexpr int lanes = 16;
+  double sum[lanes] = {}, weighted[lanes] = {}, squares[lanes] = {};
   double plain = 0;  ///< sum of the scores themselves
   double reference = 0;
   A kernel_reference = 0;
@@ -25,6 +27,20 @@ struct row_sums {
   bool needs_reference_path = false;  ///< a magnitude that the kernels do not take; the slow head does the row
   A maximum = -__builtin_inff();
   index arg_max = -1;
+
+  static double total(const double (&of)[lanes]) {
+    double result = 0;
+    for (double x : of) result += x;
+    return result;
+  }
+};
+
+/// The powers 2^t_j of one row as its forward pass had them, for a gradient that follows while they are in cache.
+/// Each block keeps the reference that it was computed with.
+template <class A>
+struct saved_powers {
+  A* power;           ///< [V]
+  double* reference;  ///< [V / row_block + 2] exact reference of each block
 };
 
 /// Constant factor of the scores, split so that kernels in float lose nothing: high + low = multiplier log2(e).
@@ -44,6 +60,17 @@ struct row_gradient {
   A lowest, center;
   A constant, linear, quadratic;
   int terms;  ///< 0 constant alone, 1 and linear, 2 and quadratic
+};
+
+/// The gradient of a row that is still to be written from its saved powers; the next row's forward pass takes it along,
+/// so that reading and writing overlap.
+template <class T, class A>
+struct pending_row {
+  const T* x = nullptr;  ///< null: nothing is pending
+  T* out = nullptr;
+  saved_powers<A> saved{};
+  row_gradient<A> coefficients{};
+  double log2_z = 0;
 };
 
 }  // namespace emend::detail

@@ -6,6 +6,7 @@
 #include <emend/heads/score_transform.hpp>
 #include <emend/heads/simd/row_kernels.hpp>
 
+#include <optional>
 #include <vector>
 
 namespace emend::detail {
@@ -46,8 +47,12 @@ class row_head {
     return transformed(row, scores_(row, id));
   }
 
-  /// Statistics of rows [begin, end), at most a tile, where is_active says so (null: all).
-  void statistics(index begin, index end, const std::uint8_t* is_active, row_statistics* out, scratch& work) const {
+  /// Statistics of rows [begin, end), at most a tile, where is_active says so (null: all). With `is_followed` the caller
+  /// takes the gradient of these rows next, with the same scratch, and calls `flush` after its last row: the powers of a
+  /// row may be kept, and its gradient be written while the next row is read.
+  void statistics(index begin, index end, const std::uint8_t* is_active, row_statistics* out, scratch& work,
+                  bool is_followed = false) const {
+    work.saved_row = -1;
     if (is_tiled_) {
       for (index k = 0; k < end - begin; ++k) work.sums[k] = {};
       kernels_.columns_of[features_ != 0](work.sums, scores_.row(begin), end - begin, scores_.vocab, scores_.vocab_stride,
@@ -59,7 +64,14 @@ class row_head {
     for (index row = begin; row < end; ++row) {
       if (is_active && !is_active[row]) continue;
       row_sums<A> sums;
-      if (!is_gathered_) {
+      if (is_followed && !is_gathered_ && features_ == 0 && scores_.vocab <= most_saved && kernels_.save_row[0]) {
+        const int kind = work.pending.x == nullptr ? 0 : 1 + work.pending.coefficients.terms;
+        work.side ^= 1;
+        kernels_.save_row[kind](sums, scores_.row(row), scores_.vocab, row_multiplier<A>(multiplier(row)), saved_in(work),
+                                work.pending);
+        if (kind != 0) finish_pending(work);
+        work.saved_row = row;
+      } else if (!is_gathered_) {
         kernels_.rows_of[features_ != 0](sums, scores_.row(row), scores_.vocab, 0, row_multiplier<A>(multiplier(row)));
       } else {
         const index size = width(row);
@@ -92,6 +104,18 @@ class row_head {
       target_entries entries(*this, row, rows[row], adjoints[row], targets);
       if (rows[row].needs_reference_path) {
         write_reference(row, rows[row], adjoints[row], out);
+      } else if (work.saved_row == row && out.vocab_stride == 1 && adjoints[row].log_sum_squares == 0) {
+        const row_gradient<A> g = saved_coefficients(rows[row], adjoints[row], multiplier(row));
+        const pending_row<T, A> pending{scores_.row(row), out.row(row), saved_in(work), g, rows[row].log_z * log2_e};
+        constexpr std::uintptr_t widest_register = 64;
+        if (is_streaming && kernels_.save_row[1 + g.terms] && reinterpret_cast<std::uintptr_t>(pending.out) % widest_register == 0) {
+          flush(work);
+          work.pending = pending;
+          work.pending_entries.emplace(std::move(entries));
+          work.pending_out = out;
+          continue;
+        }
+        kernels_.saved_gradient_of[g.terms](pending, scores_.vocab, is_streaming);
       } else if (!is_gathered_ && out.vocab_stride == 1) {
         const row_gradient<A> g = coefficients(rows[row], adjoints[row], multiplier(row), multiplier(row));
         kernels_.gradient_rows_of[g.terms](scores_.row(row), out.row(row), scores_.vocab, g, is_streaming);
@@ -102,7 +126,33 @@ class row_head {
     }
   }
 
+  /// Writes the gradient that still waits for a next row.
+  void flush(scratch& work) const {
+    if (work.pending.x == nullptr) return;
+    kernels_.saved_gradient_of[work.pending.coefficients.terms](work.pending, scores_.vocab, true);
+    finish_pending(work);
+  }
+
  private:
+  void finish_pending(scratch& work) const {
+    work.pending_entries->write(work.pending_out);
+    work.pending_entries.reset();
+    work.pending = {};
+  }
+
+  /// Longest row whose powers are kept between the passes: beyond it they would leave the cache.
+  static constexpr index most_saved = index{1} << 18;
+
+  saved_powers<A> saved_in(scratch& work) const {
+    std::vector<A>& powers = work.powers[work.side];
+    std::vector<double>& references = work.power_references[work.side];
+    if (powers.size() < static_cast<std::size_t>(scores_.vocab)) {
+      powers.resize(static_cast<std::size_t>(scores_.vocab));
+      references.resize(static_cast<std::size_t>(scores_.vocab / row_block + 2));
+    }
+    return {powers.data(), references.data()};
+  }
+
   /// The entries at the targets, taken in double from the scores before the row is overwritten, each rounded once.
   class target_entries {
    public:
@@ -194,19 +244,33 @@ class row_head {
     if (sums.needs_reference_path || !sums.has_reference || !(__builtin_fabs(sums.reference) < 0x1p20)) {
       result = reference_statistics(z, size);
     } else {
-      const double log2_sum = __builtin_log2(sums.sum);
+      const double sum = row_sums<A>::total(sums.sum), log2_sum = __builtin_log2(sum);
       result.log_z = ln_2 * (sums.reference + log2_sum);
-      result.entropy = ln_2 * (log2_sum - sums.weighted / sums.sum);
+      result.entropy = ln_2 * (log2_sum - row_sums<A>::total(sums.weighted) / sum);
       // What scores at -inf add to the sums is of this size; the entropy of a certain row is exactly 0.
       if (result.entropy < 1e-30) result.entropy = 0;
       if (features_ != 0) {
-        result.log_sum_squares = ln_2 * (__builtin_log2(sums.squares) - 2 * log2_sum);
+        result.log_sum_squares = ln_2 * (__builtin_log2(row_sums<A>::total(sums.squares)) - 2 * log2_sum);
         result.mean_score = block_multiplier(row) * sums.plain / static_cast<double>(size);
         result.arg_max = sums.arg_max;
         result.max_score = z(sums.arg_max);
       }
     }
     if (result.arg_max >= 0) result.arg_max = size == 0 ? -1 : id_of(row, result.arg_max);
+    return result;
+  }
+
+  /// As below, for powers that carry their own reference.
+  row_gradient<A> saved_coefficients(const row_statistics& row, const row_adjoint& g, double multiplier) const {
+    row_gradient<A> result{};
+    const A center = static_cast<A>(row.log_z / multiplier);
+    double constant = g.log_z;
+    if (g.entropy != 0) constant -= g.entropy * (multiplier * static_cast<double>(center) - row.log_z + row.entropy);
+    result.center = center;
+    result.lowest = static_cast<A>((row.log_z * log2_e - (sizeof(A) == 4 ? 127 : 1023)) / (multiplier * log2_e));
+    result.constant = static_cast<A>(multiplier * constant);
+    result.linear = static_cast<A>(multiplier * -g.entropy * multiplier);
+    result.terms = g.entropy != 0 ? 1 : 0;
     return result;
   }
 
@@ -321,6 +385,14 @@ class row_head {
   /// Scratch that one thread needs; reused between calls.
   struct scratch {
     std::vector<A> values, gradients;
+    // Two sides: the powers of the pending row, and those of the row that is being read.
+    std::vector<A> powers[2];
+    std::vector<double> power_references[2];
+    int side = 0;
+    index saved_row = -1;
+    pending_row<T, A> pending;
+    std::optional<target_entries> pending_entries;
+    score_view<T> pending_out;
     row_sums<A> sums[tile_rows];
     row_gradient<A> coefficients[tile_rows];
     std::vector<target_entries> entries;

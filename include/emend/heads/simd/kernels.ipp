@@ -41,6 +41,22 @@ EMEND_TARGET EMEND_INLINE typename pack<arithmetic<T>>::reg load(const T* x) {
   }
 }
 
+/// v = the scores of one register group; 16-bit floats in an order of their own, which no sum minds.
+template <class T>
+EMEND_TARGET EMEND_INLINE void load_group(const T* x, typename pack<arithmetic<T>>::reg* v) {
+  using p = pack<arithmetic<T>>;
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    typedef std::uint32_t unaligned_words __attribute__((vector_size(EMEND_BYTES), aligned(2), may_alias));
+    for (int u = 0; u < row_unroll; u += 2) {
+      const typename p::words pairs = *reinterpret_cast<const unaligned_words*>(x + u * p::lanes);
+      v[u] = (typename p::reg)(pairs << 16);
+      v[u + 1] = (typename p::reg)(pairs & 0xffff0000u);
+    }
+  } else {
+    for (int u = 0; u < row_unroll; ++u) v[u] = load(x + u * p::lanes);
+  }
+}
+
 template <class T>
 EMEND_TARGET EMEND_INLINE void store(T* out, typename pack<arithmetic<T>>::reg x) {
   using p = pack<arithmetic<T>>;
@@ -73,26 +89,31 @@ template <class A>
 inline constexpr int exponent_bias = sizeof(A) == 4 ? 127 : 1023;
 
 /// Coefficients of 2^r on [-1/2, 1/2], from the highest power down; the last is 1, so that 2^0 is exact. Double: Taylor
-/// series, below 2e-16. Float: minimax, relative error 2e-9 (precise) and 9.2e-8, before rounding.
-template <class A, bool IsPrecise>
+/// series, below 2e-16. Float: minimax, relative error 2e-9 (precise), 9.2e-8 (quick), 2.8e-6 (coarse: sums over 16-bit
+/// scores, which are known to 2e-3 at best), before rounding.
+enum exponential_policy { precise, quick, coarse };
+
+template <class A, exponential_policy Policy>
 inline constexpr auto power_coefficients = [] {
   if constexpr (sizeof(A) == 8)
     return std::array{1.3691488853904124e-12, 2.5678435993488196e-11, 4.44553827187081e-10,   7.054911620801121e-09,
                       1.0178086009239696e-07, 1.3215486790144305e-06, 1.5252733804059838e-05, 0.00015403530393381606,
                       0.0013333558146428441,  0.009618129107628477,   0.055504108664821576,   0.2402265069591007,
                       0.6931471805599453,     1.0};
-  else if constexpr (IsPrecise)
+  else if constexpr (Policy == precise)
     return std::array{0.00015353361959569156f, 0.0013398875016719103f, 0.00961843691766262f, 0.055503323674201965f,
                       0.24022647738456726f,    0.6931471824645996f,    1.0f};
+  else if constexpr (Policy == coarse)
+    return std::array{0.009582852944731712f, 0.055906426161527634f, 0.24024099111557007f, 0.6931241750717163f, 1.0f};
   else
     return std::array{0.001326472731307149f, 0.009671512991189957f, 0.05550733581185341f,
                       0.24022242426872253f,  0.6931470036506653f,   1.0f};
 }();
 
 /// y = 2^r of `Count` registers with r in [-1/2, 1/2].
-template <bool IsPrecise, class A, int Count>
+template <exponential_policy Policy, class A, int Count>
 EMEND_TARGET EMEND_INLINE void polynomial(const typename pack<A>::reg* r, typename pack<A>::reg* y) {
-  constexpr auto& c = power_coefficients<A, IsPrecise>;
+  constexpr auto& c = power_coefficients<A, Policy>;
   for (int u = 0; u < Count; ++u) y[u] = r[u] * c[0] + c[1];
 #pragma GCC unroll 16
   for (unsigned k = 2; k < c.size(); ++k)
@@ -125,20 +146,21 @@ EMEND_TARGET inline arithmetic<T> block_maximum(const T* x, index n) {
 
 template <class A>
 struct block_sums {
-  double sum, weighted, squares, plain;
-  bool is_in_range;  ///< no t above highest_power, no NaN
+  typename pack<A>::reg sum, weighted, squares;
+  double plain;
   A maximum;
+  bool is_in_range;  ///< no t above highest_power, no NaN
 };
 
 /// e = 2^t of `Count` registers with t in [lowest_power, 127); `shifted` is t + rounding_magic.
-template <class A, int Count>
+template <class A, int Count, bool IsCoarse = false>
 EMEND_TARGET EMEND_INLINE void powers_of_two(const typename pack<A>::reg* t, const typename pack<A>::reg* shifted,
                                              typename pack<A>::reg* e) {
   using p = pack<A>;
   using reg = typename p::reg;
   reg r[Count];
   for (int u = 0; u < Count; ++u) r[u] = t[u] - (shifted[u] - rounding_magic<A>);
-  polynomial<false, A, Count>(r, e);
+  polynomial<IsCoarse ? coarse : quick, A, Count>(r, e);
   for (int u = 0; u < Count; ++u)
     e[u] = (reg)((typename p::bits)e[u] + ((typename p::bits)shifted[u] << fraction_bits<A>));
 }
@@ -149,138 +171,6 @@ EMEND_TARGET EMEND_INLINE typename pack<A>::reg power_of_two(typename pack<A>::r
   typename pack<A>::reg e;
   powers_of_two<A, 1>(&t, &shifted, &e);
   return e;
-}
-
-/// One pass over a block of n scores, n a multiple of `row_unroll` registers. A score far below the reference counts
-/// as 2^lowest_power: less than any sum can show.
-template <class T, int Features>
-EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index n, arithmetic<T> multiplier,
-                                                              arithmetic<T> reference) {
-  using A = arithmetic<T>;
-  using p = pack<A>;
-  using reg = typename p::reg;
-  reg sum[row_unroll] = {}, weighted[row_unroll] = {}, squares[row_unroll] = {}, plain[row_unroll] = {}, best[row_unroll];
-  typename p::bits highest{};
-  for (reg& b : best) b = splat<A>(-__builtin_inff());
-  const reg lowest = splat<A>(lowest_power<A>);
-  for (index i = 0; i < n; i += row_unroll * p::lanes) {
-    // Stage by stage over all registers of the group, so that independent operations stand side by side.
-    reg v[row_unroll], t[row_unroll], shifted[row_unroll], e[row_unroll];
-    for (int u = 0; u < row_unroll; ++u) v[u] = load(x + i + u * p::lanes);
-    for (int u = 0; u < row_unroll; ++u) t[u] = at_least(lowest, v[u] * multiplier - reference);
-    for (int u = 0; u < row_unroll; ++u) shifted[u] = t[u] + rounding_magic<A>;
-    powers_of_two<A, row_unroll>(t, shifted, e);
-    for (int u = 0; u < row_unroll; ++u) {
-      // The bits of positive numbers order as the numbers do; the integer unit has time for this.
-      highest = (typename p::bits)shifted[u] > highest ? (typename p::bits)shifted[u] : highest;
-      sum[u] += e[u];
-      weighted[u] += e[u] * t[u];
-      if constexpr (Features & want_extras) squares[u] += e[u] * e[u];
-      if constexpr (Features & want_extras) plain[u] += v[u];
-      if constexpr (Features & want_arg_max) best[u] = v[u] > best[u] ? v[u] : best[u];
-    }
-  }
-  const auto total = [](const reg* r) EMEND_TARGET {
-    return row_unroll == 4 ? sum_lanes<A>((r[0] + r[1]) + (r[2] + r[row_unroll - 1])) : sum_lanes<A>(r[0] + r[1]);
-  };
-  block_sums<A> result{};
-  result.sum = total(sum);
-  result.weighted = total(weighted);
-  if constexpr (Features & want_extras) {
-    result.squares = total(squares);
-    result.plain = total(plain);
-  }
-  result.maximum = -__builtin_inff();
-  if constexpr (Features & want_arg_max)
-    for (const reg& b : best)
-      for (int lane = 0; lane < p::lanes; ++lane) result.maximum = b[lane] > result.maximum ? b[lane] : result.maximum;
-  result.is_in_range = result.weighted == result.weighted;
-  const reg top = (reg)highest;
-  for (int lane = 0; lane < p::lanes; ++lane) result.is_in_range &= top[lane] <= rounding_magic<A> + highest_power<A>;
-  return result;
-}
-
-/// Moves the reference of the sums up to the maximum of a block; false if no finite reference exists there.
-template <class T>
-EMEND_TARGET inline bool raise_reference(row_sums<arithmetic<T>>& row, const T* x, index n,
-                                         const row_multiplier<arithmetic<T>>& multiplier) {
-  using A = arithmetic<T>;
-  const A maximum = block_maximum(x, n);
-  if (maximum == -__builtin_inff()) return false;
-  const A rounded = maximum * multiplier.high;
-  const double exact = static_cast<double>(rounded) + static_cast<double>(maximum) * static_cast<double>(multiplier.low);
-  if (!(rounded - rounded == 0)) {
-    row.needs_reference_path = true;
-    return false;
-  }
-  if (row.has_reference) {
-    const double down = row.reference - exact, factor = __builtin_exp2(down);
-    row.weighted = factor * (row.weighted + down * row.sum);
-    row.sum *= factor;
-    row.squares *= factor * factor;
-  }
-  row.reference = exact;
-  row.kernel_reference = rounded;
-  row.has_reference = true;
-  return true;
-}
-
-/// Takes one block into the sums; `first` is the position of its first score in the row.
-template <class T, int Features>
-EMEND_TARGET inline void take_block(row_sums<arithmetic<T>>& row, const T* x, index n, index first,
-                                    const row_multiplier<arithmetic<T>>& multiplier) {
-  using A = arithmetic<T>;
-  // Until a block has a finite score there is nothing to refer to, and every term so far is exactly 0.
-  const bool was_empty = !row.has_reference;
-  if (was_empty && !raise_reference(row, x, n, multiplier)) {
-    if constexpr (Features & want_extras) row.plain = -infinity;
-    for (index i = 0; i < n; ++i)
-      if (!(static_cast<A>(x[i]) == -__builtin_inff())) row.needs_reference_path = true;
-    return;
-  }
-  block_sums<A> block = sum_block<T, Features>(x, n, multiplier.high, row.kernel_reference);
-  // Lazy reference: sums in powers of two stay exact to rounding until they near the end of the range.
-  if (!block.is_in_range) {
-    if (!raise_reference(row, x, n, multiplier)) row.needs_reference_path = true;
-    block = sum_block<T, Features>(x, n, multiplier.high, row.kernel_reference);
-    if (!block.is_in_range) row.needs_reference_path = true;
-  }
-  row.sum += block.sum;
-  row.weighted += block.weighted;
-  row.squares += block.squares;
-  row.plain += block.plain;
-  if constexpr (Features & want_arg_max) {
-    if (block.maximum > row.maximum || row.arg_max < 0) {
-      index i = 0;
-      while (i + 1 < n && static_cast<A>(x[i]) != block.maximum) ++i;
-      row.maximum = block.maximum;
-      row.arg_max = first + i;
-    }
-  }
-}
-
-/// Takes n contiguous scores into the sums of their row. The order of additions depends on n alone.
-template <class T, int Features>
-EMEND_TARGET void accumulate_row(row_sums<arithmetic<T>>& row, const T* x, index n, index first,
-                                 const row_multiplier<arithmetic<T>>& multiplier) {
-  using A = arithmetic<T>;
-  constexpr index group = row_unroll * pack<A>::lanes;
-  index done = 0;
-  while (n - done >= group) {
-    const index whole = (n - done) / group * group, size = whole < row_block ? whole : row_block;
-    take_block<T, Features>(row, x + done, size, first + done, multiplier);
-    done += size;
-  }
-  if (done < n) {
-    T tail[group];
-    for (index i = 0; i < group; ++i) tail[i] = i < n - done ? x[done + i] : T(-__builtin_inff());
-    const double plain = row.plain;
-    take_block<T, Features>(row, tail, group, first + done, multiplier);
-    if constexpr (Features & want_extras) {
-      row.plain = plain;
-      for (index i = done; i < n; ++i) row.plain += static_cast<double>(static_cast<A>(x[i]));
-    }
-  }
 }
 
 /// The coefficients of a row in registers, or of as many tokens as there are lanes.
@@ -310,6 +200,190 @@ struct gradient_registers {
   }
 };
 
+/// out = (power - 2^lowest) (constant + linear (x - center)): the gradient of one block from its saved powers. What was
+/// clamped to the lowest power gives exactly 0.
+template <class T, int Terms>
+EMEND_TARGET EMEND_INLINE typename pack<arithmetic<T>>::reg saved_gradient_of(typename pack<arithmetic<T>>::reg power,
+                                                                            typename pack<arithmetic<T>>::reg v,
+                                                                            const gradient_registers<arithmetic<T>>& g) {
+  using A = arithmetic<T>;
+  constexpr A smallest = sizeof(A) == 4 ? A(0x1p-126) : A(0x1p-1022);
+  const typename pack<A>::reg e = power - smallest;
+  if constexpr (Terms == 0) return e * g.constant;
+  return e * ((at_least(g.lowest, v) - g.center) * g.linear + g.constant);
+}
+
+/// One block of a pending row, as sum_block takes it along. Terms: -1 nothing, 0 constant, 1 and linear.
+template <class T>
+struct pending_block {
+  const T* x;
+  const arithmetic<T>* power;
+  T* out;
+  gradient_registers<arithmetic<T>> g;
+};
+
+/// One pass over a block of n scores, n a multiple of `row_unroll` registers. A score far below the reference counts
+/// as 2^lowest_power: less than any sum can show. With IsSaved `saved` receives every 2^t. `pending` is written on the way.
+template <class T, int Features, bool IsSaved, int PendingTerms = -1>
+EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index n, arithmetic<T> multiplier,
+                                                              arithmetic<T> reference, arithmetic<T>* saved,
+                                                              const pending_block<T>* pending = nullptr) {
+  using A = arithmetic<T>;
+  using p = pack<A>;
+  using reg = typename p::reg;
+  reg sum[row_unroll] = {}, weighted[row_unroll] = {}, squares[row_unroll] = {}, plain[row_unroll] = {}, best[row_unroll];
+  typename p::bits highest{};
+  for (reg& b : best) b = splat<A>(-__builtin_inff());
+  const reg lowest = splat<A>(lowest_power<A>);
+  constexpr std::uintptr_t page = 4096;
+  for (index i = 0; i < n; i += row_unroll * p::lanes) {
+    // Hardware prefetchers stop at the end of a page; this reaches into the next one.
+    __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(x + i) + page));
+    // Stage by stage over all registers of the group, so that independent operations stand side by side.
+    reg v[row_unroll], t[row_unroll], shifted[row_unroll], e[row_unroll];
+    load_group(x + i, v);
+    for (int u = 0; u < row_unroll; ++u) t[u] = at_least(lowest, v[u] * multiplier - reference);
+    for (int u = 0; u < row_unroll; ++u) shifted[u] = t[u] + rounding_magic<A>;
+    powers_of_two<A, row_unroll, sizeof(T) == 2>(t, shifted, e);
+    for (int u = 0; u < row_unroll; ++u) {
+      // The bits of positive numbers order as the numbers do; the integer unit has time for this.
+      highest = (typename p::bits)shifted[u] > highest ? (typename p::bits)shifted[u] : highest;
+      sum[u] += e[u];
+      weighted[u] += e[u] * t[u];
+      if constexpr (Features & want_extras) squares[u] += e[u] * e[u];
+      if constexpr (Features & want_extras) plain[u] += v[u];
+      if constexpr (Features & want_arg_max) best[u] = v[u] > best[u] ? v[u] : best[u];
+      if constexpr (IsSaved) store(saved + i + u * p::lanes, e[u]);
+      if constexpr (PendingTerms >= 0) {
+        const index k = i + u * p::lanes;
+        stream(pending->out + k, saved_gradient_of<T, PendingTerms>(load(pending->power + k), load(pending->x + k), pending->g));
+      }
+    }
+  }
+  for (int u = 1; u < row_unroll; ++u) {
+    sum[0] += sum[u];
+    weighted[0] += weighted[u];
+    squares[0] += squares[u];
+    plain[0] += plain[u];
+    best[0] = best[u] > best[0] ? best[u] : best[0];
+  }
+  block_sums<A> result{sum[0], weighted[0], squares[0], 0, -__builtin_inff(), true};
+  if constexpr (Features & want_extras) result.plain = sum_lanes<A>(plain[0]);
+  if constexpr (Features & want_arg_max)
+    for (int lane = 0; lane < p::lanes; ++lane) result.maximum = best[0][lane] > result.maximum ? best[0][lane] : result.maximum;
+  const reg top = (reg)highest;
+  result.is_in_range = !is_any((top > rounding_magic<A> + highest_power<A>) | (weighted[0] != weighted[0]));
+  return result;
+}
+
+template <class A>
+EMEND_TARGET EMEND_INLINE void add_lanes(double (&total)[row_sums<A>::lanes], typename pack<A>::reg x) {
+  using wide = typename pack<A>::wide;
+  typedef wide unaligned __attribute__((aligned(8), may_alias));
+  unaligned* const sums = reinterpret_cast<unaligned*>(total);
+  *sums += __builtin_convertvector(x, wide);
+}
+
+/// Moves the reference of the sums up to the maximum of a block; false if no finite reference exists there.
+template <class T>
+EMEND_TARGET inline bool raise_reference(row_sums<arithmetic<T>>& row, const T* x, index n,
+                                         const row_multiplier<arithmetic<T>>& multiplier) {
+  using A = arithmetic<T>;
+  const A maximum = block_maximum(x, n);
+  if (maximum == -__builtin_inff()) return false;
+  const A rounded = maximum * multiplier.high;
+  const double exact = static_cast<double>(rounded) + static_cast<double>(maximum) * static_cast<double>(multiplier.low);
+  if (!(rounded - rounded == 0)) {
+    row.needs_reference_path = true;
+    return false;
+  }
+  if (row.has_reference) {
+    const double down = row.reference - exact, factor = __builtin_exp2(down);
+    for (int lane = 0; lane < row_sums<A>::lanes; ++lane) {
+      row.weighted[lane] = factor * (row.weighted[lane] + down * row.sum[lane]);
+      row.sum[lane] *= factor;
+      row.squares[lane] *= factor * factor;
+    }
+  }
+  row.reference = exact;
+  row.kernel_reference = rounded;
+  row.has_reference = true;
+  return true;
+}
+
+/// Takes one block into the sums; `first` is the position of its first score in the row.
+template <class T, int Features, bool IsSaved, int PendingTerms = -1>
+EMEND_TARGET inline void take_block(row_sums<arithmetic<T>>& row, const T* x, index n, index first,
+                                    const row_multiplier<arithmetic<T>>& multiplier, arithmetic<T>* saved,
+                                    const pending_block<T>* pending = nullptr) {
+  using A = arithmetic<T>;
+  // Until a block has a finite score there is nothing to refer to, and every term so far is exactly 0.
+  if (!row.has_reference && !raise_reference(row, x, n, multiplier)) {
+    if constexpr (Features & want_extras) row.plain = -infinity;
+    for (index i = 0; i < n; ++i) {
+      if (!(static_cast<A>(x[i]) == -__builtin_inff())) row.needs_reference_path = true;
+      if constexpr (IsSaved) saved[i] = 0;
+    }
+    if constexpr (PendingTerms >= 0)
+      for (index i = 0; i < n; i += pack<A>::lanes)
+        stream(pending->out + i, saved_gradient_of<T, PendingTerms>(load(pending->power + i), load(pending->x + i), pending->g));
+    return;
+  }
+  block_sums<A> block = sum_block<T, Features, IsSaved, PendingTerms>(x, n, multiplier.high, row.kernel_reference, saved, pending);
+  // Lazy reference: sums in powers of two stay exact to rounding until they near the end of the range.
+  if (!block.is_in_range) {
+    if (!raise_reference(row, x, n, multiplier)) row.needs_reference_path = true;
+    block = sum_block<T, Features, IsSaved>(x, n, multiplier.high, row.kernel_reference, saved);
+    if (!block.is_in_range) row.needs_reference_path = true;
+  }
+  add_lanes<A>(row.sum, block.sum);
+  add_lanes<A>(row.weighted, block.weighted);
+  if constexpr (Features & want_extras) {
+    add_lanes<A>(row.squares, block.squares);
+    row.plain += block.plain;
+  }
+  if constexpr (Features & want_arg_max) {
+    if (block.maximum > row.maximum || row.arg_max < 0) {
+      index i = 0;
+      while (i + 1 < n && static_cast<A>(x[i]) != block.maximum) ++i;
+      row.maximum = block.maximum;
+      row.arg_max = first + i;
+    }
+  }
+}
+
+/// f(x, count, first, present): the blocks of a row of n scores, each a multiple of the register group; the last one is
+/// filled up with -inf in a copy.
+template <class T, class F>
+EMEND_TARGET EMEND_INLINE void for_each_block(const T* x, index n, F&& f) {
+  constexpr index group = row_unroll * pack<arithmetic<T>>::lanes;
+  index done = 0;
+  while (n - done >= group) {
+    const index whole = (n - done) / group * group, size = whole < row_block ? whole : row_block;
+    f(x + done, size, done, size);
+    done += size;
+  }
+  if (done == n) return;
+  T tail[group];
+  for (index i = 0; i < group; ++i) tail[i] = i < n - done ? x[done + i] : T(-__builtin_inff());
+  f(static_cast<const T*>(tail), group, done, n - done);
+}
+
+/// Takes n contiguous scores into the sums of their row. The order of additions depends on n alone.
+template <class T, int Features>
+EMEND_TARGET void accumulate_row(row_sums<arithmetic<T>>& row, const T* x, index n, index first,
+                                 const row_multiplier<arithmetic<T>>& multiplier) {
+  for_each_block(x, n, [&](const T* block, index count, index done, index present) EMEND_TARGET {
+    const double plain = row.plain;
+    take_block<T, Features, false>(row, block, count, first + done, multiplier, nullptr);
+    if constexpr (Features & want_extras)
+      if (present < count) {
+        row.plain = plain;
+        for (index i = 0; i < present; ++i) row.plain += static_cast<double>(static_cast<arithmetic<T>>(block[i]));
+      }
+  });
+}
+
 /// out = gradient of `Count` registers of scores. Terms: 0 constant, 1 and linear, 2 and quadratic.
 template <class A, int Terms, int Count>
 EMEND_TARGET EMEND_INLINE void gradients_of(typename pack<A>::reg* v, const gradient_registers<A>& g) {
@@ -320,7 +394,7 @@ EMEND_TARGET EMEND_INLINE void gradients_of(typename pack<A>::reg* v, const grad
   for (int u = 0; u < Count; ++u) shifted[u] = v[u] * g.multiplier + g.magic;
   // The integer part and the reference leave together, so the remainder is rounded once, at its own size.
   for (int u = 0; u < Count; ++u) r[u] = v[u] * g.multiplier - (shifted[u] - g.magic);
-  polynomial<(Terms > 0), A, Count>(r, e);
+  polynomial<(Terms > 0 ? precise : quick), A, Count>(r, e);
   for (int u = 0; u < Count; ++u) {
     // The lowest score gives the exponent field 0, which is the number 0.
     e[u] *= (reg)(((typename p::bits)shifted[u] + exponent_bias<A>) << fraction_bits<A>);
@@ -372,6 +446,106 @@ EMEND_TARGET void write_gradient_row(const T* x, T* out, index n, const row_grad
     store(out + i + p::lanes, v[1]);
   }
   while (i < n) edge(n - i < p::lanes ? n - i : p::lanes);
+}
+
+template <class T, int Terms>
+EMEND_TARGET inline void write_saved_block(const T* x, const arithmetic<T>* power, T* out, index n,
+                                           const gradient_registers<arithmetic<T>>& g, bool is_streaming) {
+  using A = arithmetic<T>;
+  using p = pack<A>;
+  index i = 0;
+  const auto edge = [&](index count) EMEND_TARGET {
+    T scores[p::lanes], result[p::lanes];
+    A powers[p::lanes];
+    for (index k = 0; k < p::lanes; ++k) {
+      scores[k] = k < count ? x[i + k] : T(0.0f);
+      powers[k] = k < count ? power[i + k] : A(0);
+    }
+    store(result, saved_gradient_of<T, Terms>(load(powers), load(scores), g));
+    for (index k = 0; k < count; ++k) out[i + k] = result[k];
+    i += count;
+  };
+  if constexpr (can_stream<A> && std::is_same_v<T, A>) {
+    const auto address = reinterpret_cast<std::uintptr_t>(out);
+    if (is_streaming && address % sizeof(A) == 0) {
+      const index head = static_cast<index>((EMEND_BYTES - address % EMEND_BYTES) % EMEND_BYTES / sizeof(A));
+      if (head > 0) edge(head < n ? head : n);
+      for (; i + p::lanes <= n; i += p::lanes) stream(out + i, saved_gradient_of<T, Terms>(load(power + i), load(x + i), g));
+    }
+  }
+  for (; i + p::lanes <= n; i += p::lanes) store(out + i, saved_gradient_of<T, Terms>(load(power + i), load(x + i), g));
+  while (i < n) edge(n - i < p::lanes ? n - i : p::lanes);
+}
+
+/// Coefficients of one block of a saved row: those of powers relative to log_z, moved to the block's own reference.
+template <class A>
+EMEND_TARGET EMEND_INLINE gradient_registers<A> block_registers(const row_gradient<A>& coefficients, double reference, double log2_z) {
+  row_gradient<A> block = coefficients;
+  const double scale = __builtin_exp2(reference - log2_z);
+  block.constant = static_cast<A>(static_cast<double>(coefficients.constant) * scale);
+  block.linear = static_cast<A>(static_cast<double>(coefficients.linear) * scale);
+  gradient_registers<A> g;
+  g.set(block);
+  return g;
+}
+
+/// Gradient of a whole row from the powers that accumulate_and_save_row kept; `x` may be `out`.
+template <class T, int Terms>
+EMEND_TARGET void write_saved_gradient(const pending_row<T, arithmetic<T>>& row, index n, bool is_streaming) {
+  using A = arithmetic<T>;
+  constexpr index group = row_unroll * pack<A>::lanes;
+  const double* reference = row.saved.reference;
+  index done = 0;
+  while (done < n) {
+    const index whole = (n - done) / group * group;
+    const index size = whole == 0 ? n - done : whole < row_block ? whole : row_block;
+    write_saved_block<T, Terms>(row.x + done, row.saved.power + done, row.out + done, size,
+                                block_registers(row.coefficients, *reference++, row.log2_z), is_streaming);
+    done += size;
+  }
+}
+
+/// As accumulate_row over a whole row, and keeps the powers. The gradient of `pending`, a row of the same length whose
+/// output is aligned to a register, is written on the way, past the cache.
+template <class T, int PendingTerms>
+EMEND_TARGET void accumulate_and_save_row(row_sums<arithmetic<T>>& row, const T* x, index n,
+                                          const row_multiplier<arithmetic<T>>& multiplier,
+                                          const saved_powers<arithmetic<T>>& saved,
+                                          const pending_row<T, arithmetic<T>>& pending) {
+  using A = arithmetic<T>;
+  double* reference = saved.reference;
+  const double* pending_reference = pending.saved.reference;
+  for_each_block(x, n, [&](const T* block, index count, index done, index present) EMEND_TARGET {
+    pending_block<T> before{};
+    if constexpr (PendingTerms >= 0)
+      before = {pending.x + done, pending.saved.power + done, pending.out + done,
+                block_registers(pending.coefficients, *pending_reference++, pending.log2_z)};
+    if (present == count) {
+      take_block<T, 0, true, PendingTerms>(row, block, count, done, multiplier, saved.power + done, &before);
+    } else {
+      A powers[row_unroll * pack<A>::lanes];
+      take_block<T, 0, true>(row, block, count, done, multiplier, powers);
+      for (index i = 0; i < present; ++i) saved.power[done + i] = powers[i];
+      if constexpr (PendingTerms >= 0)
+        write_saved_block<T, PendingTerms>(before.x, before.power, before.out, present, before.g, true);
+    }
+    *reference++ = row.reference;
+  });
+}
+
+/// The kernels that keep powers, where the arithmetic type is the storage type: 16-bit rows would be outweighed by them.
+template <class T, int PendingTerms>
+constexpr auto saving_kernel() {
+  using A = arithmetic<T>;
+  using kernel = void (*)(row_sums<A>&, const T*, index, const row_multiplier<A>&, const saved_powers<A>&, const pending_row<T, A>&);
+  if constexpr (!std::is_same_v<T, A> || (PendingTerms >= 0 && !can_stream<A>)) return kernel{nullptr};
+  else return kernel{accumulate_and_save_row<T, PendingTerms>};
+}
+template <class T, int Terms>
+constexpr auto saved_gradient_kernel() {
+  using kernel = void (*)(const pending_row<T, arithmetic<T>>&, index, bool);
+  if constexpr (!std::is_same_v<T, arithmetic<T>>) return kernel{nullptr};
+  else return kernel{write_saved_gradient<T, Terms>};
 }
 
 /// tanh, absolute error below 2e-7 in float; in double the library function.
@@ -486,9 +660,9 @@ EMEND_TARGET void accumulate_columns(row_sums<arithmetic<T>>* rows, const T* x, 
     }
     for (index lane = 0; lane < present; ++lane) {
       row_sums<A>& row = rows[token + lane];
-      row.sum = sum[lane];
-      row.weighted = weighted[lane];
-      row.squares = squares[lane];
+      row.sum[0] = sum[lane];
+      row.weighted[0] = weighted[lane];
+      row.squares[0] = squares[lane];
       row.plain = plain[lane];
       row.has_reference = reference[lane] != unset[lane];
       row.kernel_reference = reference[lane];

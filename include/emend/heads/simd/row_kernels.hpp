@@ -14,9 +14,15 @@ struct row_kernels {
   using accumulate = void (*)(row_sums<A>&, const T*, index, index, const row_multiplier<A>&);
   using accumulate_tokens = void (*)(row_sums<A>*, const T*, index, index, index, const row_multiplier<A>&);
 
+  using save = void (*)(row_sums<A>&, const T*, index, const row_multiplier<A>&, const saved_powers<A>&,
+                        const pending_row<T, A>&);
+  using saved_gradient = void (*)(const pending_row<T, A>&, index, bool);
+
   accumulate rows_of[2];             ///< by what is wanted: log_z and entropy; everything
   accumulate_tokens columns_of[2];
   void (*gradient_rows_of[3])(const T*, T*, index, const row_gradient<A>&, bool);  ///< by row_gradient::terms
+  save save_row[3];                              ///< nothing pending, then by the pending row's terms; null for 16 bits
+  saved_gradient saved_gradient_of[2];           ///< by row_gradient::terms
   void (*gradient_columns)(const T*, T*, index, index, index, index, const row_gradient<A>*);
   void (*soft_cap)(const T*, A*, index, A, A);
   void (*soft_cap_chain)(const A*, const A*, T*, index, A, A);
@@ -30,6 +36,8 @@ const row_kernels<T>& kernels_for(instruction_set wanted) {
       {portable::accumulate_row<T, 0>, portable::accumulate_row<T, every_feature>},
       {portable::accumulate_columns<T, 0>, portable::accumulate_columns<T, every_feature>},
       {portable::write_gradient_row<T, 0>, portable::write_gradient_row<T, 1>, portable::write_gradient_row<T, 2>},
+      {portable::saving_kernel<T, -1>(), portable::saving_kernel<T, 0>(), portable::saving_kernel<T, 1>()},
+      {portable::saved_gradient_kernel<T, 0>(), portable::saved_gradient_kernel<T, 1>()},
       portable::write_gradient_columns<T>,
       portable::soft_cap_row<T>,
       portable::soft_cap_chain_row<T>};
@@ -38,6 +46,8 @@ const row_kernels<T>& kernels_for(instruction_set wanted) {
       {avx2::accumulate_row<T, 0>, avx2::accumulate_row<T, every_feature>},
       {avx2::accumulate_columns<T, 0>, avx2::accumulate_columns<T, every_feature>},
       {avx2::write_gradient_row<T, 0>, avx2::write_gradient_row<T, 1>, avx2::write_gradient_row<T, 2>},
+      {avx2::saving_kernel<T, -1>(), avx2::saving_kernel<T, 0>(), avx2::saving_kernel<T, 1>()},
+      {avx2::saved_gradient_kernel<T, 0>(), avx2::saved_gradient_kernel<T, 1>()},
       avx2::write_gradient_columns<T>,
       avx2::soft_cap_row<T>,
       avx2::soft_cap_chain_row<T>};
@@ -45,6 +55,8 @@ const row_kernels<T>& kernels_for(instruction_set wanted) {
       {avx512::accumulate_row<T, 0>, avx512::accumulate_row<T, every_feature>},
       {avx512::accumulate_columns<T, 0>, avx512::accumulate_columns<T, every_feature>},
       {avx512::write_gradient_row<T, 0>, avx512::write_gradient_row<T, 1>, avx512::write_gradient_row<T, 2>},
+      {avx512::saving_kernel<T, -1>(), avx512::saving_kernel<T, 0>(), avx512::saving_kernel<T, 1>()},
+      {avx512::saved_gradient_kernel<T, 0>(), avx512::saved_gradient_kernel<T, 1>()},
       avx512::write_gradient_columns<T>,
       avx512::soft_cap_row<T>,
       avx512::soft_cap_chain_row<T>};

@@ -1,0 +1,12 @@
+#pragma once
+
+// Everything of the examples' small language model.
+#include <lm/adamw.hpp>
+#include <lm/character_tokenizer.hpp>
+#include <lm/checkpoint.hpp>
+#include <lm/decode.hpp>
+#include <lm/gradient.hpp>
+#include <lm/key_value_cache.hpp>
+#include <lm/llama2c_file.hpp>
+#include <lm/tokenizer.hpp>
+#include <lm/transformer.hpp>
