@@ -1,5 +1,6 @@
 #pragma once
 
+#include <emend/core/aligned_allocator.hpp>
 #include <emend/core/backend.hpp>
 #include <emend/core/errors.hpp>
 
@@ -22,8 +23,9 @@ class matrix {
     data_.resize(static_cast<std::size_t>(rows * columns));
   }
   matrix(index batch, index tokens, index vocab) : matrix(batch * tokens, vocab) {}
-  matrix(index rows, index columns, std::vector<T> values) : rows_(rows), columns_(columns), data_(std::move(values)) {
-    detail::require_length("matrix values", static_cast<index>(data_.size()), rows * columns);
+  matrix(index rows, index columns, const std::vector<T>& values) : matrix(rows, columns) {
+    detail::require_length("matrix values", static_cast<index>(values.size()), rows * columns);
+    for (std::size_t i = 0; i < values.size(); ++i) data_[i] = values[i];
   }
 
   index rows() const { return rows_; }
@@ -37,7 +39,7 @@ class matrix {
 
  private:
   index rows_ = 0, columns_ = 0;
-  std::vector<T> data_;
+  std::vector<T, aligned_allocator<T>> data_;
 };
 
 template <score_type T>

@@ -32,21 +32,23 @@ void check_loss(const L& loss, index terms) {
 }
 
 /// log_prob = score - log_z; -inf where the target is outside the support, an all -inf row included.
-inline double log_prob_of(double score, double log_z) { return score == -infinity ? -infinity : score - log_z; }
+inline double log_prob_of(double score, const row_statistics& row) {
+  return score == -infinity ? -infinity : (score - row.log_z) - row.log_z_tail;
+}
 
 template <class R>
 struct token_maker;
 template <>
 struct token_maker<double> {
   static token<double> make(index i, double score, const row_statistics& row, double next_log_z) {
-    return {log_prob_of(score, row.log_z), row.log_z, score, row.entropy, row.log_sum_squares, next_log_z, i};
+    return {log_prob_of(score, row), row.log_z, score, row.entropy, row.log_sum_squares, next_log_z, i};
   }
 };
 template <int N>
 struct token_maker<dual<double, N>> {
   static token<dual<double, N>> make(index i, double score, const row_statistics& row, double next_log_z) {
     using R = dual<double, N>;
-    token<R> t{R(log_prob_of(score, row.log_z)), R::variable(row.log_z, of_log_z), R::variable(score, of_score),
+    token<R> t{R(log_prob_of(score, row)), R::variable(row.log_z, of_log_z), R::variable(score, of_score),
                R::variable(row.entropy, of_entropy), R::variable(row.log_sum_squares, of_log_sum_squares),
                R::variable(next_log_z, of_next_log_z), i};
     t.log_prob.derivative[of_score] = 1;

@@ -77,10 +77,10 @@ statistics_columns statistics(const X& x, id_column targets, const statistics_op
     fill(result.log_z, true, [](row_t row, double) { return row.log_z; });
     fill(result.entropy, true, [](row_t row, double) { return row.entropy; });
     fill(result.score, has_targets, [](row_t, double score) { return score; });
-    fill(result.log_prob, has_targets, [](row_t row, double score) { return detail::log_prob_of(score, row.log_z); });
+    fill(result.log_prob, has_targets, [](row_t row, double score) { return detail::log_prob_of(score, row); });
     fill(result.log_sum_squares, options.with_log_sum_squares, [](row_t row, double) { return row.log_sum_squares; });
     fill(result.mean_score, options.with_mean_score, [](row_t row, double) { return row.mean_score; });
-    fill(result.max_log_prob, options.with_arg_max, [](row_t row, double) { return detail::log_prob_of(row.max_score, row.log_z); });
+    fill(result.max_log_prob, options.with_arg_max, [](row_t row, double) { return detail::log_prob_of(row.max_score, row); });
     if (options.with_arg_max) {
       result.arg_max.assign(size, -1);
       if (has_targets) result.is_arg_max.assign(size, 0);
@@ -96,7 +96,7 @@ statistics_columns statistics(const X& x, id_column targets, const statistics_op
         for (std::size_t k = 0; k < static_cast<std::size_t>(chosen); ++k)
           if (is_counted(static_cast<index>(row)))
             result.chosen_log_prob[row * static_cast<std::size_t>(chosen) + k] =
-                detail::log_prob_of(buffers.scores[row * static_cast<std::size_t>(chosen + 1) + k + 1], buffers.statistics[row].log_z);
+                detail::log_prob_of(buffers.scores[row * static_cast<std::size_t>(chosen + 1) + k + 1], buffers.statistics[row]);
     }
   });
   return result;

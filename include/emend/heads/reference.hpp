@@ -9,6 +9,7 @@ namespace emend::detail {
 struct row_statistics {
   double log_z = not_a_number, entropy = not_a_number, log_sum_squares = not_a_number, mean_score = not_a_number;
   double max_score = not_a_number;
+  double log_z_tail = 0;  ///< what log_z lost to its own rounding, where its magnitude is huge
   index arg_max = -1;
   bool needs_reference_path = false;  ///< the gradient, too, is the slow head's
 };
@@ -37,6 +38,7 @@ row_statistics reference_statistics(const Score& z, index vocab) {
   double sum = 0;
   for (index j = 0; j < vocab; ++j) sum += __builtin_exp(z(j) - maximum);
   row.log_z = maximum + __builtin_log(sum);
+  row.log_z_tail = (maximum - row.log_z) + __builtin_log(sum);
   double entropy = 0, squares = 0;
   for (index j = 0; j < vocab; ++j) {
     // log p from the differences, not from log_z: at a large maximum the sum with it would round.
@@ -58,7 +60,7 @@ struct row_adjoint {
 /// Gradient with respect to z_j, the target's own term left out:
 ///   p (g_log_z - g_entropy (log p + H)) + 2 g_squares (p^2 / sum p^2 - p),  0 where p = 0
 inline double reference_gradient(double z, const row_statistics& row, const row_adjoint& g) {
-  const double log_p = z - row.log_z, p = __builtin_exp(log_p);
+  const double log_p = (z - row.log_z) - row.log_z_tail, p = __builtin_exp(log_p);
   if (p == 0 || z == -infinity) return 0;
   double slope = g.log_z;
   if (g.entropy != 0) slope -= g.entropy * (log_p + row.entropy);

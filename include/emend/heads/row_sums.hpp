@@ -62,14 +62,13 @@ struct row_gradient {
   int terms;  ///< 0 constant alone, 1 and linear, 2 and quadratic
 };
 
-/// The gradient of a row that is still to be written from its saved powers; the next row's forward pass takes it along,
-/// so that reading and writing overlap.
+/// A row whose gradient is to be written from its saved powers; empty where x is null.
 template <class T, class A>
-struct pending_row {
-  const T* x = nullptr;  ///< null: nothing is pending
+struct saved_row {
+  const T* x = nullptr;
   T* out = nullptr;
-  saved_powers<A> saved{};
-  row_gradient<A> coefficients{};
+  saved_powers<A> powers{};
+  row_gradient<A> coefficients{};  ///< constant and linear are those of powers relative to log2_z
   double log2_z = 0;
 };
 

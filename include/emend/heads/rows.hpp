@@ -1,5 +1,6 @@
 #pragma once
 
+#include <emend/core/aligned_allocator.hpp>
 #include <emend/core/errors.hpp>
 #include <emend/core/score_view.hpp>
 #include <emend/heads/reference.hpp>
@@ -25,7 +26,7 @@ class row_head {
 
  public:
   /// Rows that one call should take together: one where a row is contiguous, a few cache lines where tokens are.
-  static constexpr index tile_rows = 64;
+  static constexpr index tile_rows = row_tile;
 
   row_head(score_view<const T> scores, const score_transform& transform, const kept_ids& kept, instruction_set set,
            int features)
@@ -33,7 +34,9 @@ class row_head {
         arithmetic_kernels_(kernels_for<A>(set)), features_(features) {
     is_gathered_ = !kept.offsets.empty() || transform.soft_cap != 0 || scores.vocab_stride != 1;
     is_tiled_ = kept.offsets.empty() && transform.soft_cap == 0 && transform.temperatures.empty() &&
-                scores.vocab_stride != 1 && scores.token_stride == 1 && scores.batch == 1;
+                // A single row of column-major scores, too, whose stride along the vocabulary is 1: its bits are those of
+                // the row in a batch.
+                scores.vocab > 1 && scores.token_stride == 1 && scores.batch == 1;
   }
 
   index rows() const { return scores_.rows(); }
@@ -48,7 +51,7 @@ class row_head {
   }
 
   /// Statistics of rows [begin, end), at most a tile, where is_active says so (null: all). With `is_followed` the caller
-  /// takes the gradient of these rows next, with the same scratch, and calls `flush` after its last row: the powers of a
+  /// takes the gradient of these rows next, with the same scratch, and calls `flush` after its last: the powers of a lone
   /// row may be kept, and its gradient be written while the next row is read.
   void statistics(index begin, index end, const std::uint8_t* is_active, row_statistics* out, scratch& work,
                   bool is_followed = false) const {
@@ -64,12 +67,12 @@ class row_head {
     for (index row = begin; row < end; ++row) {
       if (is_active && !is_active[row]) continue;
       row_sums<A> sums;
-      if (is_followed && !is_gathered_ && features_ == 0 && scores_.vocab <= most_saved && kernels_.save_row[0]) {
-        const int kind = work.pending.x == nullptr ? 0 : 1 + work.pending.coefficients.terms;
+      if (is_followed && can_save()) {
+        const int pending = work.pending.x == nullptr ? 0 : 1 + work.pending.coefficients.terms;
         work.side ^= 1;
-        kernels_.save_row[kind](sums, scores_.row(row), scores_.vocab, row_multiplier<A>(multiplier(row)), saved_in(work),
-                                work.pending);
-        if (kind != 0) finish_pending(work);
+        kernels_.save_powers[pending](sums, scores_.row(row), scores_.vocab, row_multiplier<A>(multiplier(row)),
+                                      saved_in(work), work.pending);
+        if (pending != 0) finish_pending(work);
         work.saved_row = row;
       } else if (!is_gathered_) {
         kernels_.rows_of[features_ != 0](sums, scores_.row(row), scores_.vocab, 0, row_multiplier<A>(multiplier(row)));
@@ -106,16 +109,15 @@ class row_head {
         write_reference(row, rows[row], adjoints[row], out);
       } else if (work.saved_row == row && out.vocab_stride == 1 && adjoints[row].log_sum_squares == 0) {
         const row_gradient<A> g = saved_coefficients(rows[row], adjoints[row], multiplier(row));
-        const pending_row<T, A> pending{scores_.row(row), out.row(row), saved_in(work), g, rows[row].log_z * log2_e};
-        constexpr std::uintptr_t widest_register = 64;
-        if (is_streaming && kernels_.save_row[1 + g.terms] && reinterpret_cast<std::uintptr_t>(pending.out) % widest_register == 0) {
-          flush(work);
-          work.pending = pending;
+        const saved_row<T, A> saved{scores_.row(row), out.row(row), saved_in(work), g, rows[row].log_z * log2_e};
+        constexpr std::uintptr_t line = 64;
+        if (is_streaming && kernels_.save_powers[1 + g.terms] && reinterpret_cast<std::uintptr_t>(saved.out) % line == 0) {
+          work.pending = saved;
           work.pending_entries.emplace(std::move(entries));
           work.pending_out = out;
           continue;
         }
-        kernels_.saved_gradient_of[g.terms](pending, scores_.vocab, is_streaming);
+        kernels_.saved_gradient_of[g.terms](saved, scores_.vocab, is_streaming);
       } else if (!is_gathered_ && out.vocab_stride == 1) {
         const row_gradient<A> g = coefficients(rows[row], adjoints[row], multiplier(row), multiplier(row));
         kernels_.gradient_rows_of[g.terms](scores_.row(row), out.row(row), scores_.vocab, g, is_streaming);
@@ -134,18 +136,22 @@ class row_head {
   }
 
  private:
+  /// Longest row whose powers are kept between the passes: beyond it they would leave the cache.
+  static constexpr index most_saved = index{1} << 18;
+
+  bool can_save() const {
+    return !is_gathered_ && features_ == 0 && scores_.vocab <= most_saved && kernels_.save_powers[0] != nullptr;
+  }
+
   void finish_pending(scratch& work) const {
     work.pending_entries->write(work.pending_out);
     work.pending_entries.reset();
     work.pending = {};
   }
 
-  /// Longest row whose powers are kept between the passes: beyond it they would leave the cache.
-  static constexpr index most_saved = index{1} << 18;
-
   saved_powers<A> saved_in(scratch& work) const {
-    std::vector<A>& powers = work.powers[work.side];
-    std::vector<double>& references = work.power_references[work.side];
+    auto& powers = work.powers[work.side];
+    auto& references = work.power_references[work.side];
     if (powers.size() < static_cast<std::size_t>(scores_.vocab)) {
       powers.resize(static_cast<std::size_t>(scores_.vocab));
       references.resize(static_cast<std::size_t>(scores_.vocab / row_block + 2));
@@ -386,11 +392,11 @@ class row_head {
   struct scratch {
     std::vector<A> values, gradients;
     // Two sides: the powers of the pending row, and those of the row that is being read.
-    std::vector<A> powers[2];
+    std::vector<A, aligned_allocator<A>> powers[2];
     std::vector<double> power_references[2];
     int side = 0;
     index saved_row = -1;
-    pending_row<T, A> pending;
+    emend::detail::saved_row<T, A> pending;
     std::optional<target_entries> pending_entries;
     score_view<T> pending_out;
     row_sums<A> sums[tile_rows];

@@ -4,28 +4,33 @@
 
 #if defined(__x86_64__)
 
-#define EMEND_TARGET __attribute__((target("avx2,fma")))
+#define EMEND_TARGET __attribute__((target("avx2,fma,f16c")))
 #define EMEND_INLINE __attribute__((always_inline)) inline
 #define EMEND_INLINE_LAMBDA __attribute__((always_inline))
 #define EMEND_BYTES 32
 
 namespace emend::detail::avx2 {
 
-inline constexpr int row_unroll = 2;  // more would spill the sixteen registers
 inline constexpr int gemm_rows = 6;
 
 typedef float float_register __attribute__((vector_size(32)));
 
-template <class A>
-inline constexpr bool can_stream = std::is_same_v<A, float>;
+inline constexpr bool can_stream = true;
 
-EMEND_TARGET EMEND_INLINE void stream(float* out, float_register x) {
-#if defined(__clang__)
-  __builtin_nontemporal_store(x, reinterpret_cast<float_register*>(out));
-#else
-  __builtin_ia32_movntps256(out, x);
-#endif
+/// Two registers past the cache, `out` on a register's boundary. In one piece, so that no other store comes between: a
+/// line that leaves by halves is written twice.
+template <class A, class R>
+EMEND_TARGET EMEND_INLINE void stream_pair(A* out, R first, R second) {
+  asm volatile("vmovntps %1, (%0)\n\tvmovntps %2, 32(%0)" : : "r"(out), "x"(first), "x"(second) : "memory");
 }
+
+inline constexpr bool has_half_conversion = true;
+
+typedef std::uint16_t half_register __attribute__((vector_size(16)));
+typedef short half_operand __attribute__((vector_size(16)));
+
+EMEND_TARGET EMEND_INLINE float_register from_half(half_register x) { return __builtin_ia32_vcvtph2ps256((half_operand)x); }
+EMEND_TARGET EMEND_INLINE half_register to_half(float_register x) { return (half_register)__builtin_ia32_vcvtps2ph256(x, 0); }
 
 template <class M>
 EMEND_TARGET EMEND_INLINE bool is_any(const M& mask) {

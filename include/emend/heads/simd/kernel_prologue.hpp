@@ -13,4 +13,8 @@ namespace emend::detail {
 /// Scores in one block of the row kernels: small enough for the first-level cache, a multiple of every register group.
 inline constexpr index row_block = 2048;
 
+/// Most rows that a column kernel takes side by side, and the columns that it takes at a time.
+inline constexpr index row_tile = 64;
+inline constexpr index column_group = 16;
+
 }  // namespace emend::detail

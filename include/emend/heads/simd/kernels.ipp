@@ -17,6 +17,14 @@ struct pack {
   typedef std::uint32_t words __attribute__((vector_size(EMEND_BYTES)));
 };
 
+/// Elements from `out` to the next cache line.
+template <class A>
+EMEND_TARGET EMEND_INLINE index elements_to_line(const A* out) {
+  constexpr std::uintptr_t line = 64;
+  const std::uintptr_t past = reinterpret_cast<std::uintptr_t>(out) % line;
+  return past == 0 ? 0 : static_cast<index>((line - past) / sizeof(A));
+}
+
 template <class A>
 EMEND_TARGET EMEND_INLINE typename pack<A>::reg splat(A x) {
   return typename pack<A>::reg{} + x;
@@ -29,6 +37,7 @@ EMEND_TARGET EMEND_INLINE typename pack<arithmetic<T>>::reg load(const T* x) {
     return *reinterpret_cast<const typename p::unaligned*>(x);
   } else {
     const typename p::halves half = *reinterpret_cast<const typename p::unaligned_halves*>(x);
+    if constexpr (std::is_same_v<T, float16> && has_half_conversion) return from_half(half);
     const typename p::words word = __builtin_convertvector(half, typename p::words);
     if constexpr (std::is_same_v<T, bfloat16>) {
       return (typename p::reg)(word << 16);
@@ -41,19 +50,18 @@ EMEND_TARGET EMEND_INLINE typename pack<arithmetic<T>>::reg load(const T* x) {
   }
 }
 
-/// v = the scores of one register group; 16-bit floats in an order of their own, which no sum minds.
+/// Two registers of scores; bfloat16 in an order of their own (even places, odd places), which no sum minds.
 template <class T>
-EMEND_TARGET EMEND_INLINE void load_group(const T* x, typename pack<arithmetic<T>>::reg* v) {
+EMEND_TARGET EMEND_INLINE void load_pair(const T* x, typename pack<arithmetic<T>>::reg* v) {
   using p = pack<arithmetic<T>>;
   if constexpr (std::is_same_v<T, bfloat16>) {
     typedef std::uint32_t unaligned_words __attribute__((vector_size(EMEND_BYTES), aligned(2), may_alias));
-    for (int u = 0; u < row_unroll; u += 2) {
-      const typename p::words pairs = *reinterpret_cast<const unaligned_words*>(x + u * p::lanes);
-      v[u] = (typename p::reg)(pairs << 16);
-      v[u + 1] = (typename p::reg)(pairs & 0xffff0000u);
-    }
+    const typename p::words pairs = *reinterpret_cast<const unaligned_words*>(x);
+    v[0] = (typename p::reg)(pairs << 16);
+    v[1] = (typename p::reg)(pairs & 0xffff0000u);
   } else {
-    for (int u = 0; u < row_unroll; ++u) v[u] = load(x + u * p::lanes);
+    v[0] = load(x);
+    v[1] = load(x + p::lanes);
   }
 }
 
@@ -68,8 +76,29 @@ EMEND_TARGET EMEND_INLINE void store(T* out, typename pack<arithmetic<T>>::reg x
     const typename p::words quiet = (word >> 16) | 0x40u;
     const typename p::words half = (word & 0x7fffffffu) > 0x7f800000u ? quiet : rounded;
     *reinterpret_cast<typename p::unaligned_halves*>(out) = __builtin_convertvector(half, typename p::halves);
+  } else if constexpr (has_half_conversion) {
+    *reinterpret_cast<typename p::unaligned_halves*>(out) = to_half(x);
   } else {
     for (int i = 0; i < p::lanes; ++i) out[i] = T(x[i]);
+  }
+}
+
+/// Two registers of numbers as bfloat16, rounded to nearest even, in the order that `load_pair` gave them.
+template <class T>
+EMEND_TARGET EMEND_INLINE void store_pair(T* out, const typename pack<arithmetic<T>>::reg* x) {
+  using p = pack<arithmetic<T>>;
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    typedef std::uint32_t unaligned_words __attribute__((vector_size(EMEND_BYTES), aligned(2), may_alias));
+    typename p::words rounded[2];
+    for (int u = 0; u < 2; ++u) {
+      const typename p::words word = (typename p::words)x[u];
+      const typename p::words nearest = word + 0x7fffu + ((word >> 16) & 1u);
+      rounded[u] = (word & 0x7fffffffu) > 0x7f800000u ? (word | 0x400000u) : nearest;
+    }
+    *reinterpret_cast<unaligned_words*>(out) = (rounded[0] >> 16) | (rounded[1] & 0xffff0000u);
+  } else {
+    store(out, x[0]);
+    store(out + p::lanes, x[1]);
   }
 }
 
@@ -153,14 +182,14 @@ struct block_sums {
 };
 
 /// e = 2^t of `Count` registers with t in [lowest_power, 127); `shifted` is t + rounding_magic.
-template <class A, int Count, bool IsCoarse = false>
+template <class A, int Count>
 EMEND_TARGET EMEND_INLINE void powers_of_two(const typename pack<A>::reg* t, const typename pack<A>::reg* shifted,
                                              typename pack<A>::reg* e) {
   using p = pack<A>;
   using reg = typename p::reg;
   reg r[Count];
   for (int u = 0; u < Count; ++u) r[u] = t[u] - (shifted[u] - rounding_magic<A>);
-  polynomial<IsCoarse ? coarse : quick, A, Count>(r, e);
+  polynomial<quick, A, Count>(r, e);
   for (int u = 0; u < Count; ++u)
     e[u] = (reg)((typename p::bits)e[u] + ((typename p::bits)shifted[u] << fraction_bits<A>));
 }
@@ -213,17 +242,82 @@ EMEND_TARGET EMEND_INLINE typename pack<arithmetic<T>>::reg saved_gradient_of(ty
   return e * ((at_least(g.lowest, v) - g.center) * g.linear + g.constant);
 }
 
-/// One block of a pending row, as sum_block takes it along. Terms: -1 nothing, 0 constant, 1 and linear.
+/// Coefficients of one block of a saved row: those of powers relative to log_z, moved to the block's own reference.
+template <class A>
+EMEND_TARGET EMEND_INLINE gradient_registers<A> block_registers(const row_gradient<A>& coefficients, double reference, double log2_z) {
+  row_gradient<A> block = coefficients;
+  const double scale = __builtin_exp2(reference - log2_z);
+  block.constant = static_cast<A>(static_cast<double>(coefficients.constant) * scale);
+  block.linear = static_cast<A>(static_cast<double>(coefficients.linear) * scale);
+  gradient_registers<A> g;
+  g.set(block);
+  return g;
+}
+
+/// One block of a row whose gradient is written while the next row is read: x, powers and output of the block.
 template <class T>
 struct pending_block {
   const T* x;
   const arithmetic<T>* power;
   T* out;
   gradient_registers<arithmetic<T>> g;
+
+  /// Writes the gradient of two registers, one after the other: half a cache line alone would be written twice.
+  template <int Terms>
+  EMEND_TARGET EMEND_INLINE void write(index i) const {
+    using p = pack<arithmetic<T>>;
+    const auto first = saved_gradient_of<T, Terms>(load(power + i), load(x + i), g);
+    const auto second = saved_gradient_of<T, Terms>(load(power + i + p::lanes), load(x + i + p::lanes), g);
+    stream_pair(out + i, first, second);
+  }
 };
 
-/// One pass over a block of n scores, n a multiple of `row_unroll` registers. A score far below the reference counts
-/// as 2^lowest_power: less than any sum can show. With IsSaved `saved` receives every 2^t. `pending` is written on the way.
+/// The sums of one block, register by register. A chain of dependent operations runs through every register of scores,
+/// so three of them are in work at a time, each a stage apart: the operations of one step wait for nothing.
+template <class T, int Features>
+struct block_pipeline {
+  using A = arithmetic<T>;
+  using reg = typename pack<A>::reg;
+  using bits = typename pack<A>::bits;
+  static constexpr auto& coefficients = power_coefficients<A, sizeof(T) == 2 ? coarse : quick>;
+  static constexpr unsigned middle = (coefficients.size() + 1) / 2;
+
+  reg multiplier, reference, lowest;
+  reg sum{}, weighted{}, squares{}, plain{}, best = splat<A>(-__builtin_inff());
+  bits highest{};
+  reg t{}, shifted{};                              // after the first stage
+  reg t_next{}, shifted_next{}, r{}, polynomial{};  // after the second
+
+  EMEND_TARGET EMEND_INLINE void start(reg v) {
+    t = at_least(lowest, v * multiplier - reference);
+    shifted = t + rounding_magic<A>;
+    if constexpr (Features & want_extras) plain += v;
+    if constexpr (Features & want_arg_max) best = v > best ? v : best;
+  }
+  EMEND_TARGET EMEND_INLINE void advance() {
+    t_next = t;
+    shifted_next = shifted;
+    r = t - (shifted - rounding_magic<A>);
+    polynomial = r * coefficients[0] + coefficients[1];
+#pragma GCC unroll 16
+    for (unsigned k = 2; k < middle; ++k) polynomial = polynomial * r + coefficients[k];
+  }
+  EMEND_TARGET EMEND_INLINE reg finish() {
+#pragma GCC unroll 16
+    for (unsigned k = middle; k < coefficients.size(); ++k) polynomial = polynomial * r + coefficients[k];
+    const reg e = (reg)((bits)polynomial + ((bits)shifted_next << fraction_bits<A>));
+    // The bits of positive numbers order as the numbers do; the integer unit has time for this.
+    highest = (bits)shifted_next > highest ? (bits)shifted_next : highest;
+    sum += e;
+    weighted += e * t_next;
+    if constexpr (Features & want_extras) squares += e * e;
+    return e;
+  }
+};
+
+/// One pass over a block of n scores, n a multiple of two registers. A score far below the reference counts as
+/// 2^lowest_power: less than any sum can show. With IsSaved `saved` receives every 2^t. With PendingTerms >= 0 the
+/// gradient of another row's block is written on the way, so that reading and writing overlap.
 template <class T, int Features, bool IsSaved, int PendingTerms = -1>
 EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index n, arithmetic<T> multiplier,
                                                               arithmetic<T> reference, arithmetic<T>* saved,
@@ -231,48 +325,41 @@ EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index 
   using A = arithmetic<T>;
   using p = pack<A>;
   using reg = typename p::reg;
-  reg sum[row_unroll] = {}, weighted[row_unroll] = {}, squares[row_unroll] = {}, plain[row_unroll] = {}, best[row_unroll];
-  typename p::bits highest{};
-  for (reg& b : best) b = splat<A>(-__builtin_inff());
-  const reg lowest = splat<A>(lowest_power<A>);
-  constexpr std::uintptr_t page = 4096;
-  for (index i = 0; i < n; i += row_unroll * p::lanes) {
+  constexpr index ahead = 4096 / sizeof(T);
+  block_pipeline<T, Features> line{splat<A>(multiplier), splat<A>(reference), splat<A>(lowest_power<A>)};
+  const auto keep = [&](index i, reg e) EMEND_TARGET EMEND_INLINE_LAMBDA {
+    if constexpr (IsSaved) store(saved + i, e);
+  };
+  reg v[2];
+  load_pair(x, v);
+  line.start(v[0]);
+  line.advance();
+  line.start(v[1]);
+  index i = 2 * p::lanes;
+  for (; i < n; i += 2 * p::lanes) {
     // Hardware prefetchers stop at the end of a page; this reaches into the next one.
-    __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(x + i) + page));
-    // Stage by stage over all registers of the group, so that independent operations stand side by side.
-    reg v[row_unroll], t[row_unroll], shifted[row_unroll], e[row_unroll];
-    load_group(x + i, v);
-    for (int u = 0; u < row_unroll; ++u) t[u] = at_least(lowest, v[u] * multiplier - reference);
-    for (int u = 0; u < row_unroll; ++u) shifted[u] = t[u] + rounding_magic<A>;
-    powers_of_two<A, row_unroll, sizeof(T) == 2>(t, shifted, e);
-    for (int u = 0; u < row_unroll; ++u) {
-      // The bits of positive numbers order as the numbers do; the integer unit has time for this.
-      highest = (typename p::bits)shifted[u] > highest ? (typename p::bits)shifted[u] : highest;
-      sum[u] += e[u];
-      weighted[u] += e[u] * t[u];
-      if constexpr (Features & want_extras) squares[u] += e[u] * e[u];
-      if constexpr (Features & want_extras) plain[u] += v[u];
-      if constexpr (Features & want_arg_max) best[u] = v[u] > best[u] ? v[u] : best[u];
-      if constexpr (IsSaved) store(saved + i + u * p::lanes, e[u]);
-      if constexpr (PendingTerms >= 0) {
-        const index k = i + u * p::lanes;
-        stream(pending->out + k, saved_gradient_of<T, PendingTerms>(load(pending->power + k), load(pending->x + k), pending->g));
-      }
-    }
+    __builtin_prefetch(x + i + ahead);
+    load_pair(x + i, v);
+    keep(i - 2 * p::lanes, line.finish());
+    line.advance();
+    line.start(v[0]);
+    keep(i - p::lanes, line.finish());
+    line.advance();
+    line.start(v[1]);
+    if constexpr (PendingTerms >= 0) pending->template write<PendingTerms>(i);
   }
-  for (int u = 1; u < row_unroll; ++u) {
-    sum[0] += sum[u];
-    weighted[0] += weighted[u];
-    squares[0] += squares[u];
-    plain[0] += plain[u];
-    best[0] = best[u] > best[0] ? best[u] : best[0];
-  }
-  block_sums<A> result{sum[0], weighted[0], squares[0], 0, -__builtin_inff(), true};
-  if constexpr (Features & want_extras) result.plain = sum_lanes<A>(plain[0]);
+  if constexpr (PendingTerms >= 0) pending->template write<PendingTerms>(0);
+  keep(i - 2 * p::lanes, line.finish());
+  line.advance();
+  keep(i - p::lanes, line.finish());
+
+  block_sums<A> result{line.sum, line.weighted, line.squares, 0, -__builtin_inff(), true};
+  if constexpr (Features & want_extras) result.plain = sum_lanes<A>(line.plain);
   if constexpr (Features & want_arg_max)
-    for (int lane = 0; lane < p::lanes; ++lane) result.maximum = best[0][lane] > result.maximum ? best[0][lane] : result.maximum;
-  const reg top = (reg)highest;
-  result.is_in_range = !is_any((top > rounding_magic<A> + highest_power<A>) | (weighted[0] != weighted[0]));
+    for (int lane = 0; lane < p::lanes; ++lane)
+      result.maximum = line.best[lane] > result.maximum ? line.best[lane] : result.maximum;
+  const reg top = (reg)line.highest;
+  result.is_in_range = !is_any((top > rounding_magic<A> + highest_power<A>) | (line.weighted != line.weighted));
   return result;
 }
 
@@ -325,8 +412,7 @@ EMEND_TARGET inline void take_block(row_sums<arithmetic<T>>& row, const T* x, in
       if constexpr (IsSaved) saved[i] = 0;
     }
     if constexpr (PendingTerms >= 0)
-      for (index i = 0; i < n; i += pack<A>::lanes)
-        stream(pending->out + i, saved_gradient_of<T, PendingTerms>(load(pending->power + i), load(pending->x + i), pending->g));
+      for (index i = 0; i < n; i += 2 * pack<A>::lanes) pending->template write<PendingTerms>(i);
     return;
   }
   block_sums<A> block = sum_block<T, Features, IsSaved, PendingTerms>(x, n, multiplier.high, row.kernel_reference, saved, pending);
@@ -356,7 +442,7 @@ EMEND_TARGET inline void take_block(row_sums<arithmetic<T>>& row, const T* x, in
 /// filled up with -inf in a copy.
 template <class T, class F>
 EMEND_TARGET EMEND_INLINE void for_each_block(const T* x, index n, F&& f) {
-  constexpr index group = row_unroll * pack<arithmetic<T>>::lanes;
+  constexpr index group = 2 * pack<arithmetic<T>>::lanes;
   index done = 0;
   while (n - done >= group) {
     const index whole = (n - done) / group * group, size = whole < row_block ? whole : row_block;
@@ -426,24 +512,25 @@ EMEND_TARGET void write_gradient_row(const T* x, T* out, index n, const row_grad
     for (index k = 0; k < count; ++k) out[i + k] = buffer[k];
     i += count;
   };
-  if constexpr (can_stream<A> && std::is_same_v<T, A>) {
-    const auto address = reinterpret_cast<std::uintptr_t>(out);
-    if (is_streaming && address % sizeof(A) == 0) {
-      const index head = static_cast<index>((EMEND_BYTES - address % EMEND_BYTES) % EMEND_BYTES / sizeof(A));
-      if (head > 0) edge(head < n ? head : n);
+  if constexpr (can_stream && std::is_same_v<T, A>) {
+    if (is_streaming) {
+      for (index head = elements_to_line(out); head > 0 && i < n;) {
+        const index count = n < head ? n : head < p::lanes ? head : p::lanes;
+        edge(count);
+        head -= count;
+      }
       for (; i + 2 * p::lanes <= n; i += 2 * p::lanes) {
         typename p::reg v[2] = {load(x + i), load(x + i + p::lanes)};
         gradients_of<A, Terms, 2>(v, g);
-        stream(out + i, v[0]);
-        stream(out + i + p::lanes, v[1]);
+        stream_pair(out + i, v[0], v[1]);
       }
     }
   }
   for (; i + 2 * p::lanes <= n; i += 2 * p::lanes) {
-    typename p::reg v[2] = {load(x + i), load(x + i + p::lanes)};
+    typename p::reg v[2];
+    load_pair(x + i, v);
     gradients_of<A, Terms, 2>(v, g);
-    store(out + i, v[0]);
-    store(out + i + p::lanes, v[1]);
+    store_pair(out + i, v);
   }
   while (i < n) edge(n - i < p::lanes ? n - i : p::lanes);
 }
@@ -465,65 +552,57 @@ EMEND_TARGET inline void write_saved_block(const T* x, const arithmetic<T>* powe
     for (index k = 0; k < count; ++k) out[i + k] = result[k];
     i += count;
   };
-  if constexpr (can_stream<A> && std::is_same_v<T, A>) {
-    const auto address = reinterpret_cast<std::uintptr_t>(out);
-    if (is_streaming && address % sizeof(A) == 0) {
-      const index head = static_cast<index>((EMEND_BYTES - address % EMEND_BYTES) % EMEND_BYTES / sizeof(A));
-      if (head > 0) edge(head < n ? head : n);
-      for (; i + p::lanes <= n; i += p::lanes) stream(out + i, saved_gradient_of<T, Terms>(load(power + i), load(x + i), g));
+  if constexpr (can_stream && std::is_same_v<T, A>) {
+    if (is_streaming) {
+      for (index head = elements_to_line(out); head > 0 && i < n;) {
+        const index count = n < head ? n : head < p::lanes ? head : p::lanes;
+        edge(count);
+        head -= count;
+      }
+      for (; i + 2 * p::lanes <= n; i += 2 * p::lanes)
+        stream_pair(out + i, saved_gradient_of<T, Terms>(load(power + i), load(x + i), g),
+                    saved_gradient_of<T, Terms>(load(power + i + p::lanes), load(x + i + p::lanes), g));
     }
   }
   for (; i + p::lanes <= n; i += p::lanes) store(out + i, saved_gradient_of<T, Terms>(load(power + i), load(x + i), g));
   while (i < n) edge(n - i < p::lanes ? n - i : p::lanes);
 }
 
-/// Coefficients of one block of a saved row: those of powers relative to log_z, moved to the block's own reference.
-template <class A>
-EMEND_TARGET EMEND_INLINE gradient_registers<A> block_registers(const row_gradient<A>& coefficients, double reference, double log2_z) {
-  row_gradient<A> block = coefficients;
-  const double scale = __builtin_exp2(reference - log2_z);
-  block.constant = static_cast<A>(static_cast<double>(coefficients.constant) * scale);
-  block.linear = static_cast<A>(static_cast<double>(coefficients.linear) * scale);
-  gradient_registers<A> g;
-  g.set(block);
-  return g;
-}
-
 /// Gradient of a whole row from the powers that accumulate_and_save_row kept; `x` may be `out`.
 template <class T, int Terms>
-EMEND_TARGET void write_saved_gradient(const pending_row<T, arithmetic<T>>& row, index n, bool is_streaming) {
+EMEND_TARGET void write_saved_gradient(const saved_row<T, arithmetic<T>>& row, index n, bool is_streaming) {
   using A = arithmetic<T>;
-  constexpr index group = row_unroll * pack<A>::lanes;
-  const double* reference = row.saved.reference;
+  constexpr index group = 2 * pack<A>::lanes;
+  const double* reference = row.powers.reference;
   index done = 0;
   while (done < n) {
     const index whole = (n - done) / group * group;
     const index size = whole == 0 ? n - done : whole < row_block ? whole : row_block;
-    write_saved_block<T, Terms>(row.x + done, row.saved.power + done, row.out + done, size,
+    write_saved_block<T, Terms>(row.x + done, row.powers.power + done, row.out + done, size,
                                 block_registers(row.coefficients, *reference++, row.log2_z), is_streaming);
     done += size;
   }
 }
 
 /// As accumulate_row over a whole row, and keeps the powers. The gradient of `pending`, a row of the same length whose
-/// output is aligned to a register, is written on the way, past the cache.
+/// output starts on a cache line, is written on the way, past the cache.
 template <class T, int PendingTerms>
 EMEND_TARGET void accumulate_and_save_row(row_sums<arithmetic<T>>& row, const T* x, index n,
                                           const row_multiplier<arithmetic<T>>& multiplier,
                                           const saved_powers<arithmetic<T>>& saved,
-                                          const pending_row<T, arithmetic<T>>& pending) {
+                                          const saved_row<T, arithmetic<T>>& pending) {
   using A = arithmetic<T>;
   double* reference = saved.reference;
-  const double* pending_reference = pending.saved.reference;
+  const double* pending_reference = pending.powers.reference;
   for_each_block(x, n, [&](const T* block, index count, index done, index present) EMEND_TARGET {
     pending_block<T> before{};
     if constexpr (PendingTerms >= 0)
-      before = {pending.x + done, pending.saved.power + done, pending.out + done,
+      before = {pending.x + done, pending.powers.power + done, pending.out + done,
                 block_registers(pending.coefficients, *pending_reference++, pending.log2_z)};
     if (present == count) {
       take_block<T, 0, true, PendingTerms>(row, block, count, done, multiplier, saved.power + done, &before);
     } else {
-      A powers[row_unroll * pack<A>::lanes];
+      A powers[2 * pack<A>::lanes];
       take_block<T, 0, true>(row, block, count, done, multiplier, powers);
       for (index i = 0; i < present; ++i) saved.power[done + i] = powers[i];
       if constexpr (PendingTerms >= 0)
@@ -537,13 +616,14 @@ EMEND_TARGET void accumulate_and_save_row(row_sums<arithmetic<T>>& row, const T*
 template <class T, int PendingTerms>
 constexpr auto saving_kernel() {
   using A = arithmetic<T>;
-  using kernel = void (*)(row_sums<A>&, const T*, index, const row_multiplier<A>&, const saved_powers<A>&, const pending_row<T, A>&);
-  if constexpr (!std::is_same_v<T, A> || (PendingTerms >= 0 && !can_stream<A>)) return kernel{nullptr};
+  using kernel = void (*)(row_sums<A>&, const T*, index, const row_multiplier<A>&, const saved_powers<A>&, const saved_row<T, A>&);
+  // A linear term reads the pending row's scores again, and with them the working set leaves the cache: slower than apart.
+  if constexpr (!std::is_same_v<T, A> || PendingTerms > 0 || (PendingTerms == 0 && !can_stream)) return kernel{nullptr};
   else return kernel{accumulate_and_save_row<T, PendingTerms>};
 }
 template <class T, int Terms>
 constexpr auto saved_gradient_kernel() {
-  using kernel = void (*)(const pending_row<T, arithmetic<T>>&, index, bool);
+  using kernel = void (*)(const saved_row<T, arithmetic<T>>&, index, bool);
   if constexpr (!std::is_same_v<T, arithmetic<T>>) return kernel{nullptr};
   else return kernel{write_saved_gradient<T, Terms>};
 }
@@ -597,111 +677,151 @@ EMEND_TARGET void soft_cap_chain_row(const arithmetic<T>* z, const arithmetic<T>
   }
 }
 
-/// Sums of `count` rows side by side (tokens contiguous): lanes are tokens. `rows` holds one entry a token.
+/// Where a register of tokens stands in its rows; column kernels keep one for each register of the tile.
+template <class A>
+struct column_state {
+  using reg = typename pack<A>::reg;
+  typename pack<A>::wide sum, weighted, squares, plain;
+  reg reference, reference_score, best, best_group;
+};
+
+/// f(register number, tokens present): the registers of a tile of `count` tokens.
+template <class A, class F>
+EMEND_TARGET EMEND_INLINE void for_each_register(index count, F&& f) {
+  constexpr index lanes = pack<A>::lanes;
+  for (index k = 0; k * lanes < count; ++k) f(k, count - k * lanes < lanes ? count - k * lanes : lanes);
+}
+
+template <class T>
+EMEND_TARGET EMEND_INLINE typename pack<arithmetic<T>>::reg load_some(const T* from, index present) {
+  constexpr index lanes = pack<arithmetic<T>>::lanes;
+  if (present == lanes) return load(from);
+  T edge[lanes] = {};
+  for (index k = 0; k < present; ++k) edge[k] = from[k];
+  return load(static_cast<const T*>(edge));
+}
+
+/// Takes a few columns of one register of tokens into its state: an online log-sum-exp in lanes.
+template <class T, int Features>
+EMEND_TARGET inline void take_columns(column_state<arithmetic<T>>& state, const T* x, index vocab_stride, index size,
+                                      index group, index present, const row_multiplier<arithmetic<T>>& multiplier) {
+  using A = arithmetic<T>;
+  using p = pack<A>;
+  using reg = typename p::reg;
+  constexpr int lanes = p::lanes;
+  const reg lowest = splat<A>(lowest_power<A>);
+  reg v[column_group], maximum = splat<A>(-__builtin_inff());
+  for (index k = 0; k < column_group; ++k) {
+    v[k] = k < size ? load_some(x + k * vocab_stride, present) : splat<A>(-__builtin_inff());
+    maximum = v[k] > maximum ? v[k] : maximum;
+  }
+  const reg raised = maximum * multiplier.high;
+  const auto rises = raised > state.reference;
+  if (is_any(rises)) {
+    const reg next = rises ? raised : state.reference;
+    state.reference_score = rises ? maximum : state.reference_score;
+    for (int lane = 0; lane < lanes; ++lane) {
+      const double down = static_cast<double>(state.reference[lane]) - static_cast<double>(next[lane]);
+      if (down == 0) continue;
+      const double factor = __builtin_exp2(down);
+      state.weighted[lane] = factor == 0 ? 0 : factor * (state.weighted[lane] + down * state.sum[lane]);
+      state.sum[lane] *= factor;
+      state.squares[lane] *= factor * factor;
+    }
+    state.reference = next;
+  }
+  reg sum{}, weighted{}, squares{}, plain{};
+  for (index k = 0; k < column_group; k += 2) {
+    reg t[2], shifted[2], e[2];
+    for (int u = 0; u < 2; ++u) t[u] = at_least(lowest, v[k + u] * multiplier.high - state.reference);
+    for (int u = 0; u < 2; ++u) shifted[u] = t[u] + rounding_magic<A>;
+    powers_of_two<A, 2>(t, shifted, e);
+    for (int u = 0; u < 2; ++u) {
+      sum += e[u];
+      weighted += e[u] * t[u];
+      if constexpr (Features & want_extras) squares += e[u] * e[u];
+      if constexpr (Features & want_extras)
+        if (k + u < size) plain += v[k + u];
+    }
+  }
+  using wide = typename p::wide;
+  state.sum += __builtin_convertvector(sum, wide);
+  state.weighted += __builtin_convertvector(weighted, wide);
+  if constexpr (Features & want_extras) state.squares += __builtin_convertvector(squares, wide);
+  if constexpr (Features & want_extras) state.plain += __builtin_convertvector(plain, wide);
+  if constexpr (Features & want_arg_max) {
+    state.best_group = maximum > state.best ? splat<A>(static_cast<A>(group)) : state.best_group;
+    state.best = maximum > state.best ? maximum : state.best;
+  }
+}
+
+/// Sums of at most `row_tile` rows side by side (tokens contiguous): lanes are tokens, and what a lane adds does not
+/// depend on its neighbours. `rows` holds one entry a token.
 template <class T, int Features>
 EMEND_TARGET void accumulate_columns(row_sums<arithmetic<T>>* rows, const T* x, index count, index vocab,
                                      index vocab_stride, const row_multiplier<arithmetic<T>>& multiplier) {
   using A = arithmetic<T>;
   using p = pack<A>;
-  using reg = typename p::reg;
-  constexpr int lanes = p::lanes, columns = 16;
-  using wide = typename p::wide;
-  const reg unset = splat<A>(-A(sizeof(A) == 4 ? 1e38 : 1e307)), lowest = splat<A>(lowest_power<A>);
-  // One register of tokens at a time, a few columns deep, keeps the sums in registers.
-  for (index token = 0; token < count; token += lanes) {
-    const index present = count - token < lanes ? count - token : lanes;
-    T edge[lanes] = {};
-    const auto read = [&](index j) EMEND_TARGET EMEND_INLINE_LAMBDA {
-      const T* from = x + token + j * vocab_stride;
-      if (present == lanes) return load(from);
-      for (index k = 0; k < present; ++k) edge[k] = from[k];
-      return load(static_cast<const T*>(edge));
-    };
-    wide sum{}, weighted{}, squares{}, plain{};
-    reg reference = unset, reference_score = reg{}, best = splat<A>(-__builtin_inff()), best_group = reg{};
-    for (index j = 0; j < vocab; j += columns) {
-      const index size = vocab - j < columns ? vocab - j : columns;
-      reg v[columns], maximum = splat<A>(-__builtin_inff());
-      for (index k = 0; k < columns; ++k) v[k] = k < size ? read(j + k) : splat<A>(-__builtin_inff());
-      for (const reg& value : v) maximum = value > maximum ? value : maximum;
-      const reg raised = maximum * multiplier.high;
-      const auto rises = raised > reference;
-      if (is_any(rises)) {
-        const reg next = rises ? raised : reference;
-        reference_score = rises ? maximum : reference_score;
-        for (int lane = 0; lane < lanes; ++lane) {
-          const double down = static_cast<double>(reference[lane]) - static_cast<double>(next[lane]);
-          if (down == 0) continue;
-          const double factor = __builtin_exp2(down);
-          weighted[lane] = factor == 0 ? 0 : factor * (weighted[lane] + down * sum[lane]);
-          sum[lane] *= factor;
-          squares[lane] *= factor * factor;
-        }
-        reference = next;
-      }
-      reg group_sum{}, group_weighted{}, group_squares{}, group_plain{};
-      for (index k = 0; k < columns; ++k) {
-        const reg t = at_least(lowest, v[k] * multiplier.high - reference);
-        const reg e = power_of_two<A>(t);
-        group_sum += e;
-        group_weighted += e * t;
-        if constexpr (Features & want_extras) group_squares += e * e;
-        if constexpr (Features & want_extras)
-          if (k < size) group_plain += v[k];
-      }
-      sum += __builtin_convertvector(group_sum, wide);
-      weighted += __builtin_convertvector(group_weighted, wide);
-      if constexpr (Features & want_extras) squares += __builtin_convertvector(group_squares, wide);
-      if constexpr (Features & want_extras) plain += __builtin_convertvector(group_plain, wide);
-      if constexpr (Features & want_arg_max) {
-        best_group = maximum > best ? splat<A>(static_cast<A>(j / columns)) : best_group;
-        best = maximum > best ? maximum : best;
-      }
-    }
-    for (index lane = 0; lane < present; ++lane) {
-      row_sums<A>& row = rows[token + lane];
-      row.sum[0] = sum[lane];
-      row.weighted[0] = weighted[lane];
-      row.squares[0] = squares[lane];
-      row.plain = plain[lane];
-      row.has_reference = reference[lane] != unset[lane];
-      row.kernel_reference = reference[lane];
-      row.reference = static_cast<double>(reference[lane]) +
-                      static_cast<double>(reference_score[lane]) * static_cast<double>(multiplier.low);
-      row.needs_reference_path = !(sum[lane] > 0) || !(row.reference - row.reference == 0) || !row.has_reference;
-      if constexpr (Features & want_arg_max) {
-        row.maximum = best[lane];
-        index j = static_cast<index>(best_group[lane]) * columns;
-        while (j + 1 < vocab && static_cast<A>(x[token + lane + j * vocab_stride]) != row.maximum) ++j;
-        row.arg_max = j;
-      }
+  constexpr int lanes = p::lanes;
+  const A unset = -A(sizeof(A) == 4 ? 1e38 : 1e307);
+  column_state<A> states[row_tile / lanes] = {};
+  for_each_register<A>(count, [&](index k, index) EMEND_TARGET {
+    states[k].reference = splat<A>(unset);
+    states[k].best = splat<A>(-__builtin_inff());
+  });
+  // A few columns of all registers at a time, so that whole cache lines are used when they come.
+  for (index j = 0; j < vocab; j += column_group) {
+    const index size = vocab - j < column_group ? vocab - j : column_group;
+    for_each_register<A>(count, [&](index k, index present) EMEND_TARGET {
+      const T* from = x + k * lanes + j * vocab_stride;
+      for (index c = 0; c < column_group; ++c) __builtin_prefetch(from + (column_group + c) * vocab_stride);
+      take_columns<T, Features>(states[k], from, vocab_stride, size, j / column_group, present, multiplier);
+    });
+  }
+  for (index token = 0; token < count; ++token) {
+    const column_state<A>& state = states[token / lanes];
+    const index lane = token % lanes;
+    row_sums<A>& row = rows[token];
+    row.sum[0] = state.sum[lane];
+    row.weighted[0] = state.weighted[lane];
+    row.squares[0] = state.squares[lane];
+    row.plain = state.plain[lane];
+    row.has_reference = state.reference[lane] != unset;
+    row.kernel_reference = state.reference[lane];
+    row.reference = static_cast<double>(state.reference[lane]) +
+                    static_cast<double>(state.reference_score[lane]) * static_cast<double>(multiplier.low);
+    row.needs_reference_path = !(row.sum[0] > 0) || !(row.reference - row.reference == 0) || !row.has_reference;
+    if constexpr (Features & want_arg_max) {
+      row.maximum = state.best[lane];
+      index j = static_cast<index>(state.best_group[lane]) * column_group;
+      while (j + 1 < vocab && static_cast<A>(x[token + j * vocab_stride]) != row.maximum) ++j;
+      row.arg_max = j;
     }
   }
 }
 
-/// Gradient of `count` rows side by side; `rows` holds the coefficients of each token.
+/// Gradient of at most `row_tile` rows side by side; `rows` holds the coefficients of each token.
 template <class T>
 EMEND_TARGET void write_gradient_columns(const T* x, T* out, index count, index vocab, index vocab_stride,
                                          index out_stride, const row_gradient<arithmetic<T>>* rows) {
   using A = arithmetic<T>;
-  constexpr int lanes = pack<A>::lanes;
-  for (index token = 0; token < count; token += lanes) {
-    const index present = count - token < lanes ? count - token : lanes;
-    gradient_registers<A> g{};
-    for (int lane = 0; lane < present; ++lane) g.set_lane(lane, rows[token + lane]);
-    for (index j = 0; j < vocab; ++j) {
-      const T* from = x + token + j * vocab_stride;
-      T* to = out + token + j * out_stride;
+  constexpr index lanes = pack<A>::lanes;
+  gradient_registers<A> g[row_tile / lanes] = {};
+  for (index token = 0; token < count; ++token) g[token / lanes].set_lane(static_cast<int>(token % lanes), rows[token]);
+  for (index j = 0; j < vocab; ++j)
+    for_each_register<A>(count, [&](index k, index present) EMEND_TARGET {
+      const T* from = x + k * lanes + j * vocab_stride;
+      T* to = out + k * lanes + j * out_stride;
+      __builtin_prefetch(from + 8 * vocab_stride);
+      const auto gradient = gradient_of<A, 2>(load_some(from, present), g[k]);
       if (present == lanes) {
-        store(to, gradient_of<A, 2>(load(from), g));
+        store(to, gradient);
       } else {
-        T edge[lanes] = {};
-        for (index k = 0; k < present; ++k) edge[k] = from[k];
-        store(edge, gradient_of<A, 2>(load(static_cast<const T*>(edge)), g));
-        for (index k = 0; k < present; ++k) to[k] = edge[k];
+        T edge[lanes];
+        store(edge, gradient);
+        for (index i = 0; i < present; ++i) to[i] = edge[i];
       }
-    }
-  }
+    });
 }
 
 /// c += a b for one panel: a packed as [depth][gemm_rows], b packed as [depth][gemm_columns], into `rows` x `columns` of c.

@@ -10,11 +10,13 @@
 /// Sixteen-byte vectors without any instruction set's own operations: what every target of GCC and Clang has.
 namespace emend::detail::portable {
 
-inline constexpr int row_unroll = 2;
 inline constexpr int gemm_rows = 4;
 
-template <class A>
 inline constexpr bool can_stream = false;
+template <class A, class R>
+EMEND_INLINE void stream_pair(A*, const R&, const R&) {}
+
+inline constexpr bool has_half_conversion = false;
 
 template <class M>
 EMEND_INLINE bool is_any(const M& mask) {

@@ -15,14 +15,14 @@ struct row_kernels {
   using accumulate_tokens = void (*)(row_sums<A>*, const T*, index, index, index, const row_multiplier<A>&);
 
   using save = void (*)(row_sums<A>&, const T*, index, const row_multiplier<A>&, const saved_powers<A>&,
-                        const pending_row<T, A>&);
-  using saved_gradient = void (*)(const pending_row<T, A>&, index, bool);
+                        const saved_row<T, A>&);
+  using saved_gradient = void (*)(const saved_row<T, A>&, index, bool);
 
   accumulate rows_of[2];             ///< by what is wanted: log_z and entropy; everything
   accumulate_tokens columns_of[2];
   void (*gradient_rows_of[3])(const T*, T*, index, const row_gradient<A>&, bool);  ///< by row_gradient::terms
-  save save_row[3];                              ///< nothing pending, then by the pending row's terms; null for 16 bits
-  saved_gradient saved_gradient_of[2];           ///< by row_gradient::terms
+  save save_powers[3];                  ///< with nothing pending; with a pending row, by its terms; null where not possible
+  saved_gradient saved_gradient_of[2];  ///< by row_gradient::terms
   void (*gradient_columns)(const T*, T*, index, index, index, index, const row_gradient<A>*);
   void (*soft_cap)(const T*, A*, index, A, A);
   void (*soft_cap_chain)(const A*, const A*, T*, index, A, A);

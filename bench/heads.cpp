@@ -1,0 +1,271 @@
+// bench_heads: the row heads against what the memory gives, against loops and expressions that a user would write, and
+// each adapter against the raw kernel. Every figure is a ratio within one interleaved run, as a counter:
+//   of_read      time of reading the same bytes once / ours           of_copy    time of copying them / ours
+//   over_naive   time of plain std::exp loops / ours                  over_eigen time of Eigen expressions / ours
+//   over_raw     ours through an adapter / the kernel called directly
+//   two_threads  one thread's time / two threads'                     over_float elements a second / those of float
+
+#include "probes.hpp"
+
+#include <emend/eigen.hpp>
+#include <emend/emend.hpp>
+
+#include <benchmark/benchmark.h>
+
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace {
+
+using emend::index;
+
+constexpr std::size_t buffer_bytes = std::size_t{64} << 20;
+
+template <class T>
+index rows_for(index vocab) {
+  return std::max<index>(1, static_cast<index>(buffer_bytes / sizeof(T)) / vocab);
+}
+
+std::vector<int> some_targets(index rows, index vocab) {
+  std::vector<int> targets;
+  for (index i = 0; i < rows; ++i) targets.push_back(static_cast<int>(i * 7919 % vocab));
+  return targets;
+}
+
+/// log-probability, log_z and entropy as plain loops.
+template <class T>
+double naive_statistics(const emend::matrix<T>& x, const std::vector<int>& targets) {
+  double total = 0;
+  for (index i = 0; i < x.rows(); ++i) {
+    const T* row = x.row(i);
+    float maximum = static_cast<float>(row[0]), sum = 0, weighted = 0;
+    for (index j = 1; j < x.columns(); ++j) maximum = std::max(maximum, static_cast<float>(row[j]));
+    for (index j = 0; j < x.columns(); ++j) {
+      const float d = static_cast<float>(row[j]) - maximum, e = std::exp(d);
+      sum += e;
+      weighted += e * d;
+    }
+    total += static_cast<float>(row[targets[static_cast<std::size_t>(i)]]) - maximum - std::log(sum) + std::log(sum) - weighted / sum;
+  }
+  return total;
+}
+
+/// The same and the gradient of -log p, as plain loops.
+template <class T>
+void naive_gradient(const emend::matrix<T>& x, const std::vector<int>& targets, emend::matrix<T>& out) {
+  for (index i = 0; i < x.rows(); ++i) {
+    const T* row = x.row(i);
+    float maximum = static_cast<float>(row[0]), sum = 0;
+    for (index j = 1; j < x.columns(); ++j) maximum = std::max(maximum, static_cast<float>(row[j]));
+    for (index j = 0; j < x.columns(); ++j) sum += std::exp(static_cast<float>(row[j]) - maximum);
+    for (index j = 0; j < x.columns(); ++j) out(i, j) = T(std::exp(static_cast<float>(row[j]) - maximum) / sum);
+    out(i, targets[static_cast<std::size_t>(i)]) = T(static_cast<float>(out(i, targets[static_cast<std::size_t>(i)])) - 1.0f);
+  }
+}
+
+using row_major = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+float eigen_statistics(const emend::matrix<float>& x) {
+  float total = 0;
+  const Eigen::Map<const row_major> scores(x.data(), x.rows(), x.columns());
+  for (index i = 0; i < x.rows(); ++i) {
+    const auto row = scores.row(i).array();
+    const float maximum = row.maxCoeff();
+    const float sum = (row - maximum).exp().sum();
+    total += std::log(sum) - ((row - maximum).exp() * (row - maximum)).sum() / sum;
+  }
+  return total;
+}
+
+void eigen_gradient(const emend::matrix<float>& x, const std::vector<int>& targets, emend::matrix<float>& out) {
+  const Eigen::Map<const row_major> scores(x.data(), x.rows(), x.columns());
+  Eigen::Map<row_major> gradient(out.data(), x.rows(), x.columns());
+  for (index i = 0; i < x.rows(); ++i) {
+    const float maximum = scores.row(i).maxCoeff();
+    const float sum = (scores.row(i).array() - maximum).exp().sum();
+    gradient.row(i) = (scores.row(i).array() - maximum).exp() / sum;
+    gradient(i, targets[static_cast<std::size_t>(i)]) -= 1;
+  }
+}
+
+template <class T>
+void statistics(benchmark::State& state) {
+  const index vocab = state.range(0), rows = rows_for<T>(vocab);
+  const auto x = bench::random_scores<T>(rows, vocab);
+  const auto targets = some_targets(rows, vocab);
+  const std::size_t bytes = static_cast<std::size_t>(rows * vocab) * sizeof(T);
+  bench::best_time ours, read, naive, eigen;
+  for (auto _ : state) {
+    read.take([&] { bench::read_probe(x.data(), bytes); });
+    state.SetIterationTime(ours.take([&] { benchmark::DoNotOptimize(emend::statistics(x, targets)); }));
+  }
+  naive.take([&] { benchmark::DoNotOptimize(naive_statistics(x, targets)); });
+  state.counters["of_read"] = read.best() / ours.best();
+  state.counters["over_naive"] = naive.best() / ours.best();
+  if constexpr (std::is_same_v<T, float>) {
+    for (int i = 0; i < 2; ++i) eigen.take([&] { benchmark::DoNotOptimize(eigen_statistics(x)); });
+    state.counters["over_eigen"] = eigen.best() / ours.best();
+  }
+}
+
+template <class T, bool WithEntropy>
+void value_and_gradient(benchmark::State& state) {
+  const index vocab = state.range(0), rows = rows_for<T>(vocab);
+  const auto x = bench::random_scores<T>(rows, vocab);
+  emend::matrix<T> gradient(rows, vocab);
+  const auto targets = some_targets(rows, vocab);
+  const auto loss = [](const auto& t) {
+    if constexpr (WithEntropy) return -t.log_prob - 0.01 * t.entropy;
+    else return -t.log_prob;
+  };
+  const std::size_t bytes = static_cast<std::size_t>(rows * vocab) * sizeof(T);
+  bench::best_time ours, copy, naive, eigen;
+  for (auto _ : state) {
+    copy.take([&] { bench::copy_probe(gradient.data(), x.data(), bytes); });
+    state.SetIterationTime(ours.take([&] { benchmark::DoNotOptimize(emend::evaluate_into(loss, x, targets, {}, gradient)); }));
+  }
+  state.counters["of_copy"] = copy.best() / ours.best();
+  if constexpr (!WithEntropy) {
+    naive.take([&] { naive_gradient(x, targets, gradient); });
+    state.counters["over_naive"] = naive.best() / ours.best();
+    if constexpr (std::is_same_v<T, float>) {
+      for (int i = 0; i < 2; ++i) eigen.take([&] { eigen_gradient(x, targets, gradient); });
+      state.counters["over_eigen"] = eigen.best() / ours.best();
+    }
+  }
+}
+
+/// 16-bit scores against float: elements a second.
+template <class T>
+void half_over_float(benchmark::State& state) {
+  const index vocab = state.range(0), rows = rows_for<float>(vocab);
+  const auto x = bench::random_scores<T>(rows, vocab);
+  const auto y = bench::random_scores<float>(rows, vocab);
+  const auto targets = some_targets(rows, vocab);
+  bench::best_time half, whole;
+  for (auto _ : state) {
+    whole.take([&] { benchmark::DoNotOptimize(emend::statistics(y, targets)); });
+    state.SetIterationTime(half.take([&] { benchmark::DoNotOptimize(emend::statistics(x, targets)); }));
+  }
+  state.counters["over_float"] = whole.best() / half.best();
+}
+
+/// A second thread, and that it changes no bit.
+void second_thread(benchmark::State& state) {
+  const index vocab = state.range(0), rows = rows_for<float>(vocab);
+  const auto x = bench::random_scores<float>(rows, vocab);
+  emend::matrix<float> alone(rows, vocab), together(rows, vocab);
+  const auto targets = some_targets(rows, vocab);
+  emend::thread_pool pool(2);
+  bench::best_time one, two;
+  for (auto _ : state) {
+    one.take([&] { emend::evaluate_into(emend::cross_entropy{}, x, targets, {}, alone); });
+    state.SetIterationTime(two.take([&] { emend::evaluate_into(emend::cross_entropy{}, x, targets, {}, together, pool); }));
+  }
+  if (std::memcmp(alone.data(), together.data(), static_cast<std::size_t>(rows * vocab) * sizeof(float)) != 0)
+    state.SkipWithError("two threads gave other bits than one");
+  state.counters["two_threads"] = one.best() / two.best();
+}
+
+/// Scores through an adapter against the raw kernel on the same memory.
+struct own_matrix {
+  std::vector<float> values;
+  index n, v;
+};
+
+}  // namespace
+
+template <>
+struct emend::backend<own_matrix> {
+  static own_matrix like(const own_matrix& m) { return {std::vector<float>(m.values.size()), m.n, m.v}; }
+  static void visit(const own_matrix& m, auto&& f) { f(score_view<const float>{m.values.data(), m.n, m.v, m.v, 1}); }
+  static void visit(own_matrix& m, auto&& f) { f(score_view<float>{m.values.data(), m.n, m.v, m.v, 1}); }
+};
+
+namespace {
+
+template <class X>
+void abstraction(benchmark::State& state, const X& x, const float* data) {
+  const index rows = 512, vocab = 32000;
+  const auto targets = some_targets(rows, vocab);
+  const auto& kernels = emend::detail::kernels_for<float>(emend::instruction_set::best);
+  bench::best_time ours, raw;
+  for (auto _ : state) {
+    raw.take([&] {
+      for (index i = 0; i < rows; ++i) {
+        emend::detail::row_sums<float> sums;
+        kernels.rows_of[0](sums, data + i * vocab, vocab, 0, emend::detail::row_multiplier<float>(1));
+        benchmark::DoNotOptimize(sums);
+      }
+    });
+    state.SetIterationTime(ours.take([&] { benchmark::DoNotOptimize(emend::statistics(x, targets)); }));
+  }
+  state.counters["over_raw"] = ours.best() / raw.best();
+}
+
+void abstraction_own(benchmark::State& state) {
+  const auto source = bench::random_scores<float>(512, 32000);
+  const own_matrix x{{source.data(), source.data() + 512 * 32000}, 512, 32000};
+  abstraction(state, x, x.values.data());
+}
+void abstraction_matrix(benchmark::State& state) {
+  const auto x = bench::random_scores<float>(512, 32000);
+  abstraction(state, x, x.data());
+}
+void abstraction_eigen(benchmark::State& state) {
+  const auto source = bench::random_scores<float>(512, 32000);
+  const row_major x = Eigen::Map<const row_major>(source.data(), 512, 32000);
+  abstraction(state, x, x.data());
+}
+void abstraction_eigen_map(benchmark::State& state) {
+  const auto source = bench::random_scores<float>(512, 32000);
+  const Eigen::Map<const row_major> x(source.data(), 512, 32000);
+  abstraction(state, x, source.data());
+}
+
+/// Eigen's default order, tokens contiguous.
+void column_major(benchmark::State& state) {
+  const index vocab = state.range(0), rows = rows_for<float>(vocab);
+  const auto source = bench::random_scores<float>(rows, vocab);
+  const Eigen::MatrixXf x = Eigen::Map<const row_major>(source.data(), rows, vocab);
+  Eigen::MatrixXf gradient(rows, vocab);
+  const auto targets = some_targets(rows, vocab);
+  const std::size_t bytes = static_cast<std::size_t>(rows * vocab) * sizeof(float);
+  bench::best_time ours, read, both, copy;
+  for (auto _ : state) {
+    read.take([&] { bench::read_probe(x.data(), bytes); });
+    copy.take([&] { bench::copy_probe(gradient.data(), x.data(), bytes); });
+    both.take([&] { emend::evaluate_into(emend::cross_entropy{}, x, targets, {}, gradient); });
+    state.SetIterationTime(ours.take([&] { benchmark::DoNotOptimize(emend::statistics(x, targets)); }));
+  }
+  state.counters["of_read"] = read.best() / ours.best();
+  state.counters["of_copy"] = copy.best() / both.best();
+}
+
+constexpr int repeats = 15;
+
+#define ROWS(f) BENCHMARK(f)->Arg(32000)->Arg(128256)->Arg(4096)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond)
+
+ROWS(statistics<float>);
+ROWS(statistics<double>);
+ROWS(statistics<emend::bfloat16>);
+ROWS(statistics<emend::float16>);
+ROWS((value_and_gradient<float, false>));
+ROWS((value_and_gradient<float, true>));
+ROWS((value_and_gradient<double, false>));
+ROWS((value_and_gradient<emend::bfloat16, false>));
+ROWS((value_and_gradient<emend::float16, false>));
+ROWS(half_over_float<emend::bfloat16>);
+ROWS(half_over_float<emend::float16>);
+ROWS(second_thread);
+ROWS(column_major);
+BENCHMARK(abstraction_matrix)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(abstraction_own)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(abstraction_eigen)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(abstraction_eigen_map)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
+
+}  // namespace
+
+BENCHMARK_MAIN();

@@ -1,0 +1,143 @@
+#pragma once
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include <seq2seq_rewards/evaluation.hpp>
+
+namespace seq2seq {
+
+enum class colour_choice { automatic, always, never };
+
+/// Standard output: colours where they are wanted, and a line that is written over and over.
+class terminal {
+ public:
+  explicit terminal(colour_choice choice) : is_terminal_(isatty(STDOUT_FILENO) == 1) {
+    const char* no_color = std::getenv("NO_COLOR");
+    const char* kind = std::getenv("TERM");
+    const bool is_plain = (no_color && *no_color) || (kind && std::string(kind) == "dumb");
+    has_colour_ = choice == colour_choice::always || (choice == colour_choice::automatic && is_terminal_ && !is_plain);
+  }
+  bool has_colour() const { return has_colour_; }
+
+  std::string in(const std::string& code, const std::string& text) const {
+    return has_colour_ ? "\x1b[" + code + "m" + text + "\x1b[0m" : text;
+  }
+  std::string strong(const std::string& text) const { return in("1", text); }
+  std::string faint(const std::string& text) const { return in("2", text); }
+
+  void line(const std::string& text = "") {
+    end_progress();
+    std::printf("%s\n", text.c_str());
+    std::fflush(stdout);
+  }
+  /// Shows how far the work is: over and over on one line of a terminal, else a plain line every 15 seconds.
+  void progress(const std::string& text) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last_progress_ < std::chrono::milliseconds(is_terminal_ ? 200 : 15000)) return;
+    last_progress_ = now;
+    std::printf(is_terminal_ ? "\r%s\x1b[K" : "%s\n", text.c_str());
+    std::fflush(stdout);
+    is_line_open_ = is_terminal_;
+  }
+  void end_progress() {
+    if (is_line_open_) std::printf("\r\x1b[K");
+    is_line_open_ = false;
+  }
+
+ private:
+  bool is_terminal_, has_colour_ = false, is_line_open_ = false;
+  std::chrono::steady_clock::time_point last_progress_ = std::chrono::steady_clock::now();
+};
+
+template <class... A>
+std::string format(const char* pattern, A... values) {
+  char text[512];
+  std::snprintf(text, sizeof text, pattern, values...);
+  return text;
+}
+
+inline std::string in_seconds(double seconds) {
+  const auto whole = static_cast<long long>(seconds + 0.5);
+  return format("%lld:%02lld", whole / 60, whole % 60);
+}
+
+inline std::string in_percent(const emend::share& s) {
+  return format("%5.1f %%   (%.1f to %.1f)", 100 * s.value, 100 * s.low, 100 * s.high);
+}
+
+/// Number of terminal columns, counting a code point as one.
+inline std::size_t width_of(const std::string& text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+inline std::string padded_to(std::size_t width, const std::string& text) {
+  return text + std::string(width > width_of(text) ? width - width_of(text) : 0, ' ');
+}
+
+inline void print_measures(terminal& out, const evaluation& e) {
+  out.line();
+  out.line(out.strong("Greedy rewriting of held-out responses") + out.faint("                   95 % Wilson interval"));
+  out.line(format("  rejected response corrected      %s   of %zu", in_percent(e.correction).c_str(), e.pairs));
+  out.line(format("  rejected response left as it was %s", in_percent(e.unchanged).c_str()));
+  out.line(format("  chosen response copied           %s   of %zu", in_percent(e.identity).c_str(), e.copies));
+  out.line();
+  out.line(out.strong("Held-out pairs whose chosen response scores higher") + out.faint(" (ties count a half)"));
+  for (const named_share& one : e.ranking) {
+    const std::string row = format("  %-34s %s", one.name.c_str(), in_percent(one.share).c_str());
+    out.line(one.is_baseline ? out.faint(row + "   baseline") : row);
+  }
+}
+
+inline void print_examples(terminal& out, const vocabulary& v, const evaluation& e) {
+  if (e.shown.empty()) return;
+  std::size_t rejected_width = 8, chosen_width = 6;
+  constexpr std::size_t longest_row = 30, longest_block = 240;
+  for (const shown_pair& pair : e.shown) {
+    rejected_width = std::max(rejected_width, width_of(v.decode(pair.rejected)) + 5);
+    chosen_width = std::max({chosen_width, width_of(pair.rewriting), width_of(pair.chosen)});
+  }
+  const bool is_table = std::max(rejected_width, chosen_width) <= longest_row;
+  out.line();
+  out.line(out.strong(std::string("Token rewards (") + name_of(e.mode) + ")") + ": " + out.in("32", "+ earned") + ", " +
+           out.in("1;31", "- lost") + ", " + out.faint(". neither") + "; the end of the response is a token too");
+  if (is_table)
+    out.line(out.faint("  " + padded_to(rejected_width, "response") + "  " + padded_to(rejected_width, "rewards") + "  " +
+                       padded_to(chosen_width, "rewriting") + "  " + padded_to(chosen_width, "right") + "  score"));
+  for (const shown_pair& pair : e.shown) {
+    const auto mode = static_cast<std::size_t>(e.mode);
+    std::string coloured, run, signs;
+    std::string code_of_run;
+    std::size_t width = 0;
+    for (std::size_t t = 0; t < pair.rejected.size() && width < longest_block; ++t) {
+      const std::string piece = v.piece(pair.rejected[t]);
+      const double reward = pair.score.reward[mode][t];
+      const std::string code = reward > 0 ? "32" : reward < 0 ? "1;31" : "2";
+      if (code != code_of_run && !run.empty()) coloured += out.in(code_of_run, std::exchange(run, ""));
+      code_of_run = code;
+      run += piece;
+      signs += std::string(width_of(piece), reward > 0 ? '+' : reward < 0 ? '-' : '.');
+      width += width_of(piece);
+    }
+    coloured += out.in(code_of_run, run);
+    const std::string mark = pair.is_corrected ? out.in("32", "=") : out.in("31", "x");
+    const std::string score = format("%+.2f", pair.score.sequence_score[mode]);
+    if (is_table) {
+      out.line("  " + coloured + std::string(rejected_width - width, ' ') + "  " + padded_to(rejected_width, signs) + "  " +
+               padded_to(chosen_width, pair.rewriting) + " " + mark + padded_to(chosen_width, pair.chosen) + "  " + score);
+    } else {
+      const auto cut = [](const std::string& text) { return text.size() > longest_block ? text.substr(0, longest_block) + " ..." : text; };
+      out.line("  response   " + coloured + (width >= longest_block ? " ..." : ""));
+      if (!out.has_colour()) out.line("  rewards    " + signs);
+      out.line("  rewriting  " + cut(pair.rewriting));
+      out.line("  chosen     " + cut(pair.chosen) + "   " + out.faint("score " + score));
+      out.line();
+    }
+  }
+}
+
+}  // namespace seq2seq

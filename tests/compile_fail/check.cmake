@@ -1,0 +1,21 @@
+# CASE must not compile, with the message that its line "// message: <regular expression>" gives; with -DREPAIRED it must.
+file(STRINGS ${CASE} message REGEX "^// message: ")
+string(REGEX REPLACE "^// message: " "" message "${message}")
+if(NOT message)
+  message(FATAL_ERROR "${CASE} does not say which message it expects")
+endif()
+separate_arguments(FLAGS)
+set(compile ${COMPILER} ${FLAGS} -fsyntax-only -fmessage-length=0 ${CASE})
+
+execute_process(COMMAND ${compile} RESULT_VARIABLE failed OUTPUT_VARIABLE output ERROR_VARIABLE output)
+if(NOT failed)
+  message(FATAL_ERROR "compiles, but must not")
+endif()
+if(NOT output MATCHES "${message}")
+  message(FATAL_ERROR "fails without the message '${message}':\n${output}")
+endif()
+
+execute_process(COMMAND ${compile} -DREPAIRED RESULT_VARIABLE failed ERROR_VARIABLE output)
+if(failed)
+  message(FATAL_ERROR "the repaired twin does not compile:\n${output}")
+endif()
