@@ -69,9 +69,8 @@ using row_major = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::Ro
 
 float eigen_statistics(const emend::matrix<float>& x) {
   float total = 0;
-  const Eigen::Map<const row_major> scores(x.data(), x.rows(), x.columns());
   for (index i = 0; i < x.rows(); ++i) {
-    const auto row = scores.row(i).array();
+    const Eigen::Map<const Eigen::ArrayXf> row(x.row(i), x.columns());
     const float maximum = row.maxCoeff();
     const float sum = (row - maximum).exp().sum();
     total += std::log(sum) - ((row - maximum).exp() * (row - maximum)).sum() / sum;
@@ -80,13 +79,13 @@ float eigen_statistics(const emend::matrix<float>& x) {
 }
 
 void eigen_gradient(const emend::matrix<float>& x, const std::vector<int>& targets, emend::matrix<float>& out) {
-  const Eigen::Map<const row_major> scores(x.data(), x.rows(), x.columns());
-  Eigen::Map<row_major> gradient(out.data(), x.rows(), x.columns());
   for (index i = 0; i < x.rows(); ++i) {
-    const float maximum = scores.row(i).maxCoeff();
-    const float sum = (scores.row(i).array() - maximum).exp().sum();
-    gradient.row(i) = (scores.row(i).array() - maximum).exp() / sum;
-    gradient(i, targets[static_cast<std::size_t>(i)]) -= 1;
+    const Eigen::Map<const Eigen::ArrayXf> row(x.row(i), x.columns());
+    Eigen::Map<Eigen::ArrayXf> gradient(out.row(i), x.columns());
+    const float maximum = row.maxCoeff();
+    const float sum = (row - maximum).exp().sum();
+    gradient = (row - maximum).exp() / sum;
+    gradient(targets[static_cast<std::size_t>(i)]) -= 1;
   }
 }
 
