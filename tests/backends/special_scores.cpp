@@ -163,6 +163,10 @@ TEST_CASE_TEMPLATE_DEFINE("huge magnitudes", Carrier, huge_scores) {
         }
         const auto columns = statistics_on<Carrier>(stored, r.targets, {.instructions = set});
         for (std::size_t i = 0; i < 7; ++i) {
+          CAPTURE(i);
+          CAPTURE(static_cast<int>(set));
+          CAPTURE(expected.log_z[i]);
+          CAPTURE(columns.log_z[i]);
           CHECK(columns.log_z[i] == doctest::Approx(expected.log_z[i]).epsilon(carrier.is_double ? 1e-12 : 2e-6));
           CHECK(columns.log_prob[i] == doctest::Approx(expected.log_prob[i]).epsilon(carrier.is_double ? 1e-12 : 2e-6));
           CHECK(columns.entropy[i] == doctest::Approx(expected.entropy[i]).epsilon(carrier.is_double ? 1e-10 : 1e-4));

@@ -22,7 +22,7 @@ struct row_sums {
   double sum[lanes] = {}, weighted[lanes] = {}, squares[lanes] = {};
   double plain = 0;  ///< sum of the scores themselves
   double reference = 0;
-  A kernel_reference = 0;
+  A kernel_reference = 0, kernel_center = 0;  ///< reference in powers of two, and the score that it belongs to
   bool has_reference = false;
   bool needs_reference_path = false;  ///< a magnitude that the kernels do not take; the slow head does the row
   A maximum = -__builtin_inff();

@@ -102,6 +102,14 @@ EMEND_TARGET EMEND_INLINE void store_pair(T* out, const typename pack<arithmetic
   }
 }
 
+/// v multiplier - reference, rounded once. Without a fused operation the product would be rounded at its own size, so
+/// the score that the reference belongs to is taken off first.
+template <class R>
+EMEND_TARGET EMEND_INLINE R exponent_of(R v, R multiplier, R reference, R center) {
+  if constexpr (has_fused_multiply) return fused_multiply_add(v, multiplier, -reference);
+  else return (v - center) * multiplier;
+}
+
 /// Adding this to a small number rounds it to an integer and leaves that integer in the low bits.
 template <class A>
 inline constexpr A rounding_magic = sizeof(A) == 4 ? A(12582912) : A(6755399441055744.0);
@@ -208,7 +216,8 @@ struct gradient_registers {
   using reg = typename pack<A>::reg;
   reg multiplier, magic, lowest, center, constant, linear, quadratic;
 
-  EMEND_TARGET EMEND_INLINE void set(const row_gradient<A>& g) {
+  EMEND_TARGET EMEND_INLINE void set(const row_gradient<A>& row) {
+    const row_gradient<A> g = centered(row);
     multiplier = splat<A>(g.multiplier);
     magic = splat<A>(rounding_magic<A> - g.reference);
     lowest = splat<A>(g.lowest);
@@ -218,7 +227,8 @@ struct gradient_registers {
     quadratic = splat<A>(g.quadratic);
   }
 
-  EMEND_TARGET EMEND_INLINE void set_lane(int lane, const row_gradient<A>& g) {
+  EMEND_TARGET EMEND_INLINE void set_lane(int lane, const row_gradient<A>& row) {
+    const row_gradient<A> g = centered(row);
     multiplier[lane] = g.multiplier;
     magic[lane] = rounding_magic<A> - g.reference;
     lowest[lane] = g.lowest;
@@ -226,6 +236,18 @@ struct gradient_registers {
     constant[lane] = g.constant;
     linear[lane] = g.linear;
     quadratic[lane] = g.quadratic;
+  }
+
+  /// Without a fused multiply the powers are those of v - center; the difference is a factor of the whole row.
+  EMEND_TARGET EMEND_INLINE static row_gradient<A> centered(row_gradient<A> g) {
+    if constexpr (has_fused_multiply) return g;
+    const double factor =
+        __builtin_exp2(static_cast<double>(g.center) * static_cast<double>(g.multiplier) - static_cast<double>(g.reference));
+    g.constant = static_cast<A>(static_cast<double>(g.constant) * factor);
+    g.linear = static_cast<A>(static_cast<double>(g.linear) * factor);
+    g.quadratic = static_cast<A>(static_cast<double>(g.quadratic) * factor * factor);
+    g.reference = 0;
+    return g;
   }
 };
 
@@ -245,12 +267,12 @@ EMEND_TARGET EMEND_INLINE typename pack<arithmetic<T>>::reg saved_gradient_of(ty
 /// Coefficients of one block of a saved row: those of powers relative to log_z, moved to the block's own reference.
 template <class A>
 EMEND_TARGET EMEND_INLINE gradient_registers<A> block_registers(const row_gradient<A>& coefficients, double reference, double log2_z) {
-  row_gradient<A> block = coefficients;
   const double scale = __builtin_exp2(reference - log2_z);
-  block.constant = static_cast<A>(static_cast<double>(coefficients.constant) * scale);
-  block.linear = static_cast<A>(static_cast<double>(coefficients.linear) * scale);
-  gradient_registers<A> g;
-  g.set(block);
+  gradient_registers<A> g{};
+  g.lowest = splat<A>(coefficients.lowest);
+  g.center = splat<A>(coefficients.center);
+  g.constant = splat<A>(static_cast<A>(static_cast<double>(coefficients.constant) * scale));
+  g.linear = splat<A>(static_cast<A>(static_cast<double>(coefficients.linear) * scale));
   return g;
 }
 
@@ -282,14 +304,14 @@ struct block_pipeline {
   static constexpr auto& coefficients = power_coefficients<A, sizeof(T) == 2 ? coarse : quick>;
   static constexpr unsigned middle = (coefficients.size() + 1) / 2;
 
-  reg multiplier, reference, lowest;
+  reg multiplier, reference, center, lowest;
   reg sum{}, weighted{}, squares{}, plain{}, best = splat<A>(-__builtin_inff());
   bits highest{};
   reg t{}, shifted{};                              // after the first stage
   reg t_next{}, shifted_next{}, r{}, polynomial{};  // after the second
 
   EMEND_TARGET EMEND_INLINE void start(reg v) {
-    t = at_least(lowest, v * multiplier - reference);
+    t = at_least(lowest, exponent_of(v, multiplier, reference, center));
     shifted = t + rounding_magic<A>;
     if constexpr (Features & want_extras) plain += v;
     if constexpr (Features & want_arg_max) best = v > best ? v : best;
@@ -320,13 +342,14 @@ struct block_pipeline {
 /// gradient of another row's block is written on the way, so that reading and writing overlap.
 template <class T, int Features, bool IsSaved, int PendingTerms = -1>
 EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index n, arithmetic<T> multiplier,
-                                                              arithmetic<T> reference, arithmetic<T>* saved,
+                                                              const row_sums<arithmetic<T>>& row, arithmetic<T>* saved,
                                                               const pending_block<T>* pending = nullptr) {
   using A = arithmetic<T>;
   using p = pack<A>;
   using reg = typename p::reg;
   constexpr index ahead = 4096 / sizeof(T);
-  block_pipeline<T, Features> line{splat<A>(multiplier), splat<A>(reference), splat<A>(lowest_power<A>)};
+  block_pipeline<T, Features> line{splat<A>(multiplier), splat<A>(row.kernel_reference), splat<A>(row.kernel_center),
+                                   splat<A>(lowest_power<A>)};
   const auto keep = [&](index i, reg e) EMEND_TARGET EMEND_INLINE_LAMBDA {
     if constexpr (IsSaved) store(saved + i, e);
   };
@@ -371,6 +394,14 @@ EMEND_TARGET EMEND_INLINE void add_lanes(double (&total)[row_sums<A>::lanes], ty
   *sums += __builtin_convertvector(x, wide);
 }
 
+/// What exponent_of subtracts, without its rounding: the multiplier's low part is taken at the center.
+template <class A>
+EMEND_TARGET EMEND_INLINE double exact_reference(A rounded, A center, const row_multiplier<A>& multiplier) {
+  const double high = static_cast<double>(multiplier.high), low = static_cast<double>(multiplier.low);
+  const double c = static_cast<double>(center);
+  return has_fused_multiply ? static_cast<double>(rounded) + c * low : c * high + c * low;
+}
+
 /// Moves the reference of the sums up to the maximum of a block; false if no finite reference exists there.
 template <class T>
 EMEND_TARGET inline bool raise_reference(row_sums<arithmetic<T>>& row, const T* x, index n,
@@ -379,7 +410,7 @@ EMEND_TARGET inline bool raise_reference(row_sums<arithmetic<T>>& row, const T* 
   const A maximum = block_maximum(x, n);
   if (maximum == -__builtin_inff()) return false;
   const A rounded = maximum * multiplier.high;
-  const double exact = static_cast<double>(rounded) + static_cast<double>(maximum) * static_cast<double>(multiplier.low);
+  const double exact = exact_reference(rounded, maximum, multiplier);
   if (!(rounded - rounded == 0)) {
     row.needs_reference_path = true;
     return false;
@@ -394,6 +425,7 @@ EMEND_TARGET inline bool raise_reference(row_sums<arithmetic<T>>& row, const T* 
   }
   row.reference = exact;
   row.kernel_reference = rounded;
+  row.kernel_center = maximum;
   row.has_reference = true;
   return true;
 }
@@ -415,11 +447,11 @@ EMEND_TARGET inline void take_block(row_sums<arithmetic<T>>& row, const T* x, in
       for (index i = 0; i < n; i += 2 * pack<A>::lanes) pending->template write<PendingTerms>(i);
     return;
   }
-  block_sums<A> block = sum_block<T, Features, IsSaved, PendingTerms>(x, n, multiplier.high, row.kernel_reference, saved, pending);
+  block_sums<A> block = sum_block<T, Features, IsSaved, PendingTerms>(x, n, multiplier.high, row, saved, pending);
   // Lazy reference: sums in powers of two stay exact to rounding until they near the end of the range.
   if (!block.is_in_range) {
     if (!raise_reference(row, x, n, multiplier)) row.needs_reference_path = true;
-    block = sum_block<T, Features, IsSaved>(x, n, multiplier.high, row.kernel_reference, saved);
+    block = sum_block<T, Features, IsSaved>(x, n, multiplier.high, row, saved);
     if (!block.is_in_range) row.needs_reference_path = true;
   }
   add_lanes<A>(row.sum, block.sum);
@@ -477,9 +509,11 @@ EMEND_TARGET EMEND_INLINE void gradients_of(typename pack<A>::reg* v, const grad
   using reg = typename p::reg;
   reg shifted[Count], r[Count], e[Count];
   for (int u = 0; u < Count; ++u) v[u] = at_least(g.lowest, v[u]);
-  for (int u = 0; u < Count; ++u) shifted[u] = v[u] * g.multiplier + g.magic;
+  reg w[Count];
+  for (int u = 0; u < Count; ++u) w[u] = has_fused_multiply ? v[u] : v[u] - g.center;
+  for (int u = 0; u < Count; ++u) shifted[u] = fused_multiply_add(w[u], g.multiplier, g.magic);
   // The integer part and the reference leave together, so the remainder is rounded once, at its own size.
-  for (int u = 0; u < Count; ++u) r[u] = v[u] * g.multiplier - (shifted[u] - g.magic);
+  for (int u = 0; u < Count; ++u) r[u] = fused_multiply_add(w[u], g.multiplier, g.magic - shifted[u]);
   polynomial<(Terms > 0 ? precise : quick), A, Count>(r, e);
   for (int u = 0; u < Count; ++u) {
     // The lowest score gives the exponent field 0, which is the number 0.
@@ -733,7 +767,7 @@ EMEND_TARGET inline void take_columns(column_state<arithmetic<T>>& state, const 
   reg sum{}, weighted{}, squares{}, plain{};
   for (index k = 0; k < column_group; k += 2) {
     reg t[2], shifted[2], e[2];
-    for (int u = 0; u < 2; ++u) t[u] = at_least(lowest, v[k + u] * multiplier.high - state.reference);
+    for (int u = 0; u < 2; ++u) t[u] = at_least(lowest, exponent_of(v[k + u], splat<A>(multiplier.high), state.reference, state.reference_score));
     for (int u = 0; u < 2; ++u) shifted[u] = t[u] + rounding_magic<A>;
     powers_of_two<A, 2>(t, shifted, e);
     for (int u = 0; u < 2; ++u) {
@@ -788,8 +822,7 @@ EMEND_TARGET void accumulate_columns(row_sums<arithmetic<T>>* rows, const T* x, 
     row.plain = state.plain[lane];
     row.has_reference = state.reference[lane] != unset;
     row.kernel_reference = state.reference[lane];
-    row.reference = static_cast<double>(state.reference[lane]) +
-                    static_cast<double>(state.reference_score[lane]) * static_cast<double>(multiplier.low);
+    row.reference = exact_reference<A>(state.reference[lane], state.reference_score[lane], multiplier);
     row.needs_reference_path = !(row.sum[0] > 0) || !(row.reference - row.reference == 0) || !row.has_reference;
     if constexpr (Features & want_arg_max) {
       row.maximum = state.best[lane];

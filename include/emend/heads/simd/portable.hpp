@@ -12,6 +12,7 @@ namespace emend::detail::portable {
 
 inline constexpr int gemm_rows = 4;
 
+inline constexpr bool has_fused_multiply = false;
 inline constexpr bool can_stream = false;
 template <class A, class R>
 EMEND_INLINE void stream_pair(A*, const R&, const R&) {}
@@ -23,6 +24,12 @@ EMEND_INLINE bool is_any(const M& mask) {
   for (unsigned lane = 0; lane < sizeof(M) / sizeof(mask[0]); ++lane)
     if (mask[lane]) return true;
   return false;
+}
+
+// a b + c; here in two roundings.
+template <class R>
+EMEND_INLINE R fused_multiply_add(R a, R b, R c) {
+  return a * b + c;
 }
 
 // max(low, x), NaN if x is NaN.
