@@ -76,7 +76,7 @@ inline std::string loss_chart(const std::vector<loss_point>& curve) {
 
 /// Shares as horizontal bars with their intervals.
 inline std::string bar_chart(const std::vector<named_share>& shares, bool has_half_line) {
-  constexpr double width = 720, row = 30, left = 236, right = 132, top = 8, bottom = 26;
+  constexpr double width = 752, row = 30, left = 236, right = 164, top = 8, bottom = 26;
   const double height = top + row * static_cast<double>(shares.size()) + bottom;
   const auto x = [&](double value) { return left + (width - left - right) * value; };
   std::string svg = format("<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"Shares with 95 %% intervals\">", width, height);

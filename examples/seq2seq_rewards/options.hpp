@@ -76,7 +76,7 @@ inline void declare(CLI::App& app, options& o) {
                                                  {"logratio", reward_mode::logratio}, {"dense", reward_mode::dense}};
   group(app.add_option("--mode", o.mode, "reward of a token: sign, prob, margin, logratio, dense (default: sign)")
             ->transform(CLI::CheckedTransformer(modes).description("")), output, "MODE");
-  group(app.add_option("--html", o.html, "the report; empty: none")->capture_default_str(), output, "FILE");
+  group(app.add_option("--html", o.html, "the report; \"\": none")->capture_default_str(), output, "FILE");
   group(app.add_option("--report", o.report, "examples shown")->check(in_range(0, 1000))->capture_default_str(), output);
   const std::map<std::string, colour_choice> colours{{"auto", colour_choice::automatic}, {"always", colour_choice::always}, {"never", colour_choice::never}};
   group(app.add_option("--color", o.colour, "auto (default; NO_COLOR is respected), always, never")
