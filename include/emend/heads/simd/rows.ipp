@@ -1,0 +1,531 @@
+// Rows with contiguous vocabulary: sums forward, gradients backward, the soft cap. Part of kernels.ipp.
+
+template <class A>
+struct block_sums {
+  typename pack<A>::reg sum, weighted, squares;
+  double plain;
+  A maximum;
+  bool is_in_range;  ///< no t above highest_power, no NaN
+};
+
+/// e = 2^t of `Count` registers with t in [lowest_power, 127); `shifted` is t + rounding_magic.
+template <class A, int Count>
+EMEND_TARGET EMEND_INLINE void powers_of_two(const typename pack<A>::reg* t, const typename pack<A>::reg* shifted,
+                                             typename pack<A>::reg* e) {
+  using p = pack<A>;
+  using reg = typename p::reg;
+  reg r[Count];
+  for (int u = 0; u < Count; ++u) r[u] = t[u] - (shifted[u] - rounding_magic<A>);
+  polynomial<quick, A, Count>(r, e);
+  for (int u = 0; u < Count; ++u)
+    e[u] = (reg)((typename p::bits)e[u] + ((typename p::bits)shifted[u] << fraction_bits<A>));
+}
+
+template <class A>
+EMEND_TARGET EMEND_INLINE typename pack<A>::reg power_of_two(typename pack<A>::reg t) {
+  const typename pack<A>::reg shifted = t + rounding_magic<A>;
+  typename pack<A>::reg e;
+  powers_of_two<A, 1>(&t, &shifted, &e);
+  return e;
+}
+
+/// The coefficients of a row in registers, or of as many tokens as there are lanes.
+template <class A>
+struct gradient_registers {
+  using reg = typename pack<A>::reg;
+  reg multiplier, magic, lowest, center, constant, linear, quadratic;
+
+  EMEND_TARGET EMEND_INLINE void set(const row_gradient<A>& row) {
+    const row_gradient<A> g = centered(row);
+    multiplier = splat<A>(g.multiplier);
+    magic = splat<A>(rounding_magic<A> - g.reference);
+    lowest = splat<A>(g.lowest);
+    center = splat<A>(g.center);
+    constant = splat<A>(g.constant);
+    linear = splat<A>(g.linear);
+    quadratic = splat<A>(g.quadratic);
+  }
+
+  EMEND_TARGET EMEND_INLINE void set_lane(int lane, const row_gradient<A>& row) {
+    const row_gradient<A> g = centered(row);
+    multiplier[lane] = g.multiplier;
+    magic[lane] = rounding_magic<A> - g.reference;
+    lowest[lane] = g.lowest;
+    center[lane] = g.center;
+    constant[lane] = g.constant;
+    linear[lane] = g.linear;
+    quadratic[lane] = g.quadratic;
+  }
+
+  /// Without a fused multiply the powers are those of v - center; the difference is a factor of the whole row.
+  EMEND_TARGET EMEND_INLINE static row_gradient<A> centered(row_gradient<A> g) {
+    if constexpr (has_fused_multiply) return g;
+    const double factor =
+        __builtin_exp2(static_cast<double>(g.center) * static_cast<double>(g.multiplier) - static_cast<double>(g.reference));
+    g.constant = static_cast<A>(static_cast<double>(g.constant) * factor);
+    g.linear = static_cast<A>(static_cast<double>(g.linear) * factor);
+    g.quadratic = static_cast<A>(static_cast<double>(g.quadratic) * factor * factor);
+    g.reference = 0;
+    return g;
+  }
+};
+
+/// out = (power - 2^lowest) (constant + linear (x - center)): the gradient of one block from its saved powers. What was
+/// clamped to the lowest power gives exactly 0.
+template <class T, int Terms>
+EMEND_TARGET EMEND_INLINE typename pack<arithmetic<T>>::reg saved_gradient_of(typename pack<arithmetic<T>>::reg power,
+                                                                            typename pack<arithmetic<T>>::reg v,
+                                                                            const gradient_registers<arithmetic<T>>& g) {
+  using A = arithmetic<T>;
+  constexpr A smallest = sizeof(A) == 4 ? A(0x1p-126) : A(0x1p-1022);
+  const typename pack<A>::reg e = power - smallest;
+  if constexpr (Terms == 0) return e * g.constant;
+  return e * ((at_least(g.lowest, v) - g.center) * g.linear + g.constant);
+}
+
+/// Coefficients of one block of a saved row: those of powers relative to log_z, moved to the block's own reference.
+template <class A>
+EMEND_TARGET EMEND_INLINE gradient_registers<A> block_registers(const row_gradient<A>& coefficients, double reference, double log2_z) {
+  const double scale = __builtin_exp2(reference - log2_z);
+  gradient_registers<A> g{};
+  g.lowest = splat<A>(coefficients.lowest);
+  g.center = splat<A>(coefficients.center);
+  g.constant = splat<A>(static_cast<A>(static_cast<double>(coefficients.constant) * scale));
+  g.linear = splat<A>(static_cast<A>(static_cast<double>(coefficients.linear) * scale));
+  return g;
+}
+
+/// One block of a row whose gradient is written while the next row is read: x, powers and output of the block.
+template <class T>
+struct pending_block {
+  const T* x;
+  const arithmetic<T>* power;
+  T* out;
+  gradient_registers<arithmetic<T>> g;
+
+  /// Writes the gradient of two registers, one after the other: half a cache line alone would be written twice.
+  template <int Terms>
+  EMEND_TARGET EMEND_INLINE void write(index i) const {
+    using p = pack<arithmetic<T>>;
+    const auto first = saved_gradient_of<T, Terms>(load(power + i), load(x + i), g);
+    const auto second = saved_gradient_of<T, Terms>(load(power + i + p::lanes), load(x + i + p::lanes), g);
+    stream_pair(out + i, first, second);
+  }
+};
+
+/// The sums of one block, register by register. A chain of dependent operations runs through every register of scores,
+/// so three of them are in work at a time, each a stage apart: the operations of one step wait for nothing.
+template <class T, int Features>
+struct block_pipeline {
+  using A = arithmetic<T>;
+  using reg = typename pack<A>::reg;
+  using bits = typename pack<A>::bits;
+  static constexpr auto& coefficients = power_coefficients<A, sizeof(T) == 2 ? coarse : quick>;
+  static constexpr unsigned middle = (coefficients.size() + 1) / 2;
+
+  reg multiplier, reference, center, lowest;
+  reg sum{}, weighted{}, squares{}, plain{}, best = splat<A>(-__builtin_inff());
+  bits highest{};
+  reg t{}, shifted{};                              // after the first stage
+  reg t_next{}, shifted_next{}, r{}, polynomial{};  // after the second
+
+  EMEND_TARGET EMEND_INLINE void start(reg v) {
+    t = at_least(lowest, exponent_of(v, multiplier, reference, center));
+    shifted = t + rounding_magic<A>;
+    if constexpr (Features & want_extras) plain += v;
+    if constexpr (Features & want_arg_max) best = v > best ? v : best;
+  }
+  EMEND_TARGET EMEND_INLINE void advance() {
+    t_next = t;
+    shifted_next = shifted;
+    r = t - (shifted - rounding_magic<A>);
+    polynomial = r * coefficients[0] + coefficients[1];
+#pragma GCC unroll 16
+    for (unsigned k = 2; k < middle; ++k) polynomial = polynomial * r + coefficients[k];
+  }
+  EMEND_TARGET EMEND_INLINE reg finish() {
+#pragma GCC unroll 16
+    for (unsigned k = middle; k < coefficients.size(); ++k) polynomial = polynomial * r + coefficients[k];
+    const reg e = (reg)((bits)polynomial + ((bits)shifted_next << fraction_bits<A>));
+    // The bits of positive numbers order as the numbers do; the integer unit has time for this.
+    highest = (bits)shifted_next > highest ? (bits)shifted_next : highest;
+    sum += e;
+    weighted += e * t_next;
+    if constexpr (Features & want_extras) squares += e * e;
+    return e;
+  }
+};
+
+/// One pass over a block of n scores, n a multiple of two registers. A score far below the reference counts as
+/// 2^lowest_power: less than any sum can show. With IsSaved `saved` receives every 2^t. With PendingTerms >= 0 the
+/// gradient of another row's block is written on the way, so that reading and writing overlap.
+template <class T, int Features, bool IsSaved, int PendingTerms = -1>
+EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index n, arithmetic<T> multiplier,
+                                                              const row_sums<arithmetic<T>>& row, arithmetic<T>* saved,
+                                                              const pending_block<T>* pending = nullptr) {
+  using A = arithmetic<T>;
+  using p = pack<A>;
+  using reg = typename p::reg;
+  constexpr index ahead = 4096 / sizeof(T);
+  block_pipeline<T, Features> line{splat<A>(multiplier), splat<A>(row.kernel_reference), splat<A>(row.kernel_center),
+                                   splat<A>(lowest_power<A>)};
+  const auto keep = [&](index i, reg e) EMEND_TARGET EMEND_INLINE_LAMBDA {
+    if constexpr (IsSaved) store(saved + i, e);
+  };
+  reg v[2];
+  load_pair(x, v);
+  line.start(v[0]);
+  line.advance();
+  line.start(v[1]);
+  index i = 2 * p::lanes;
+  for (; i < n; i += 2 * p::lanes) {
+    // Hardware prefetchers stop at the end of a page; this reaches into the next one.
+    __builtin_prefetch(x + i + ahead);
+    load_pair(x + i, v);
+    keep(i - 2 * p::lanes, line.finish());
+    line.advance();
+    line.start(v[0]);
+    keep(i - p::lanes, line.finish());
+    line.advance();
+    line.start(v[1]);
+    if constexpr (PendingTerms >= 0) pending->template write<PendingTerms>(i);
+  }
+  if constexpr (PendingTerms >= 0) pending->template write<PendingTerms>(0);
+  keep(i - 2 * p::lanes, line.finish());
+  line.advance();
+  keep(i - p::lanes, line.finish());
+
+  block_sums<A> result{line.sum, line.weighted, line.squares, 0, -__builtin_inff(), true};
+  if constexpr (Features & want_extras) result.plain = sum_lanes<A>(line.plain);
+  if constexpr (Features & want_arg_max)
+    for (int lane = 0; lane < p::lanes; ++lane)
+      result.maximum = line.best[lane] > result.maximum ? line.best[lane] : result.maximum;
+  const reg top = (reg)line.highest;
+  result.is_in_range = !is_any((top > rounding_magic<A> + highest_power<A>) | (line.weighted != line.weighted));
+  return result;
+}
+
+template <class A>
+EMEND_TARGET EMEND_INLINE void add_lanes(double (&total)[row_sums<A>::lanes], typename pack<A>::reg x) {
+  using wide = typename pack<A>::wide;
+  typedef wide unaligned __attribute__((aligned(8), may_alias));
+  unaligned* const sums = reinterpret_cast<unaligned*>(total);
+  *sums += __builtin_convertvector(x, wide);
+}
+
+/// What exponent_of subtracts, without its rounding: the multiplier's low part is taken at the center.
+template <class A>
+EMEND_TARGET EMEND_INLINE double exact_reference(A rounded, A center, const row_multiplier<A>& multiplier) {
+  const double high = static_cast<double>(multiplier.high), low = static_cast<double>(multiplier.low);
+  const double c = static_cast<double>(center);
+  return has_fused_multiply ? static_cast<double>(rounded) + c * low : c * high + c * low;
+}
+
+/// Moves the reference of the sums up to the maximum of a block; false if no finite reference exists there.
+template <class T>
+EMEND_TARGET inline bool raise_reference(row_sums<arithmetic<T>>& row, const T* x, index n,
+                                         const row_multiplier<arithmetic<T>>& multiplier) {
+  using A = arithmetic<T>;
+  const A maximum = block_maximum(x, n);
+  if (maximum == -__builtin_inff()) return false;
+  const A rounded = maximum * multiplier.high;
+  const double exact = exact_reference(rounded, maximum, multiplier);
+  if (!(rounded - rounded == 0)) {
+    row.needs_reference_path = true;
+    return false;
+  }
+  if (row.has_reference) {
+    const double down = row.reference - exact, factor = __builtin_exp2(down);
+    for (int lane = 0; lane < row_sums<A>::lanes; ++lane) {
+      row.weighted[lane] = factor * (row.weighted[lane] + down * row.sum[lane]);
+      row.sum[lane] *= factor;
+      row.squares[lane] *= factor * factor;
+    }
+  }
+  row.reference = exact;
+  row.kernel_reference = rounded;
+  row.kernel_center = maximum;
+  row.has_reference = true;
+  return true;
+}
+
+/// Takes one block into the sums; `first` is the position of its first score in the row.
+template <class T, int Features, bool IsSaved, int PendingTerms = -1>
+EMEND_TARGET inline void take_block(row_sums<arithmetic<T>>& row, const T* x, index n, index first,
+                                    const row_multiplier<arithmetic<T>>& multiplier, arithmetic<T>* saved,
+                                    const pending_block<T>* pending = nullptr) {
+  using A = arithmetic<T>;
+  // Until a block has a finite score there is nothing to refer to, and every term so far is exactly 0.
+  if (!row.has_reference && !raise_reference(row, x, n, multiplier)) {
+    if constexpr (Features & want_extras) row.plain = -infinity;
+    for (index i = 0; i < n; ++i) {
+      if (!(static_cast<A>(x[i]) == -__builtin_inff())) row.needs_reference_path = true;
+      if constexpr (IsSaved) saved[i] = 0;
+    }
+    if constexpr (PendingTerms >= 0)
+      for (index i = 0; i < n; i += 2 * pack<A>::lanes) pending->template write<PendingTerms>(i);
+    return;
+  }
+  block_sums<A> block = sum_block<T, Features, IsSaved, PendingTerms>(x, n, multiplier.high, row, saved, pending);
+  // Lazy reference: sums in powers of two stay exact to rounding until they near the end of the range.
+  if (!block.is_in_range) {
+    if (!raise_reference(row, x, n, multiplier)) row.needs_reference_path = true;
+    block = sum_block<T, Features, IsSaved>(x, n, multiplier.high, row, saved);
+    if (!block.is_in_range) row.needs_reference_path = true;
+  }
+  add_lanes<A>(row.sum, block.sum);
+  add_lanes<A>(row.weighted, block.weighted);
+  if constexpr (Features & want_extras) {
+    add_lanes<A>(row.squares, block.squares);
+    row.plain += block.plain;
+  }
+  if constexpr (Features & want_arg_max) {
+    if (block.maximum > row.maximum || row.arg_max < 0) {
+      index i = 0;
+      while (i + 1 < n && static_cast<A>(x[i]) != block.maximum) ++i;
+      row.maximum = block.maximum;
+      row.arg_max = first + i;
+    }
+  }
+}
+
+/// f(x, count, first, present): the blocks of a row of n scores, each a multiple of the register group; the last one is
+/// filled up with -inf in a copy.
+template <class T, class F>
+EMEND_TARGET EMEND_INLINE void for_each_block(const T* x, index n, F&& f) {
+  constexpr index group = 2 * pack<arithmetic<T>>::lanes;
+  index done = 0;
+  while (n - done >= group) {
+    const index whole = (n - done) / group * group, size = whole < row_block ? whole : row_block;
+    f(x + done, size, done, size);
+    done += size;
+  }
+  if (done == n) return;
+  T tail[group];
+  for (index i = 0; i < group; ++i) tail[i] = i < n - done ? x[done + i] : T(-__builtin_inff());
+  f(static_cast<const T*>(tail), group, done, n - done);
+}
+
+/// Takes n contiguous scores into the sums of their row. The order of additions depends on n alone.
+template <class T, int Features>
+EMEND_TARGET void accumulate_row(row_sums<arithmetic<T>>& row, const T* x, index n, index first,
+                                 const row_multiplier<arithmetic<T>>& multiplier) {
+  for_each_block(x, n, [&](const T* block, index count, index done, index present) EMEND_TARGET {
+    const double plain = row.plain;
+    take_block<T, Features, false>(row, block, count, first + done, multiplier, nullptr);
+    if constexpr (Features & want_extras)
+      if (present < count) {
+        row.plain = plain;
+        for (index i = 0; i < present; ++i) row.plain += static_cast<double>(static_cast<arithmetic<T>>(block[i]));
+      }
+  });
+}
+
+/// out = gradient of `Count` registers of scores. Terms: 0 constant, 1 and linear, 2 and quadratic.
+template <class A, int Terms, int Count>
+EMEND_TARGET EMEND_INLINE void gradients_of(typename pack<A>::reg* v, const gradient_registers<A>& g) {
+  using p = pack<A>;
+  using reg = typename p::reg;
+  reg shifted[Count], r[Count], e[Count];
+  for (int u = 0; u < Count; ++u) v[u] = at_least(g.lowest, v[u]);
+  reg w[Count];
+  for (int u = 0; u < Count; ++u) w[u] = has_fused_multiply ? v[u] : v[u] - g.center;
+  for (int u = 0; u < Count; ++u) shifted[u] = fused_multiply_add(w[u], g.multiplier, g.magic);
+  // The integer part and the reference leave together, so the remainder is rounded once, at its own size.
+  for (int u = 0; u < Count; ++u) r[u] = fused_multiply_add(w[u], g.multiplier, g.magic - shifted[u]);
+  polynomial<(Terms > 0 ? precise : quick), A, Count>(r, e);
+  for (int u = 0; u < Count; ++u) {
+    // The lowest score gives the exponent field 0, which is the number 0.
+    e[u] *= (reg)(((typename p::bits)shifted[u] + exponent_bias<A>) << fraction_bits<A>);
+    if constexpr (Terms == 0) v[u] = e[u] * g.constant;
+    if constexpr (Terms == 1) v[u] = e[u] * ((v[u] - g.center) * g.linear + g.constant);
+    if constexpr (Terms == 2) v[u] = e[u] * (e[u] * g.quadratic + ((v[u] - g.center) * g.linear + g.constant));
+  }
+}
+
+template <class A, int Terms>
+EMEND_TARGET EMEND_INLINE typename pack<A>::reg gradient_of(typename pack<A>::reg v, const gradient_registers<A>& g) {
+  gradients_of<A, Terms, 1>(&v, g);
+  return v;
+}
+
+/// Writes the gradient of n contiguous scores; `x` may be `out`. With `is_streaming` whole registers bypass the cache.
+template <class T, int Terms>
+EMEND_TARGET void write_gradient_row(const T* x, T* out, index n, const row_gradient<arithmetic<T>>& coefficients,
+                                     bool is_streaming) {
+  using A = arithmetic<T>;
+  using p = pack<A>;
+  gradient_registers<A> g;
+  g.set(coefficients);
+  index i = 0;
+  const auto edge = [&](index count) EMEND_TARGET {
+    T buffer[p::lanes];
+    for (index k = 0; k < p::lanes; ++k) buffer[k] = k < count ? x[i + k] : T(-__builtin_inff());
+    store(buffer, gradient_of<A, Terms>(load(buffer), g));
+    for (index k = 0; k < count; ++k) out[i + k] = buffer[k];
+    i += count;
+  };
+  if constexpr (can_stream && std::is_same_v<T, A>) {
+    if (is_streaming) {
+      for (index head = elements_to_line(out); head > 0 && i < n;) {
+        const index count = n < head ? n : head < p::lanes ? head : p::lanes;
+        edge(count);
+        head -= count;
+      }
+      for (; i + 2 * p::lanes <= n; i += 2 * p::lanes) {
+        typename p::reg v[2] = {load(x + i), load(x + i + p::lanes)};
+        gradients_of<A, Terms, 2>(v, g);
+        stream_pair(out + i, v[0], v[1]);
+      }
+    }
+  }
+  for (; i + 2 * p::lanes <= n; i += 2 * p::lanes) {
+    typename p::reg v[2];
+    load_pair(x + i, v);
+    gradients_of<A, Terms, 2>(v, g);
+    store_pair(out + i, v);
+  }
+  while (i < n) edge(n - i < p::lanes ? n - i : p::lanes);
+}
+
+template <class T, int Terms>
+EMEND_TARGET inline void write_saved_block(const T* x, const arithmetic<T>* power, T* out, index n,
+                                           const gradient_registers<arithmetic<T>>& g, bool is_streaming) {
+  using A = arithmetic<T>;
+  using p = pack<A>;
+  index i = 0;
+  const auto edge = [&](index count) EMEND_TARGET {
+    T scores[p::lanes], result[p::lanes];
+    A powers[p::lanes];
+    for (index k = 0; k < p::lanes; ++k) {
+      scores[k] = k < count ? x[i + k] : T(0.0f);
+      powers[k] = k < count ? power[i + k] : A(0);
+    }
+    store(result, saved_gradient_of<T, Terms>(load(powers), load(scores), g));
+    for (index k = 0; k < count; ++k) out[i + k] = result[k];
+    i += count;
+  };
+  if constexpr (can_stream && std::is_same_v<T, A>) {
+    if (is_streaming) {
+      for (index head = elements_to_line(out); head > 0 && i < n;) {
+        const index count = n < head ? n : head < p::lanes ? head : p::lanes;
+        edge(count);
+        head -= count;
+      }
+      for (; i + 2 * p::lanes <= n; i += 2 * p::lanes)
+        stream_pair(out + i, saved_gradient_of<T, Terms>(load(power + i), load(x + i), g),
+                    saved_gradient_of<T, Terms>(load(power + i + p::lanes), load(x + i + p::lanes), g));
+    }
+  }
+  for (; i + p::lanes <= n; i += p::lanes) store(out + i, saved_gradient_of<T, Terms>(load(power + i), load(x + i), g));
+  while (i < n) edge(n - i < p::lanes ? n - i : p::lanes);
+}
+
+/// Gradient of a whole row from the powers that accumulate_and_save_row kept; `x` may be `out`.
+template <class T, int Terms>
+EMEND_TARGET void write_saved_gradient(const saved_row<T, arithmetic<T>>& row, index n, bool is_streaming) {
+  using A = arithmetic<T>;
+  constexpr index group = 2 * pack<A>::lanes;
+  const double* reference = row.powers.reference;
+  index done = 0;
+  while (done < n) {
+    const index whole = (n - done) / group * group;
+    const index size = whole == 0 ? n - done : whole < row_block ? whole : row_block;
+    write_saved_block<T, Terms>(row.x + done, row.powers.power + done, row.out + done, size,
+                                block_registers(row.coefficients, *reference++, row.log2_z), is_streaming);
+    done += size;
+  }
+}
+
+/// As accumulate_row over a whole row, and keeps the powers. The gradient of `pending`, a row of the same length whose
+/// output starts on a cache line, is written on the way, past the cache.
+template <class T, int PendingTerms>
+EMEND_TARGET void accumulate_and_save_row(row_sums<arithmetic<T>>& row, const T* x, index n,
+                                          const row_multiplier<arithmetic<T>>& multiplier,
+                                          const saved_powers<arithmetic<T>>& saved,
+                                          const saved_row<T, arithmetic<T>>& pending) {
+  using A = arithmetic<T>;
+  double* reference = saved.reference;
+  const double* pending_reference = pending.powers.reference;
+  for_each_block(x, n, [&](const T* block, index count, index done, index present) EMEND_TARGET {
+    pending_block<T> before{};
+    if constexpr (PendingTerms >= 0)
+      before = {pending.x + done, pending.powers.power + done, pending.out + done,
+                block_registers(pending.coefficients, *pending_reference++, pending.log2_z)};
+    if (present == count) {
+      take_block<T, 0, true, PendingTerms>(row, block, count, done, multiplier, saved.power + done, &before);
+    } else {
+      A powers[2 * pack<A>::lanes];
+      take_block<T, 0, true>(row, block, count, done, multiplier, powers);
+      for (index i = 0; i < present; ++i) saved.power[done + i] = powers[i];
+      if constexpr (PendingTerms >= 0)
+        write_saved_block<T, PendingTerms>(before.x, before.power, before.out, present, before.g, true);
+    }
+    *reference++ = row.reference;
+  });
+}
+
+/// The kernels that keep powers, where the arithmetic type is the storage type: 16-bit rows would be outweighed by them.
+template <class T, int PendingTerms>
+constexpr auto saving_kernel() {
+  using A = arithmetic<T>;
+  using kernel = void (*)(row_sums<A>&, const T*, index, const row_multiplier<A>&, const saved_powers<A>&, const saved_row<T, A>&);
+  // A linear term reads the pending row's scores again, and with them the working set leaves the cache: slower than apart.
+  if constexpr (!std::is_same_v<T, A> || PendingTerms > 0 || (PendingTerms == 0 && !can_stream)) return kernel{nullptr};
+  else return kernel{accumulate_and_save_row<T, PendingTerms>};
+}
+template <class T, int Terms>
+constexpr auto saved_gradient_kernel() {
+  using kernel = void (*)(const saved_row<T, arithmetic<T>>&, index, bool);
+  if constexpr (!std::is_same_v<T, arithmetic<T>>) return kernel{nullptr};
+  else return kernel{write_saved_gradient<T, Terms>};
+}
+
+/// tanh, absolute error below 2e-7 in float; in double the library function.
+template <class A>
+EMEND_TARGET EMEND_INLINE typename pack<A>::reg hyperbolic_tangent(typename pack<A>::reg u) {
+  using reg = typename pack<A>::reg;
+  if constexpr (sizeof(A) == 8) {
+    reg y = u;
+    for (int i = 0; i < pack<A>::lanes; ++i) y[i] = __builtin_tanh(u[i]);
+    return y;
+  } else {
+    const reg magnitude = u < 0 ? -u : u;
+    const reg t = at_least(splat<A>(-100), magnitude * A(-2 * log2_e));
+    const reg e = power_of_two<A>(t);
+    const reg far = (1 - e) / (1 + e);
+    const reg s = u * u;
+    // Near 0 the quotient cancels; the odd series does not.
+    const reg near = magnitude * (1 + s * (A(-0.33333333) + s * (A(0.13333333) + s * (A(-0.053968254) + s * (A(0.021869489) + s * A(-0.0088632355))))));
+    const reg y = magnitude < A(0.3) ? near : far;
+    return u < 0 ? -y : y;
+  }
+}
+
+/// z = cap tanh(scale x / cap) of n contiguous scores; a score of -inf stays -inf, so that it stays outside the support.
+template <class T>
+EMEND_TARGET void soft_cap_row(const T* x, arithmetic<T>* z, index n, arithmetic<T> scale, arithmetic<T> cap) {
+  using A = arithmetic<T>;
+  using p = pack<A>;
+  for (index i = 0; i < n; i += p::lanes) {
+    T buffer[p::lanes];
+    A result[p::lanes];
+    const index count = n - i < p::lanes ? n - i : p::lanes;
+    for (index k = 0; k < p::lanes; ++k) buffer[k] = k < count ? x[i + k] : T(0.0f);
+    const typename p::reg v = load(buffer);
+    const typename p::reg capped = hyperbolic_tangent<A>(v * (scale / cap)) * cap;
+    store(result, v == -__builtin_inff() ? v : capped);
+    for (index k = 0; k < count; ++k) z[i + k] = result[k];
+  }
+}
+
+/// out = gradient scale (1 - (z / cap)^2), the chain rule of the soft cap, for n entries; 0 where the gradient is 0.
+template <class T>
+EMEND_TARGET void soft_cap_chain_row(const arithmetic<T>* z, const arithmetic<T>* gradient, T* out, index n,
+                                     arithmetic<T> scale, arithmetic<T> cap) {
+  using A = arithmetic<T>;
+  for (index i = 0; i < n; ++i) {
+    const A fraction = z[i] / cap, slope = scale * (1 - fraction * fraction);
+    out[i] = T(gradient[i] == 0 ? A(0) : gradient[i] * slope);
+  }
+}
