@@ -6,7 +6,7 @@ typedef double wide_of_double __attribute__((vector_size(EMEND_BYTES)));
 template <class A>
 struct pack {
   static constexpr int lanes = EMEND_BYTES / sizeof(A);
-  using integer = std::conditional_t<sizeof(A) == 4, std::int32_t, std::int64_t>;
+  using integer = std::conditional_t<sizeof(A) == 4, std::uint32_t, std::uint64_t>;  // unsigned: sums of bits may wrap
   typedef A reg __attribute__((vector_size(EMEND_BYTES)));
   typedef integer bits __attribute__((vector_size(EMEND_BYTES)));
   typedef A unaligned __attribute__((vector_size(EMEND_BYTES), aligned(sizeof(A)), may_alias));
@@ -122,7 +122,7 @@ inline constexpr A highest_power = 40;
 template <class A>
 inline constexpr int fraction_bits = sizeof(A) == 4 ? 23 : 52;
 template <class A>
-inline constexpr int exponent_bias = sizeof(A) == 4 ? 127 : 1023;
+inline constexpr typename pack<A>::integer exponent_bias = sizeof(A) == 4 ? 127 : 1023;
 
 /// Coefficients of 2^r on [-1/2, 1/2], from the highest power down; the last is 1, so that 2^0 is exact. Double: Taylor
 /// series, below 2e-16. Float: minimax, relative error 2e-9 (precise), 9.2e-8 (quick), 2.8e-6 (coarse: sums over 16-bit
