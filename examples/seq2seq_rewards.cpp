@@ -110,7 +110,8 @@ void run(options o) {
   if (saved) max_positions = saved->checkpoint.parameters.shape().max_positions;
   else if (is_model_read) max_positions = lm::read_llama2c(o.model).shape().max_positions;
   dropped += drop_unfit(data.pairs, *v, max_positions);
-  if (data.pairs.empty()) throw std::runtime_error(o.data + ": every pair is longer than " + std::to_string(max_positions) + " positions");
+  const std::string few = format("%zu pairs are left, %zu are too long for --max-positions %d or not encodable", data.pairs.size(), dropped, max_positions);
+  if (data.pairs.empty()) throw std::runtime_error(o.data + ": " + few);
 
   // Evaluating alone must hold out what training held out.
   if (saved && !o.load.empty()) {
@@ -123,7 +124,7 @@ void run(options o) {
     std::stable_sort(split.held_out.begin(), split.held_out.end(), [](const preference& a, const preference& b) { return hash_of(a.group) < hash_of(b.group); });
     split.held_out.resize(o.held_out_limit);
   }
-  if (split.held_out.empty()) throw std::runtime_error("no pair is held out; there are too few for --held-out");
+  if (split.held_out.empty()) throw std::runtime_error(o.data + ": no pair is held out: " + few);
 
   std::vector<encoded_pair> encoded;
   for (const preference& pair : split.training) encoded.push_back(encode(*v, pair));
@@ -192,6 +193,9 @@ int main(int count, char** arguments) {
   } catch (const CLI::CallForHelp&) {
     std::cout << app.help();
     return 0;
+  } catch (const CLI::ParseError& error) {
+    std::cerr << "seq2seq_rewards: " << error.what() << "\n";
+    return 2;
   } catch (const std::exception& error) {
     std::cerr << "seq2seq_rewards: " << error.what() << "\n";
     return is_interrupted ? 130 : 1;

@@ -42,8 +42,8 @@ p { margin: 0 0 .9rem; color: var(--soft); max-width: 46rem; }
 .facts { display: flex; flex-wrap: wrap; gap: .5rem 2.2rem; margin: 1.4rem 0 1.6rem; }
 .facts dt { font-size: .78rem; color: var(--faint); }
 .facts dd { margin: 0; font-variant-numeric: tabular-nums; }
-section { background: var(--panel); border: 1px solid var(--edge); border-radius: 10px; padding: 1.2rem 1.3rem; margin: 0 0 1.1rem; }
-svg { display: block; width: 100%; max-width: 54rem; height: auto; margin: .5rem auto 0; }
+section { background: var(--panel); border: 1px solid var(--edge); border-radius: 10px; padding: 1.2rem 1.3rem; margin: 0 0 1.1rem; overflow-x: auto; }
+svg { display: block; width: 100%; min-width: 34rem; max-width: 54rem; height: auto; margin: .5rem auto 0; }
 svg text { font-size: 12.5px; fill: var(--ink); }
 svg .tick, svg .interval { fill: var(--faint); font-size: 11.5px; font-variant-numeric: tabular-nums; }
 svg .value { font-variant-numeric: tabular-nums; font-weight: 600; }
@@ -68,7 +68,7 @@ td { padding: .32rem .9rem .32rem 0; border-top: 1px solid var(--grid); vertical
 .number { text-align: right; font-variant-numeric: tabular-nums; padding-right: 1.4rem; white-space: nowrap; }
 .response { min-width: 15rem; }
 .token { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .95em; white-space: pre-wrap; padding: .12em .1em;
-  border-radius: 3px; margin-right: 1px; --strength: 100%; }
+  border-radius: 3px; margin-right: 1px; color: var(--ink); --strength: 100%; }
 .earned { background: color-mix(in srgb, color-mix(in srgb, var(--green) 42%, transparent) var(--strength), transparent); }
 .lost { background: color-mix(in srgb, color-mix(in srgb, var(--red) 55%, transparent) var(--strength), transparent); text-decoration: underline 2px var(--red); }
 .neither { background: color-mix(in srgb, var(--grey) 35%, transparent); color: var(--soft); }

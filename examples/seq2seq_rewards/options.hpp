@@ -31,6 +31,21 @@ CLI::Validator in_range(N low, N high) {
 }
 inline CLI::Validator above_zero() { return CLI::Validator(CLI::PositiveNumber).description(""); }
 
+/// A word of a list, which becomes the number of an enumerator.
+inline CLI::Validator one_of(const std::map<std::string, int>& words) {
+  const auto translate = [words](std::string& word) {
+    const auto found = words.find(word);
+    if (found != words.end()) {
+      word = std::to_string(found->second);
+      return std::string();
+    }
+    std::string message = "'" + word + "' is none of";
+    for (const auto& [known, number] : words) message += " " + known;
+    return message;
+  };
+  return CLI::Validator(translate, "");
+}
+
 /// Declares the options on the parser, which writes into o.
 inline void declare(CLI::App& app, options& o) {
   app.get_formatter()->column_width(34);
@@ -72,15 +87,13 @@ inline void declare(CLI::App& app, options& o) {
   group(app.add_option("--load", o.load, "only evaluate the model of this checkpoint")->excludes(resume)->excludes(checkpoint), files, "FILE");
 
   const char* output = "Output";
-  const std::map<std::string, reward_mode> modes{{"sign", reward_mode::sign}, {"prob", reward_mode::prob}, {"margin", reward_mode::margin},
-                                                 {"logratio", reward_mode::logratio}, {"dense", reward_mode::dense}};
-  group(app.add_option("--mode", o.mode, "reward of a token: sign, prob, margin, logratio, dense (default: sign)")
-            ->transform(CLI::CheckedTransformer(modes).description("")), output, "MODE");
+  std::map<std::string, int> modes;
+  for (const reward_mode mode : all_modes) modes[name_of(mode)] = static_cast<int>(mode);
+  group(app.add_option("--mode", o.mode, "reward of a token: sign, prob, margin, logratio, dense (default: sign)")->transform(one_of(modes)), output, "MODE");
   group(app.add_option("--html", o.html, "the report; \"\": none")->capture_default_str(), output, "FILE");
   group(app.add_option("--report", o.report, "examples shown")->check(in_range(0, 1000))->capture_default_str(), output);
-  const std::map<std::string, colour_choice> colours{{"auto", colour_choice::automatic}, {"always", colour_choice::always}, {"never", colour_choice::never}};
-  group(app.add_option("--color", o.colour, "auto (default; NO_COLOR is respected), always, never")
-            ->transform(CLI::CheckedTransformer(colours).description("")), output, "WHEN");
+  group(app.add_option("--color", o.colour, "auto (default; NO_COLOR is respected), always, never")->transform(one_of({{"auto", 0}, {"always", 1}, {"never", 2}})),
+        output, "WHEN");
 }
 
 }  // namespace seq2seq

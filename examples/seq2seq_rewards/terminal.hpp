@@ -96,9 +96,11 @@ inline void print_measures(terminal& out, const evaluation& e) {
 inline void print_examples(terminal& out, const vocabulary& v, const evaluation& e) {
   if (e.shown.empty()) return;
   std::size_t rejected_width = 8, chosen_width = 6;
-  constexpr std::size_t longest_row = 30, longest_block = 240;
+  static constexpr std::size_t longest_row = 30, longest_block = 240;
   for (const shown_pair& pair : e.shown) {
-    rejected_width = std::max(rejected_width, width_of(v.decode(pair.rejected)) + 5);
+    std::size_t own_width = 0;
+    for (const int id : pair.rejected) own_width += width_of(v.piece(id));
+    rejected_width = std::max(rejected_width, own_width);
     chosen_width = std::max({chosen_width, width_of(pair.rewriting), width_of(pair.chosen)});
   }
   const bool is_table = std::max(rejected_width, chosen_width) <= longest_row;
@@ -127,10 +129,15 @@ inline void print_examples(terminal& out, const vocabulary& v, const evaluation&
     const std::string mark = pair.is_corrected ? out.in("32", "=") : out.in("31", "x");
     const std::string score = format("%+.2f", pair.score.sequence_score[mode]);
     if (is_table) {
-      out.line("  " + coloured + std::string(rejected_width - width, ' ') + "  " + padded_to(rejected_width, signs) + "  " +
-               padded_to(chosen_width, pair.rewriting) + " " + mark + padded_to(chosen_width, pair.chosen) + "  " + score);
+      out.line("  " + coloured + padded_to(rejected_width - width, "") + "  " + padded_to(rejected_width, signs) + "  " +
+               padded_to(chosen_width, vocabulary::on_one_line(pair.rewriting)) + " " + mark + padded_to(chosen_width, vocabulary::on_one_line(pair.chosen)) + "  " + score);
     } else {
-      const auto cut = [](const std::string& text) { return text.size() > longest_block ? text.substr(0, longest_block) + " ..." : text; };
+      const auto cut = [](const std::string& whole) {
+        const std::string text = vocabulary::on_one_line(whole);
+        std::size_t end = std::min(text.size(), longest_block);
+        while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+        return text.substr(0, end) + (end < text.size() ? " ..." : "");
+      };
       out.line("  response   " + coloured + (width >= longest_block ? " ..." : ""));
       if (!out.has_colour()) out.line("  rewards    " + signs);
       out.line("  rewriting  " + cut(pair.rewriting));

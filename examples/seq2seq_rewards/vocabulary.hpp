@@ -71,8 +71,21 @@ class vocabulary {
     if (text.starts_with(' ')) text.erase(0, 1);  // the tokenizer's own space before every text
     return text;
   }
-  /// One id as a reader sees it.
-  std::string piece(int id) const {
+  /// One id as a reader sees it, on one line: control characters, which a terminal would obey, have a picture instead.
+  std::string piece(int id) const { return on_one_line(raw_piece(id)); }
+
+  static std::string on_one_line(const std::string& text) {
+    std::string result;
+    for (const char c : text)
+      if (c == '\n') result += "\u21b5";
+      else if (c == '\t') result += "\u21e5";
+      else if (static_cast<unsigned char>(c) < ' ' || c == 127) result += "\u00b7";
+      else result += c;
+    return result;
+  }
+
+ private:
+  std::string raw_piece(int id) const {
     if (id == end_id()) return "<end>";
     const auto form_ids = form();
     if (id == form_ids.prompt_separator) return "<prompt>";
@@ -80,8 +93,6 @@ class vocabulary {
     if (id == form_ids.target_separator) return "<target>";
     return characters() ? characters()->decode({id}) : tokens().decode(-1, id);
   }
-
- private:
   explicit vocabulary(lm::character_tokenizer t) : tokenizer_(std::move(t)) {}
   explicit vocabulary(lm::tokenizer t) : tokenizer_(std::move(t)) {}
   const lm::character_tokenizer* characters() const { return std::get_if<lm::character_tokenizer>(&tokenizer_); }

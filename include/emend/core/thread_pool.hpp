@@ -2,6 +2,7 @@
 
 #include <emend/core/executor.hpp>
 
+#include <atomic>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -37,8 +38,8 @@ class thread_pool {
   template <class F>
   void for_each_chunk(index n, F&& f) {
     if (n <= 0) return;
-    std::unique_lock owner(owner_, std::try_to_lock);
-    if (workers_.empty() || n == 1 || !owner.owns_lock()) {
+    const ownership owner(is_owned_);
+    if (workers_.empty() || n == 1 || !owner.is_ours) {
       f(index{0}, n);
       return;
     }
@@ -62,6 +63,18 @@ class thread_pool {
 
  private:
   static constexpr index chunks_per_thread = 4;
+
+  // Not a mutex: a call from inside a chunk asks on the thread that owns the pool, which a mutex forbids.
+  struct ownership {
+    std::atomic<bool>& flag;
+    bool is_ours;
+    explicit ownership(std::atomic<bool>& is_owned) : flag(is_owned), is_ours(!is_owned.exchange(true)) {}
+    ownership(const ownership&) = delete;
+    ownership& operator=(const ownership&) = delete;
+    ~ownership() {
+      if (is_ours) flag = false;
+    }
+  };
 
   struct job {
     void* context;
@@ -110,7 +123,8 @@ class thread_pool {
   }
 
   std::vector<std::thread> workers_;
-  std::mutex owner_, mutex_;
+  std::atomic<bool> is_owned_ = false;
+  std::mutex mutex_;
   std::condition_variable work_arrived_, work_done_;
   job* job_ = nullptr;
   std::uint64_t generation_ = 0;

@@ -40,6 +40,7 @@ template <sequence_loss Loss, scores X, sequence_layout L, executor E = const se
 evaluation<Loss, gradient_type<X>> evaluate_sequences(const Loss& loss, const X& x, id_column targets, const L& layout,
                                                       const evaluation_options& options = {}, E&& executor = sequential{}) {
   detail::require_length("targets", targets.size(), layout.tokens());
+  if (!options.mask.empty()) detail::require_length("mask", options.mask.size(), targets.size());
   if (!options.rows.empty()) detail::fail("rows", "no rows in evaluate_sequences", "some");
   std::vector<std::uint8_t> counted(static_cast<std::size_t>(layout.tokens()), 0);
   for (index b = 0; b < layout.sequences(); ++b)

@@ -6,6 +6,8 @@
 #include <emend/heads/head_scores.hpp>
 #include <emend/heads/linear.hpp>
 
+#include <memory>
+
 namespace emend {
 
 /// Anything that `statistics` and `evaluate` take: scores in memory, or a head that computes them.
@@ -62,6 +64,37 @@ inline void check_shape(const char* argument, index rows, index vocab, index exp
          "[" + std::to_string(rows) + ", " + std::to_string(vocab) + "]");
 }
 
+/// This thread's scratch, or a fresh one where a loss evaluates another loss. A call that ends by an exception leaves no
+/// row behind for the next one.
+template <class T>
+class scratch_lease {
+  using scratch = typename row_head<T>::scratch;
+
+ public:
+  scratch_lease() {
+    static thread_local slot shared;
+    if (shared.is_in_use) own_ = std::make_unique<slot>();
+    slot_ = own_ ? own_.get() : &shared;
+    slot_->is_in_use = true;
+  }
+  scratch_lease(const scratch_lease&) = delete;
+  scratch_lease& operator=(const scratch_lease&) = delete;
+  ~scratch_lease() {
+    slot_->work.pending = {};
+    slot_->work.pending_entries.reset();
+    slot_->is_in_use = false;
+  }
+  scratch& operator*() const { return slot_->work; }
+
+ private:
+  struct slot {
+    scratch work;
+    bool is_in_use = false;
+  };
+  std::unique_ptr<slot> own_;
+  slot* slot_;
+};
+
 /// Scores in memory.
 template <class T>
 class host_source {
@@ -77,14 +110,16 @@ class host_source {
   template <class E, class Visit>
   void forward(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) const {
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
-      for_each_tile(begin, end, [&](index first, index last) { statistics(first, last, plan, buffers, visit, false); });
+      const scratch_lease<T> work;
+      for_each_tile(begin, end, [&](index first, index last) { statistics(first, last, plan, buffers, visit, false, *work); });
     });
   }
 
   template <class E>
   void backward(E& executor, const term_plan& plan, evaluation_buffers& buffers) const {
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
-      for_each_tile(begin, end, [&](index first, index last) { gradient(first, last, plan, buffers); });
+      const scratch_lease<T> work;
+      for_each_tile(begin, end, [&](index first, index last) { gradient(first, last, plan, buffers, *work); });
       finish_stores();
     });
   }
@@ -92,11 +127,12 @@ class host_source {
   template <class E, class Visit>
   void fused(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) const {
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
+      const scratch_lease<T> work;
       for_each_tile(begin, end, [&](index first, index last) {
-        statistics(first, last, plan, buffers, visit, true);
-        gradient(first, last, plan, buffers);
+        statistics(first, last, plan, buffers, visit, true, *work);
+        gradient(first, last, plan, buffers, *work);
       });
-      head_.flush(scratch());
+      head_.flush(*work);
       finish_stores();
     });
   }
@@ -110,8 +146,8 @@ class host_source {
 
   template <class Visit>
   void statistics(index begin, index end, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit,
-                  bool is_followed) const {
-    head_.statistics(begin, end, plan.active_rows(), buffers.statistics.data(), scratch(), is_followed);
+                  bool is_followed, typename row_head<T>::scratch& work) const {
+    head_.statistics(begin, end, plan.active_rows(), buffers.statistics.data(), work, is_followed);
     for (index row = begin; row < end; ++row) {
       if (!plan.active_rows()[row]) continue;
       plan.for_each_term(row, [&](index i) { buffers.scores[static_cast<std::size_t>(i)] = head_.score(row, plan.target(i)); });
@@ -119,9 +155,10 @@ class host_source {
     }
   }
 
-  void gradient(index begin, index end, const term_plan& plan, evaluation_buffers& buffers) const {
+  void gradient(index begin, index end, const term_plan& plan, evaluation_buffers& buffers,
+                typename row_head<T>::scratch& work) const {
     head_.gradient(begin, end, plan.active_rows(), buffers.statistics.data(), buffers.adjoints.data(),
-                   plan.target_adjoints(), gradient_, is_streaming_, scratch());
+                   plan.target_adjoints(), gradient_, is_streaming_, work);
   }
 
   void finish_stores() const {
@@ -129,11 +166,6 @@ class host_source {
     // Streaming stores are ordered with nothing until a fence.
     if (is_streaming_) __builtin_ia32_sfence();
 #endif
-  }
-
-  static typename row_head<T>::scratch& scratch() {
-    static thread_local typename row_head<T>::scratch work;
-    return work;
   }
 
   row_head<T> head_;

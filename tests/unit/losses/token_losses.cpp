@@ -1,0 +1,104 @@
+// The losses over one token's statistics, by their formulas.
+#include <emend/losses/cross_entropy.hpp>
+#include <emend/losses/entropy.hpp>
+#include <emend/losses/ppo_clip.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "throws.hpp"
+
+namespace {
+
+using namespace emend;
+using emend::index;  // not the one of <strings.h>
+
+template <class R>
+token<R> token_of(R log_prob, R entropy = R(0.5), index position = 0) {
+  return {log_prob, R(0), log_prob, entropy, R(0), R(0), position};
+}
+using number = dual<double, 1>;
+
+TEST_CASE("cross entropy and the entropy bonus") {
+  CHECK(cross_entropy{}(token_of(-1.5)) == 1.5);
+  CHECK(cross_entropy{}(token_of(number::variable(-1.5, 0))).derivative[0] == -1);
+  CHECK(entropy_bonus{0.1}(token_of(-1.5, 2.0)) == doctest::Approx(-0.2));
+  CHECK(entropy_bonus{0.1}(token_of(number(-1.5), number::variable(2, 0))).derivative[0] == -0.1);
+}
+
+struct ppo_case {
+  double ratio, advantage, loss, slope;  // slope with respect to the log-probability
+  double is_clipped;
+};
+
+TEST_CASE("ppo_clip: the four corners, and inside") {
+  for (const ppo_case& c : {ppo_case{1.1, 2, -2.2, -2.2, 0}, {1.5, 2, -2.4, 0, 1}, {1.5, -2, 3, 3, 0}, {0.5, 2, -1, -1, 0},
+                            {0.5, -2, 1.6, 0, 1}, {1, 0, 0, 0, 0}}) {
+    CAPTURE(c.ratio);
+    CAPTURE(c.advantage);
+    const std::vector<double> old{-2}, advantage{c.advantage};
+    const ppo_clip loss{old, advantage, 0.2, 0.2};
+    const double log_prob = -2 + std::log(c.ratio);
+    CHECK(loss(token_of(log_prob)) == doctest::Approx(c.loss));
+    CHECK(loss(token_of(number::variable(log_prob, 0))).derivative[0] == doctest::Approx(c.slope));
+    const auto metrics = loss.metrics(token_of(log_prob));
+    CHECK(metrics[0] == c.is_clipped);
+    CHECK(metrics[1] == doctest::Approx(c.ratio - 1 - std::log(c.ratio)));
+    CHECK(metrics[2] == doctest::Approx(c.ratio));
+    CHECK(metrics[3] == 0.5);
+  }
+}
+
+TEST_CASE("ppo_clip: the two sides clip apart") {
+  const std::vector<double> old{0}, up{1}, down{-1};
+  CHECK(ppo_clip{old, up, 0.2, 0.5}(token_of(std::log(2.0))) == doctest::Approx(-1.5));
+  CHECK(ppo_clip{old, down, 0.3, 0.5}(token_of(std::log(0.1))) == doctest::Approx(0.7));
+}
+
+TEST_CASE("ppo_clip: a ratio at the edge passes its derivative") {
+  // At exactly 1 + clip both branches are the same number: half of each derivative, and clamp passes whole.
+  const std::vector<double> old{0}, advantage{1};
+  const ppo_clip loss{old, advantage, 0.5, 1};
+  number log_prob = number::variable(std::log(2.0), 0);
+  REQUIRE(std::exp(log_prob.value) == 2);
+  CHECK(loss(token_of(log_prob)).derivative[0] == doctest::Approx(-2));
+}
+
+TEST_CASE("ppo_clip: extreme ratios stay finite where the clip closes") {
+  const std::vector<double> old{-800}, advantage{1};
+  const ppo_clip loss{old, advantage};
+  CHECK(loss(token_of(0.0)) == doctest::Approx(-1.2));
+  CHECK(loss(token_of(number::variable(0, 0))).derivative[0] == 0);
+}
+
+TEST_CASE("columns are checked once, and named") {
+  const std::vector<double> two{1, 2}, three{1, 2, 3};
+  CHECK_THROWS_NAMING((ppo_clip{two, three}.check(3)), "old_log_prob");
+  CHECK_THROWS_NAMING((ppo_clip{three, two}.check(3)), "advantage");
+  CHECK_NOTHROW((ppo_clip{three, three}.check(3)));
+}
+
+TEST_CASE("token_weights: three ways to normalise, and explicit counts") {
+  const std::vector<int> mask{1, 1, 0, 1, 0, 0};
+  const padded layout(2, 3, mask);
+  const auto sum = [](const std::vector<double>& w) {
+    double total = 0;
+    for (double x : w) total += x;
+    return total;
+  };
+  const auto token_mean = token_weights(layout, normalisation::token_mean);
+  CHECK(token_mean == std::vector<double>{1 / 3.0, 1 / 3.0, 0, 1 / 3.0, 0, 0});
+  CHECK(token_weights(layout, normalisation::sequence_sum) == std::vector<double>{0.5, 0.5, 0, 0.5, 0, 0});
+  CHECK(token_weights(layout, normalisation::per_example_mean) == std::vector<double>{0.25, 0.25, 0, 0.5, 0, 0});
+  CHECK(sum(token_weights(layout, normalisation::token_mean, {.tokens = 6})) == doctest::Approx(0.5));
+  CHECK(sum(token_weights(layout, normalisation::sequence_sum, {.sequences = 6})) == doctest::Approx(0.5));
+  CHECK(sum(token_weights(layout, normalisation::per_example_mean, {.sequences = 4})) == doctest::Approx(0.5));
+  // A sequence of no counted tokens is no sequence of this batch.
+  const std::vector<int> one{0, 0, 0, 1, 1, 0};
+  CHECK(token_weights(padded(2, 3, one), normalisation::per_example_mean) == std::vector<double>{0, 0, 0, 0.5, 0.5, 0});
+  const std::vector<int> none{0, 0, 0, 0, 0, 0};
+  CHECK(sum(token_weights(padded(2, 3, none), normalisation::token_mean)) == 0);
+}
+
+}  // namespace
