@@ -54,10 +54,7 @@ int main(int argc, char** argv) {
     std::printf("usage: golden FILE...\nRuns the golden vectors of each file (JSON, plain or gzip): float64 cases in double and in float, float32 cases in float.\n");
     return argc < 2 ? 2 : 0;
   }
-  golden::registry groups;
-  golden::add_score_groups(groups);
-  golden::add_seq2seq_groups(groups);
-  golden::add_custom_loss_groups(groups);
+  const golden::registry& groups = golden::groups();
   counts total;
   std::map<std::string, int> unknown;
   for (int i = 1; i < argc; ++i) {

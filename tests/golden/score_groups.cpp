@@ -109,15 +109,14 @@ std::string fused_linear(vector_case& c) {
   return {};
 }
 
+const known_group known[] = {
+    {"logprob", log_prob},
+    {"entropy", entropy},
+    {"entropy_mean", entropy_mean},
+    {"sum_pi_squared", sum_pi_squared},
+    {"logprob_and_entropy", log_prob_and_entropy},
+    {"fused_linear_logprob", fused_linear},
+};
+
 }  // namespace
-
-void add_score_groups(registry& groups) {
-  groups["logprob"] = log_prob;
-  groups["entropy"] = entropy;
-  groups["entropy_mean"] = entropy_mean;
-  groups["sum_pi_squared"] = sum_pi_squared;
-  groups["logprob_and_entropy"] = log_prob_and_entropy;
-  groups["fused_linear_logprob"] = fused_linear;
-}
-
 }  // namespace golden

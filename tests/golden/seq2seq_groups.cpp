@@ -121,14 +121,13 @@ std::string ppo(vector_case& c) {
   return {};
 }
 
+const known_group known[] = {
+    {"seq2seq_reward/extract", extract},
+    {"seq2seq_reward/training_pair", training_pair},
+    {"seq2seq_reward/mle_loss", mle_loss},
+    {"seq2seq_reward/pair_accuracy", pair_accuracy},
+    {"seq2seq_reward/ppo", ppo},
+};
+
 }  // namespace
-
-void add_seq2seq_groups(registry& groups) {
-  groups["seq2seq_reward/extract"] = extract;
-  groups["seq2seq_reward/training_pair"] = training_pair;
-  groups["seq2seq_reward/mle_loss"] = mle_loss;
-  groups["seq2seq_reward/pair_accuracy"] = pair_accuracy;
-  groups["seq2seq_reward/ppo"] = ppo;
-}
-
 }  // namespace golden
