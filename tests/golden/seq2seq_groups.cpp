@@ -61,10 +61,10 @@ std::string training_pair(vector_case& c) {
 }
 
 std::string mle_loss(vector_case& c) {
-  static const std::map<std::string, emend::normalisation> normalisations = {
-      {"token_mean", emend::normalisation::token_mean},
-      {"sequence_sum", emend::normalisation::sequence_sum},
-      {"per_example_mean", emend::normalisation::per_example_mean}};
+  static const std::map<std::string, emend::aggregation> normalisations = {
+      {"token_mean", emend::aggregation::token_mean},
+      {"sequence_sum", emend::aggregation::sequence_sum},
+      {"per_example_mean", emend::aggregation::per_example_mean}};
   in_precision(c, [&]<class T>() {
     const auto logits = c.input("logits").matrix<T>();
     const auto label = c.input("label").ids(), offsets = c.input("offsets").ids();

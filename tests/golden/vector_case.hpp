@@ -75,6 +75,11 @@ class vector_case {
     return source_.at("params").contains(name) && !source_.at("params").at(name).is_null();
   }
   double parameter(const std::string& name) const { return number_of(source_.at("params").at(name)); }
+  std::vector<double> numbers(const std::string& name) const {
+    std::vector<double> all;
+    for (const json& x : source_.at("params").at(name)) all.push_back(number_of(x));
+    return all;
+  }
   std::string text(const std::string& name) const { return source_.at("params").at(name); }
   bool is_true(const std::string& name) const { return has_parameter(name) && parameter(name) != 0; }
   bool has_text(const std::string& name, const std::string& value) const { return has_parameter(name) && text(name) == value; }

@@ -4,6 +4,12 @@
 
 namespace emend {
 
+namespace detail {
+
+inline constexpr double infinity = __builtin_inf();
+
+}  // namespace detail
+
 // The functions that a loss may use, for double. dual.hpp adds the same for dual numbers; a backend's tensor carrier adds
 // its own. Written with the compiler's built-ins: <cmath> would cost every user a fifth of a second.
 // The ones that call a built-in are templates, because Clang refuses a plain constexpr function that it cannot evaluate.

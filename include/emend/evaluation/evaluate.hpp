@@ -2,23 +2,14 @@
 
 #include <emend/core/layout.hpp>
 #include <emend/core/token.hpp>
+#include <emend/evaluation/metrics.hpp>
 #include <emend/evaluation/source.hpp>
 
 #include <array>
-#include <tuple>
 
 namespace emend {
 
 namespace detail {
-
-template <class L>
-concept has_metrics = requires(const L& l, const token<double>& t) { l.metrics(t); };
-
-template <class L>
-inline constexpr std::size_t metric_count = 0;
-template <has_metrics L>
-inline constexpr std::size_t metric_count<L> =
-    std::tuple_size_v<std::remove_cvref_t<decltype(std::declval<const L&>().metrics(std::declval<const token<double>&>()))>>;
 
 template <class L>
 bool wants_log_sum_squares(const L&, const evaluation_options& options) {

@@ -1,7 +1,11 @@
 #pragma once
 
 #include <emend/core/token.hpp>
+#include <emend/evaluation/metrics.hpp>
 #include <emend/evaluation/options.hpp>
+
+#include <array>
+#include <vector>
 
 namespace emend {
 
@@ -31,25 +35,63 @@ struct number {
   }
 };
 
+/// What `evaluate_log_probs` returns: as `number_evaluation`, and the means of the loss's metrics over the evaluated tokens.
+template <class Loss>
+struct log_prob_evaluation : number_evaluation {
+  std::array<double, detail::metric_count<Loss>> metrics{};
+};
+
 namespace detail {
 
-template <class F>
-number_evaluation evaluate_numbers(column numbers, const number_options& options, F&& f) {
-  if (!options.mask.empty()) require_length("mask", options.mask.size(), numbers.size());
-  if (!options.weight.empty()) require_length("weight", options.weight.size(), numbers.size());
+template <class L>
+concept has_number_metrics = requires(const L& l, const number<double>& v) { l.metrics(v); };
+template <class L>
+inline constexpr std::size_t number_metric_count = 0;
+template <has_number_metrics L>
+inline constexpr std::size_t number_metric_count<L> =
+    std::tuple_size_v<std::remove_cvref_t<decltype(std::declval<const L&>().metrics(std::declval<const number<double>&>()))>>;
+
+}  // namespace detail
+
+/// What `evaluate_values` returns: as `number_evaluation`, and the means of the loss's metrics over the evaluated tokens.
+template <class Loss>
+struct value_evaluation : number_evaluation {
+  std::array<double, detail::number_metric_count<Loss>> metrics{};
+};
+
+namespace detail {
+
+inline void check_numbers(const number_options& options, index n) {
+  if (!options.mask.empty()) require_length("mask", options.mask.size(), n);
+  if (!options.weight.empty()) require_length("weight", options.weight.size(), n);
   require_positive("normaliser", options.normaliser);
-  number_evaluation result;
+}
+
+/// weight_i / normaliser, 0 where the token is masked.
+inline double factor_of(const number_options& options, index i) {
+  if (!options.mask.empty() && options.mask[i] == 0) return 0;
+  return (options.weight.empty() ? 1 : options.weight[i]) / options.normaliser;
+}
+
+template <class F>
+void evaluate_numbers(column numbers, const number_options& options, number_evaluation& result, F&& f) {
+  check_numbers(options, numbers.size());
   result.gradient.assign(static_cast<std::size_t>(numbers.size()), 0);
   for (index i = 0; i < numbers.size(); ++i) {
-    if (!options.mask.empty() && options.mask[i] == 0) continue;
-    const double factor = (options.weight.empty() ? 1 : options.weight[i]) / options.normaliser;
+    const double factor = factor_of(options, i);
     if (factor == 0) continue;
     const dual<double, 1> loss = f(i, dual<double, 1>::variable(numbers[i], 0));
     result.value += factor * loss.value;
     result.gradient[static_cast<std::size_t>(i)] = loss.derivative[0] == 0 ? 0 : factor * loss.derivative[0];
     ++result.evaluated;
   }
-  return result;
+}
+
+/// A token of which the log-probability alone is known.
+template <class R>
+token<R> token_of_log_prob(const R& log_prob, index i) {
+  const R unknown(__builtin_nan(""));
+  return {log_prob, unknown, unknown, unknown, unknown, unknown, i};
 }
 
 }  // namespace detail
@@ -58,23 +100,37 @@ number_evaluation evaluate_numbers(column numbers, const number_options& options
 ///   value = (1 / normaliser) sum_i weight_i loss(token_i),   gradient_i = d value / d log_prob_i
 /// log_prob: [N]; the token's other statistics read as NaN. Throws std::invalid_argument on a length that does not fit.
 template <class Loss>
-number_evaluation evaluate_log_probs(const Loss& loss, column log_prob, const number_options& options = {}) {
+log_prob_evaluation<Loss> evaluate_log_probs(const Loss& loss, column log_prob, const number_options& options = {}) {
   if constexpr (requires { loss.check(log_prob.size()); }) loss.check(log_prob.size());
-  return detail::evaluate_numbers(log_prob, options, [&](index i, const dual<double, 1>& x) -> dual<double, 1> {
-    const dual<double, 1> unknown(__builtin_nan(""));
-    return loss(token<dual<double, 1>>{x, unknown, unknown, unknown, unknown, unknown, i});
+  log_prob_evaluation<Loss> result;
+  detail::evaluate_numbers(log_prob, options, result, [&](index i, const dual<double, 1>& x) -> dual<double, 1> {
+    if constexpr (detail::metric_count<Loss> > 0) {
+      const auto metrics = loss.metrics(detail::token_of_log_prob(log_prob[i], i));
+      for (std::size_t k = 0; k < metrics.size(); ++k) result.metrics[k] += metrics[k];
+    }
+    return loss(detail::token_of_log_prob(x, i));
   });
+  for (double& metric : result.metrics) metric /= static_cast<double>(result.evaluated > 0 ? result.evaluated : 1);
+  return result;
 }
 
 /// Value and gradient of a loss over a critic's values.
 ///   value = (1 / normaliser) sum_i weight_i loss(number_i),   gradient_i = d value / d values_i
-/// values: [N]; a loss is any callable of a `number`. Throws std::invalid_argument on a length that does not fit.
+/// values: [N]; a loss is any callable of a `number`, its metrics, if any, too.
+/// Throws std::invalid_argument on a length that does not fit.
 template <class Loss>
-number_evaluation evaluate_values(const Loss& loss, column values, const number_options& options = {}) {
+value_evaluation<Loss> evaluate_values(const Loss& loss, column values, const number_options& options = {}) {
   if constexpr (requires { loss.check(values.size()); }) loss.check(values.size());
-  return detail::evaluate_numbers(values, options, [&](index i, const dual<double, 1>& x) -> dual<double, 1> {
+  value_evaluation<Loss> result;
+  detail::evaluate_numbers(values, options, result, [&](index i, const dual<double, 1>& x) -> dual<double, 1> {
+    if constexpr (detail::has_number_metrics<Loss>) {
+      const auto metrics = loss.metrics(number<double>{values[i], i});
+      for (std::size_t k = 0; k < metrics.size(); ++k) result.metrics[k] += metrics[k];
+    }
     return loss(number<dual<double, 1>>{x, i});
   });
+  for (double& metric : result.metrics) metric /= static_cast<double>(result.evaluated > 0 ? result.evaluated : 1);
+  return result;
 }
 
 }  // namespace emend

@@ -21,6 +21,8 @@ using sequence_dual = dual<double, detail::statistic_count + 1>;
 ///       return -emend::min(ratio * t(advantage), emend::clamp(ratio, 0.8, 1.2) * t(advantage));
 ///     }
 ///   };
+/// Optional: l.check(index n) as in `token_loss`; l.metrics(token<double>, double summary, index length) -> std::array,
+/// averaged over the evaluated tokens.
 /// What the compiler cannot check: that both are pure functions of their arguments.
 template <class L>
 concept sequence_loss = requires(const L& l, const token<double>& value, const token<sequence_dual>& derivative, index length) {
@@ -78,6 +80,10 @@ evaluation<Loss, gradient_type<X>> evaluate_sequences(const Loss& loss, const X&
         buffers.values[static_cast<std::size_t>(t)] = value.value;
         result.value += factor * value.value;
         ++result.evaluated;
+        if constexpr (detail::has_sequence_metrics<Loss>) {
+          const auto metrics = loss.metrics(pass.template make<double>(t), summary, length);
+          for (std::size_t k = 0; k < metrics.size(); ++k) result.metrics[k] += metrics[k];
+        }
         pass.add_adjoints(t, value.derivative, factor);
         const double slope = value.derivative[detail::statistic_count];
         if (slope != 0) summary_slope += factor * slope;
@@ -88,6 +94,7 @@ evaluation<Loss, gradient_type<X>> evaluate_sequences(const Loss& loss, const X&
         pass.add_adjoints(t, part.derivative, summary_slope);
       }
     }
+    for (double& metric : result.metrics) metric /= static_cast<double>(result.evaluated > 0 ? result.evaluated : 1);
     source.backward(executor, plan, buffers);
     if (options.per_token) options.per_token->assign(buffers.values.begin(), buffers.values.end());
   });

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/evaluation/evaluate.hpp>
+#include <emend/losses/aggregation.hpp>
 #include <emend/losses/cross_entropy.hpp>
 
 namespace emend {
@@ -8,7 +9,7 @@ namespace emend {
 /// Options of `seq2seq_loss`.
 struct seq2seq_loss_options {
   double lambda_identity = 1;  ///< weight of the identity mapping; it does not enter the divisors
-  normalisation normalise = normalisation::token_mean;
+  aggregation normalise = aggregation::token_mean;  ///< token_mean, sequence_sum or per_example_mean
   /// Explicit counts, so that micro-batches add up: scored tokens of both kinds; for sequence_sum the number of pairs
   /// (correction examples), for per_example_mean that of examples. 0: count this batch.
   batch_counts counts = {};
@@ -35,6 +36,8 @@ inline std::vector<double> seq2seq_weights(id_column label, id_column offsets, c
   const ragged examples(offsets);
   detail::require_length("label", label.size(), examples.tokens());
   detail::require_length("is_identity", is_identity.size(), examples.sequences());
+  if (options.normalise == aggregation::token_sum || options.normalise == aggregation::sequence_sum_per_length)
+    detail::fail("normalise", "token_mean, sequence_sum or per_example_mean", "another aggregation");
   std::vector<double> weight(static_cast<std::size_t>(label.size()), 0);
   std::vector<index> scored(static_cast<std::size_t>(examples.sequences()), 0);
   double tokens = 0, pairs = 0;
@@ -49,8 +52,8 @@ inline std::vector<double> seq2seq_weights(id_column label, id_column offsets, c
   for (index e = 0; e < examples.sequences(); ++e) {
     const double kind = is_identity[e] == 0 ? 1 : options.lambda_identity;
     const double own = static_cast<double>(scored[static_cast<std::size_t>(e)]);
-    const double divisor = options.normalise == normalisation::token_mean     ? tokens
-                           : options.normalise == normalisation::sequence_sum ? pairs
+    const double divisor = options.normalise == aggregation::token_mean     ? tokens
+                           : options.normalise == aggregation::sequence_sum ? pairs
                                                                               : own * examples_count;
     examples.for_each_token(e, [&](index t) {
       if (label[t] != -1) weight[static_cast<std::size_t>(t)] = kind / divisor;

@@ -87,18 +87,18 @@ TEST_CASE("token_weights: three ways to normalise, and explicit counts") {
     for (double x : w) total += x;
     return total;
   };
-  const auto token_mean = token_weights(layout, normalisation::token_mean);
+  const auto token_mean = token_weights(layout, aggregation::token_mean);
   CHECK(token_mean == std::vector<double>{1 / 3.0, 1 / 3.0, 0, 1 / 3.0, 0, 0});
-  CHECK(token_weights(layout, normalisation::sequence_sum) == std::vector<double>{0.5, 0.5, 0, 0.5, 0, 0});
-  CHECK(token_weights(layout, normalisation::per_example_mean) == std::vector<double>{0.25, 0.25, 0, 0.5, 0, 0});
-  CHECK(sum(token_weights(layout, normalisation::token_mean, {.tokens = 6})) == doctest::Approx(0.5));
-  CHECK(sum(token_weights(layout, normalisation::sequence_sum, {.sequences = 6})) == doctest::Approx(0.5));
-  CHECK(sum(token_weights(layout, normalisation::per_example_mean, {.sequences = 4})) == doctest::Approx(0.5));
+  CHECK(token_weights(layout, aggregation::sequence_sum) == std::vector<double>{0.5, 0.5, 0, 0.5, 0, 0});
+  CHECK(token_weights(layout, aggregation::per_example_mean) == std::vector<double>{0.25, 0.25, 0, 0.5, 0, 0});
+  CHECK(sum(token_weights(layout, aggregation::token_mean, {.counts = {.tokens = 6}})) == doctest::Approx(0.5));
+  CHECK(sum(token_weights(layout, aggregation::sequence_sum, {.counts = {.sequences = 6}})) == doctest::Approx(0.5));
+  CHECK(sum(token_weights(layout, aggregation::per_example_mean, {.counts = {.sequences = 4}})) == doctest::Approx(0.5));
   // A sequence of no counted tokens is no sequence of this batch.
   const std::vector<int> one{0, 0, 0, 1, 1, 0};
-  CHECK(token_weights(padded(2, 3, one), normalisation::per_example_mean) == std::vector<double>{0, 0, 0, 0.5, 0.5, 0});
+  CHECK(token_weights(padded(2, 3, one), aggregation::per_example_mean) == std::vector<double>{0, 0, 0, 0.5, 0.5, 0});
   const std::vector<int> none{0, 0, 0, 0, 0, 0};
-  CHECK(sum(token_weights(padded(2, 3, none), normalisation::token_mean)) == 0);
+  CHECK(sum(token_weights(padded(2, 3, none), aggregation::token_mean)) == 0);
 }
 
 }  // namespace

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <emend/core/token.hpp>
+
+#include <vector>
+
+namespace emend {
+
+/// Optimal value of a prompt, from rewards of responses that the reference policy gave to it.
+///   V* = beta (log sum_k exp(r_k / beta) - log K)
+/// reward: [K], K > 0; beta > 0. Between mean (beta large) and maximum (beta small) of the rewards.
+/// Throws std::invalid_argument on no rewards or a beta not above 0. A*-PO, Brantley et al. 2025, eq. 4; TRL "a2po".
+inline double optimal_value(column reward, double beta) {
+  if (reward.empty()) detail::fail("reward", "at least one reward", "none");
+  detail::require_positive("beta", beta);
+  double largest = reward[0];
+  for (index k = 1; k < reward.size(); ++k) largest = emend::max(largest, reward[k]);
+  if (!(largest < detail::infinity) || largest == -detail::infinity) return largest;
+  double sum = 0;
+  for (index k = 0; k < reward.size(); ++k) sum += emend::exp((reward[k] - largest) / beta);
+  return largest + beta * (emend::log(sum) - emend::log(static_cast<double>(reward.size())));
+}
+
+/// Regression of the policy's log-ratio on the optimal advantage; for `evaluate_sequences`.
+///   loss_b = (beta sum_t (log_prob_t - reference_log_prob_t) - A*_b)^2,   A*_b = r_b - V*
+/// Every token of the sequence has the sequence's loss: aggregate by per_example_mean.
+/// reference_log_prob, advantage: [N], advantage A*_b at each token. Throws std::invalid_argument if a length is not N.
+/// A*-PO, Brantley et al. 2025, eq. 5; TRL "a2po".
+struct a_star_po {
+  column reference_log_prob;
+  column advantage;
+  double beta = 1;
+
+  static constexpr bool uses_entropy = false, uses_log_sum_squares = false;
+  void check(index n) const {
+    detail::require_length("reference_log_prob", reference_log_prob.size(), n);
+    detail::require_length("advantage", advantage.size(), n);
+  }
+  template <class R>
+  R summand(const token<R>& t) const { return t.log_prob - t(reference_log_prob); }
+  template <class R>
+  R operator()(const token<R>& t, const R& summary, index) const { return emend::square(beta * summary - advantage[t.position]); }
+};
+
+}  // namespace emend

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <emend/losses/policy_loss.hpp>
+
+namespace emend {
+
+/// What bounds the step of DPPO, of the sampled token's probability p (new) and q (old):
+///   total_variation  p - q                                                            (verl "dppo_tv")
+///   binary_kl        q log(q/p) + (1-q) log((1-q+1e-8) / (1-p+1e-8))                    (verl "dppo_kl")
+enum class probability_divergence { total_variation, binary_kl };
+
+/// Divergence proximal policy optimisation: tokens whose probability has moved too far, in the direction that the advantage
+/// asks for, leave the loss; the ratio weighs the policy gradient, bounded and constant.
+///   loss_i = -sg[min(r_i, ratio_cap)] A_i log_prob_i [i is kept]                                                [nats]
+///   kept, where A_i > 0:  D(p, q) <= high or p <= q;   else:  D(p, q) <= low or p >= q
+/// old_log_prob, advantage: [N], constants. Throws std::invalid_argument if a length is not N.
+/// verl (defaults of its tests: 0.1 for total variation, 0.05 for binary KL; ratio_cap 20).
+struct dppo {
+  column old_log_prob;
+  column advantage;
+  probability_divergence divergence = probability_divergence::total_variation;
+  double low = 0.1;
+  double high = 0.1;
+  double ratio_cap = 20;
+  double log_ratio_bound = default_log_ratio_bound;
+
+  static constexpr bool uses_log_sum_squares = false;
+  static constexpr std::array metric_names = detail::policy_metric_names;
+  void check(index n) const { detail::check_policy(*this, n); }
+
+  template <class R>
+  R operator()(const token<R>& t) const {
+    const double a = advantage[t.position], old = old_log_prob[t.position], now = value_of(t.log_prob);
+    if (a == 0 || !is_kept(now, old, a)) return R(0);
+    const double ratio = emend::exp(emend::clamp(now - old, -log_ratio_bound, log_ratio_bound));
+    return -emend::min(ratio, ratio_cap) * a * t.log_prob;
+  }
+  std::array<double, 5> metrics(const token<double>& t) const {
+    const double a = advantage[t.position], old = old_log_prob[t.position], log_ratio = emend::clamp(t.log_prob - old, -log_ratio_bound, log_ratio_bound);
+    return {is_kept(t.log_prob, old, a) ? 0.0 : 1.0, emend::expm1(log_ratio) - log_ratio, log_ratio, emend::exp(log_ratio), t.entropy};
+  }
+
+ private:
+  bool is_kept(double log_prob, double old, double a) const {
+    const double p = emend::exp(log_prob), q = emend::exp(old), bound = a > 0 ? high : low;
+    if (a > 0 ? p <= q : p >= q) return true;
+    if (divergence == probability_divergence::total_variation) return emend::abs(p - q) <= bound;
+    return q * (old - log_prob) + (1 - q) * emend::log((1 - q + 1e-8) / (1 - p + 1e-8)) <= bound;
+  }
+};
+
+}  // namespace emend

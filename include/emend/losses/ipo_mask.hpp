@@ -1,0 +1,44 @@
+#pragma once
+
+#include <emend/losses/policy_loss.hpp>
+
+namespace emend {
+
+/// Importance-weighted policy gradient that leaves out, whatever the sign of the advantage, tokens whose probability has
+/// moved too far, with a quadratic pull to the behaviour policy.
+///   loss_i = -[|p_i - q_i| <= bound] sg[min(r_i, ratio_cap)] A_i log_prob_i + tau (log r_i)^2
+///   p = exp(log_prob), q = exp(old_log_prob), r = p / q                                                        [nats]
+/// old_log_prob: the behaviour policy's; advantage: [N], constants. Throws std::invalid_argument if a length is not N.
+/// prime-rl's default loss ("IPO"); `dppo` is the form that looks at the sign. The pull acts on left-out tokens, too.
+struct ipo_mask {
+  column old_log_prob;
+  column advantage;
+  double bound = 0.2;
+  double tau = 0;
+  double ratio_cap = detail::infinity;
+
+  static constexpr bool uses_log_sum_squares = false;
+  static constexpr std::array metric_names = detail::policy_metric_names;
+  void check(index n) const {
+    detail::check_policy(*this, n);
+    detail::require_positive("bound", bound);
+  }
+
+  template <class R>
+  R operator()(const token<R>& t) const {
+    const R log_ratio = t.log_prob - t(old_log_prob);
+    const double a = advantage[t.position];
+    const R pull = tau * emend::square(log_ratio);
+    if (a == 0 || !is_kept(value_of(t.log_prob), old_log_prob[t.position])) return pull;
+    return pull - emend::min(emend::exp(value_of(log_ratio)), ratio_cap) * a * t.log_prob;
+  }
+  std::array<double, 5> metrics(const token<double>& t) const {
+    const double old = old_log_prob[t.position], log_ratio = t.log_prob - old;
+    return {is_kept(t.log_prob, old) ? 0.0 : 1.0, emend::expm1(log_ratio) - log_ratio, log_ratio, emend::exp(log_ratio), t.entropy};
+  }
+
+ private:
+  bool is_kept(double log_prob, double old) const { return emend::abs(emend::exp(log_prob) - emend::exp(old)) <= bound; }
+};
+
+}  // namespace emend

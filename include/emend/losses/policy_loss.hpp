@@ -1,0 +1,63 @@
+#pragma once
+
+#include <emend/core/token.hpp>
+
+#include <array>
+
+namespace emend {
+
+/// A policy loss in terms of the log-ratio of the new policy to the old one: what `sequence_level` and the token form share.
+///
+/// Valid expressions, with `l` a const L, R a carrier:
+///   l.old_log_prob, l.advantage                       columns, [N]
+///   l.surrogate(R log_ratio, R log_prob, double advantage) -> R     the loss
+///   l.is_clipped(double log_ratio, double advantage) -> bool        whether the token's gradient is cut off, for the metrics
+/// A model: `ppo_clip`. Every model is also a `token_loss`, with log_ratio = log_prob - old_log_prob of its token.
+template <class L>
+concept policy_loss = requires(const L& l, const token_dual& x) {
+  { l.old_log_prob } -> std::convertible_to<column>;
+  { l.advantage } -> std::convertible_to<column>;
+  { l.surrogate(x, x, 0.0) } -> std::convertible_to<token_dual>;
+  { l.is_clipped(0.0, 0.0) } -> std::convertible_to<bool>;
+};
+
+namespace detail {
+
+inline constexpr std::array policy_metric_names = {"clip_fraction", "approximate_kl", "log_ratio", "ratio", "entropy"};
+
+/// What every policy loss reports of a token: approximate_kl is k3 of the old policy to the new one, r - 1 - log r. The
+/// log-ratio is the bounded one where the loss has a bound.
+template <class L>
+std::array<double, 5> policy_metrics(const L& loss, const token<double>& t, double log_ratio) {
+  if constexpr (requires { loss.log_ratio_bound; }) log_ratio = emend::clamp(log_ratio, -loss.log_ratio_bound, loss.log_ratio_bound);
+  return {loss.is_clipped(log_ratio, t(loss.advantage)) ? 1.0 : 0.0, emend::expm1(log_ratio) - log_ratio, log_ratio,
+          emend::exp(log_ratio), t.entropy};
+}
+
+template <class L>
+void check_policy(const L& loss, index n) {
+  require_length("old_log_prob", loss.old_log_prob.size(), n);
+  require_length("advantage", loss.advantage.size(), n);
+}
+
+template <class L, class R>
+R at_token(const L& loss, const token<R>& t) {
+  const double advantage = loss.advantage[t.position];
+  return loss.surrogate(t.log_prob - t(loss.old_log_prob), t.log_prob, advantage);
+}
+
+template <class L>
+std::array<double, 5> metrics_at_token(const L& loss, const token<double>& t) {
+  return policy_metrics(loss, t, t.log_prob - t(loss.old_log_prob));
+}
+
+}  // namespace detail
+
+/// Bound of a log-ratio before it is exponentiated; beyond it the gradient is 0. The peers' values:
+///   20        verl (PPO, CISPO, SAPO, DPPO), OpenRLHF (PPO)
+///   10        verl's GSPO, from above only
+///   infinity  TRL, Liger, align-anything, NeMo, AReaL, slime, ROLL, open-instruct; verl's GMPO, Clip-Cov, KL-Cov
+/// The default keeps a ratio finite in double whatever comes.
+inline constexpr double default_log_ratio_bound = 20;
+
+}  // namespace emend
