@@ -27,10 +27,12 @@
 #include <emend/losses/entropy.hpp>
 #include <emend/losses/fipo.hpp>
 #include <emend/losses/gmpo.hpp>
+#include <emend/losses/high_entropy_mask.hpp>
 #include <emend/losses/ipo_mask.hpp>
 #include <emend/losses/kl_estimators.hpp>
 #include <emend/losses/kl_penalty.hpp>
 #include <emend/losses/policy_loss.hpp>
+#include <emend/losses/policy_objective.hpp>
 #include <emend/losses/ppo_clip.hpp>
 #include <emend/losses/preference.hpp>
 #include <emend/losses/reinforce.hpp>

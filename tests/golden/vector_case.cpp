@@ -15,9 +15,9 @@ void vector_case::compare(const std::string& name, const array& expected, const 
     for (double x : expected.data)
       if (std::isfinite(x)) largest = std::max(largest, std::abs(x));
     for (std::size_t i = 0; i < got.size(); ++i) {
-      const double want = expected.data[i];
-      // What a single-precision peer gives back is a float: results beyond its range are infinite there.
-      const double came = is_double_ ? got[i] : static_cast<double>(static_cast<float>(got[i]));
+      // In single precision a result is a float: beyond its range it is infinite.
+      const auto rounded = [&](double x) { return is_double_ ? x : static_cast<double>(static_cast<float>(x)); };
+      const double want = rounded(expected.data[i]), came = rounded(got[i]);
       const bool is_same = std::isnan(want) ? std::isnan(came)
                            : std::isinf(want)
                                ? want == came

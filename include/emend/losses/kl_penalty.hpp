@@ -9,14 +9,16 @@ namespace emend {
 
 /// How the estimate in `kl_penalty` is weighed where an older policy drew the tokens, with r = exp(log_prob - old_log_prob).
 ///   none              k(d)                                     (verl, slime, ROLL, AReaL; the field's usual form)
-///   ratio             value r k3(d), gradient r d              (TRL use_bias_correction_kl; the kind is k3)
+///   ratio             value r k3(d), gradient r d              (TRL use_bias_correction_kl; the kind is k3). In a
+///                     `policy_objective` of a sequence-level loss r is the sequence's ratio, a variable (TRL, Liger)
 ///   unbiased_gradient value k(d), gradient min(r, cap) d       (OpenRLHF; cap 10)
-///   score_function    min(r, cap) k(d) with the gradient of k alone, r a constant   (NeMo use_on_policy_kl_approximation)
+///   score_function    value min(r, cap) k(d), its whole gradient r (k + dk/dd), the score-function term included; without an
+///                     old_log_prob r is 1, a variable all the same (NeMo, with use_on_policy_kl_approximation and without)
 enum class kl_weighting { none, ratio, unbiased_gradient, score_function };
 
 /// Divergence from a reference policy as a loss, estimated at the sampled token.
 ///   loss_i = coefficient k(d_i),   d_i = log_prob_i - reference_log_prob_i                                      [nats]
-/// reference_log_prob: [N]; old_log_prob: [N], needed by every weighting but none. A reference of NaN (unknown) gives 0.
+/// reference_log_prob: [N]; old_log_prob: [N], needed by ratio and unbiased_gradient. A reference of NaN (unknown) gives 0.
 /// Throws std::invalid_argument if a length is not N. Metric: kl, the estimate without weight and coefficient.
 struct kl_penalty {
   column reference_log_prob;
@@ -32,7 +34,8 @@ struct kl_penalty {
 
   void check(index n) const {
     detail::require_length("reference_log_prob", reference_log_prob.size(), n);
-    if (weighting != kl_weighting::none) detail::require_length("old_log_prob", old_log_prob.size(), n);
+    const bool needs_old = weighting == kl_weighting::ratio || weighting == kl_weighting::unbiased_gradient;
+    if (needs_old || !old_log_prob.empty()) detail::require_length("old_log_prob", old_log_prob.size(), n);
   }
 
   template <class R>
@@ -41,11 +44,11 @@ struct kl_penalty {
     if (reference != reference) return R(0);
     const R d = t.log_prob - reference;
     if (weighting == kl_weighting::none) return coefficient * kl_estimate(kind, d, clamps);
-    const R log_weight = t.log_prob - t(old_log_prob);
-    const double weight = emend::min(emend::exp(value_of(log_weight)), weight_cap);
+    const R weight = emend::clamp(emend::exp(old_log_prob.empty() ? t.log_prob - emend::detach(t.log_prob) : t.log_prob - t(old_log_prob)),
+                                  0, weight_cap);
     switch (weighting) {
-      case kl_weighting::ratio: return coefficient * importance_weighted_kl(d, R(weight), clamps);
-      case kl_weighting::unbiased_gradient: return coefficient * unbiased_gradient_kl(kind, d, R(weight), clamps);
+      case kl_weighting::ratio: return coefficient * importance_weighted_kl(d, weight, clamps);
+      case kl_weighting::unbiased_gradient: return coefficient * unbiased_gradient_kl(kind, d, weight, clamps);
       default: return coefficient * emend::clamp(weight * kl_estimate(kind, d, {.input = clamps.input}), -clamps.output, clamps.output);
     }
   }

@@ -24,6 +24,7 @@ struct sequence_level {
   sequence_ratio ratio = sequence_ratio::mean;
   ratio_gradient gradient = ratio_gradient::sequence;
   double log_ratio_cap = detail::infinity;  ///< upper bound of log s: 10 in verl, none elsewhere
+  double length_epsilon = 0;                ///< added to T_b in the mean: 1e-8 in NeMo
 
   static constexpr bool uses_log_sum_squares = false;
   static constexpr std::array metric_names = detail::policy_metric_names;
@@ -42,10 +43,10 @@ struct sequence_level {
     return detail::policy_metrics(loss, t, log_ratio_of(t.log_prob, summary, length));
   }
 
- private:
+  /// The sequence's log-ratio as the surrogate sees it.
   template <class R>
   R log_ratio_of(const R& log_prob, const R& summary, index length) const {
-    R log_ratio = ratio == sequence_ratio::mean ? summary / static_cast<double>(length) : summary;
+    R log_ratio = ratio == sequence_ratio::mean ? summary / (static_cast<double>(length) + length_epsilon) : summary;
     if (gradient == ratio_gradient::token) log_ratio = emend::detach(log_ratio) + (log_prob - emend::detach(log_prob));
     return emend::clamp(log_ratio, -detail::infinity, log_ratio_cap);
   }

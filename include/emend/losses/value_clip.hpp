@@ -8,18 +8,23 @@ namespace emend {
 /// (RL4LMs).
 enum class value_clipping { larger, clipped };
 
+/// What passes at exactly the edge of the clip: the whole gradient of the clipped branch (torch.clamp: everybody), or half of
+/// it, which leaves three quarters in all (verl, whose clip is a max of a min).
+enum class clip_edge { whole, half };
+
 /// Error of a critic, its step from the old value clipped; a loss for `evaluate_values`.
 ///   loss_i = factor max(e(V_i - G_i), e(clamp(V_i, V_old_i - clip, V_old_i + clip) - G_i)),
 ///   e(x) = x^2,  or Huber's 2 delta (|x| - delta/2) where |x| > delta
 /// old_value, returns: [N], constants; clip: above 0, infinity for none; old_value may be empty where there is no clip.
 /// Throws std::invalid_argument if a length is not N or an option is not above 0.
 /// Metric: clip_fraction, where the clipped error is the larger one (verl); slime counts |V - V_old| > clip.
-/// Schulman et al. 2017's reference code. At the edge of the clip the whole gradient passes (verl: three quarters).
+/// Schulman et al. 2017's reference code.
 struct value_clip {
   column old_value;
   column returns;
   double clip = 0.2;
   value_clipping clipping = value_clipping::larger;
+  clip_edge edge = clip_edge::whole;
   double huber_delta = detail::infinity;  ///< AReaL "huber": 10
   double factor = 0.5;                    ///< 1 in slime, 1/2 in TRL, verl, OpenRLHF, NeMo, AReaL, align-anything
 
@@ -48,7 +53,10 @@ struct value_clip {
 
  private:
   template <class R>
-  R clipped_value(const R& value, index i) const { return emend::clamp(value, old_value[i] - clip, old_value[i] + clip); }
+  R clipped_value(const R& value, index i) const {
+    const double low = old_value[i] - clip, high = old_value[i] + clip;
+    return edge == clip_edge::half ? emend::max(emend::min(value, high), low) : emend::clamp(value, low, high);
+  }
   template <class R>
   R error(const R& x) const {
     if (emend::abs(value_of(x)) <= huber_delta) return emend::square(x);
