@@ -1,12 +1,5 @@
 // What is, and what is not, a model of each concept; all at compile time.
-#include <emend/core/executor.hpp>
-#include <emend/core/layout.hpp>
-#include <emend/core/matrix.hpp>
-#include <emend/core/thread_pool.hpp>
-#include <emend/evaluation/evaluate.hpp>
-#include <emend/losses/cross_entropy.hpp>
-#include <emend/losses/entropy.hpp>
-#include <emend/losses/ppo_clip.hpp>
+#include <emend/emend.hpp>
 
 #include <array>
 #include <span>
@@ -102,7 +95,14 @@ constexpr auto of_two = [](const auto& t, int) { return t.log_prob; };
 static_assert(token_loss<decltype(generic)> && token_loss<decltype(constant)>);
 static_assert(token_loss<cross_entropy> && token_loss<entropy_bonus> && token_loss<ppo_clip>);
 static_assert(!token_loss<decltype(of_values)> && !token_loss<decltype(to_text)> && !token_loss<decltype(of_two)> && !token_loss<int>);
-static_assert(detail::metric_count<ppo_clip> == 4 && detail::metric_count<cross_entropy> == 0);
+static_assert(detail::metric_count<ppo_clip> == 5 && detail::metric_count<cross_entropy> == 0);
+static_assert(policy_loss<ppo_clip> && policy_loss<cispo> && policy_loss<sapo> && policy_loss<dro> && !policy_loss<reinforce>);
+static_assert(token_loss<cispo> && token_loss<sapo> && token_loss<dro> && token_loss<reinforce> && token_loss<dppo> &&
+              token_loss<ipo_mask> && token_loss<kl_cov> && token_loss<kl_penalty>);
+static_assert(sequence_loss<sequence_level<ppo_clip>> && sequence_loss<gmpo> && sequence_loss<vespo> && sequence_loss<a_star_po>);
+static_assert(token_loss<policy_objective<ppo_clip>> && !sequence_loss<policy_objective<ppo_clip>>);
+static_assert(sequence_loss<policy_objective<sequence_level<ppo_clip>>> && !token_loss<policy_objective<sequence_level<ppo_clip>>>);
+static_assert(detail::metric_count<policy_objective<sequence_level<cispo>>> == 6 && detail::metric_count<sequence_level<cispo>> == 5);
 
 // ---- numbers
 static_assert(real<double> && real<dual<double, 1>> && real<token_dual>);

@@ -45,8 +45,9 @@ TEST_CASE("ppo_clip: the four corners, and inside") {
     const auto metrics = loss.metrics(token_of(log_prob));
     CHECK(metrics[0] == c.is_clipped);
     CHECK(metrics[1] == doctest::Approx(c.ratio - 1 - std::log(c.ratio)));
-    CHECK(metrics[2] == doctest::Approx(c.ratio));
-    CHECK(metrics[3] == 0.5);
+    CHECK(metrics[2] == doctest::Approx(std::log(c.ratio)));
+    CHECK(metrics[3] == doctest::Approx(c.ratio));
+    CHECK(metrics[4] == 0.5);
   }
 }
 
@@ -77,28 +78,6 @@ TEST_CASE("columns are checked once, and named") {
   CHECK_THROWS_NAMING((ppo_clip{two, three}.check(3)), "old_log_prob");
   CHECK_THROWS_NAMING((ppo_clip{three, two}.check(3)), "advantage");
   CHECK_NOTHROW((ppo_clip{three, three}.check(3)));
-}
-
-TEST_CASE("token_weights: three ways to normalise, and explicit counts") {
-  const std::vector<int> mask{1, 1, 0, 1, 0, 0};
-  const padded layout(2, 3, mask);
-  const auto sum = [](const std::vector<double>& w) {
-    double total = 0;
-    for (double x : w) total += x;
-    return total;
-  };
-  const auto token_mean = token_weights(layout, aggregation::token_mean);
-  CHECK(token_mean == std::vector<double>{1 / 3.0, 1 / 3.0, 0, 1 / 3.0, 0, 0});
-  CHECK(token_weights(layout, aggregation::sequence_sum) == std::vector<double>{0.5, 0.5, 0, 0.5, 0, 0});
-  CHECK(token_weights(layout, aggregation::per_example_mean) == std::vector<double>{0.25, 0.25, 0, 0.5, 0, 0});
-  CHECK(sum(token_weights(layout, aggregation::token_mean, {.counts = {.tokens = 6}})) == doctest::Approx(0.5));
-  CHECK(sum(token_weights(layout, aggregation::sequence_sum, {.counts = {.sequences = 6}})) == doctest::Approx(0.5));
-  CHECK(sum(token_weights(layout, aggregation::per_example_mean, {.counts = {.sequences = 4}})) == doctest::Approx(0.5));
-  // A sequence of no counted tokens is no sequence of this batch.
-  const std::vector<int> one{0, 0, 0, 1, 1, 0};
-  CHECK(token_weights(padded(2, 3, one), aggregation::per_example_mean) == std::vector<double>{0, 0, 0, 0.5, 0.5, 0});
-  const std::vector<int> none{0, 0, 0, 0, 0, 0};
-  CHECK(sum(token_weights(padded(2, 3, none), aggregation::token_mean)) == 0);
 }
 
 }  // namespace
