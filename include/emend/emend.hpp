@@ -47,4 +47,11 @@
 #include <emend/reward/seq2seq_loss.hpp>
 #include <emend/reward/seq2seq_rewards.hpp>
 #include <emend/reward/token_rewards.hpp>
+#include <emend/sampling/categorical.hpp>
+#include <emend/training/minibatches.hpp>
+#include <emend/training/rollout.hpp>
+#include <emend/training/score_responses.hpp>
+#include <emend/training/token_batch.hpp>
+#include <emend/training/trainable.hpp>
+#include <emend/training/update.hpp>
 #include <emend/version.hpp>

@@ -32,15 +32,10 @@ concept sequence_loss = requires(const L& l, const token<double>& value, const t
   { l(derivative, sequence_dual{}, length) } -> std::convertible_to<sequence_dual>;
 };
 
-/// Value and exact gradient of a sequence-level loss, in two phases.
-///   S_b = sum_{t in b} summand(token_t),   value = (1 / normaliser) sum_b sum_{t in b} weight_t loss(token_t, S_b, T_b)
-/// x: [N, V] or [B, T, V]; targets: [N]; layout: over the N tokens; other arguments as `evaluate`, options.rows unused.
-/// Tokens outside the layout or the mask are not evaluated, and do not enter S_b or T_b.
-/// Throws std::invalid_argument as `evaluate` does, and if layout.tokens() is not N. Cost: reads scores twice, writes the
-/// gradient once.
-template <sequence_loss Loss, scores X, sequence_layout L, executor E = const sequential>
-evaluation<Loss, gradient_type<X>> evaluate_sequences(const Loss& loss, const X& x, id_column targets, const L& layout,
-                                                      const evaluation_options& options = {}, E&& executor = sequential{}) {
+/// As `evaluate_sequences`, into a gradient that exists already; the rules of `evaluate_into` hold for it.
+template <sequence_loss Loss, scores X, sequence_layout L, gradient_target<X> G, executor E = const sequential>
+evaluation_value<Loss> evaluate_sequences_into(const Loss& loss, const X& x, id_column targets, const L& layout,
+                                               const evaluation_options& options, G& gradient, E&& executor = sequential{}) {
   detail::require_length("targets", targets.size(), layout.tokens());
   if (!options.mask.empty()) detail::require_length("mask", options.mask.size(), targets.size());
   if (!options.rows.empty()) detail::fail("rows", "no rows in evaluate_sequences", "some");
@@ -50,7 +45,7 @@ evaluation<Loss, gradient_type<X>> evaluate_sequences(const Loss& loss, const X&
   evaluation_options inner = options;
   inner.mask = counted;
 
-  evaluation<Loss, gradient_type<X>> result{.gradient = backend<X>::like(x)};
+  evaluation_value<Loss> result;
   detail::buffer_lease lease;
   detail::evaluation_buffers& buffers = *lease;
   // Every token has a say in its sequence's summary, so weight 0 must not hide it: weights are applied here.
@@ -58,7 +53,7 @@ evaluation<Loss, gradient_type<X>> evaluate_sequences(const Loss& loss, const X&
   inner.normaliser = 1;
   if (!options.weight.empty()) detail::require_length("weight", options.weight.size(), targets.size());
   detail::require_positive("normaliser", options.normaliser);
-  detail::with_source(x, &result.gradient, targets, inner, options.with_log_sum_squares, [&](auto& source, index rows, index vocab) {
+  detail::with_source(x, &gradient, targets, inner, options.with_log_sum_squares, [&](auto& source, index rows, index vocab) {
     const detail::term_plan plan(rows, vocab, targets, inner, buffers);
     detail::check_loss(loss, plan.terms());
     const detail::loss_pass<Loss> pass(loss, plan, buffers);
@@ -98,6 +93,23 @@ evaluation<Loss, gradient_type<X>> evaluate_sequences(const Loss& loss, const X&
     source.backward(executor, plan, buffers);
     if (options.per_token) options.per_token->assign(buffers.values.begin(), buffers.values.end());
   });
+  return result;
+}
+
+/// Value and exact gradient of a sequence-level loss, in two phases.
+///   S_b = sum_{t in b} summand(token_t),   value = (1 / normaliser) sum_b sum_{t in b} weight_t loss(token_t, S_b, T_b)
+/// x: [N, V] or [B, T, V]; targets: [N]; layout: over the N tokens; other arguments as `evaluate`, options.rows unused.
+/// Tokens outside the layout or the mask are not evaluated, and do not enter S_b or T_b.
+/// Throws std::invalid_argument as `evaluate` does, and if layout.tokens() is not N. Cost: reads scores twice, writes the
+/// gradient once.
+template <sequence_loss Loss, scores X, sequence_layout L, executor E = const sequential>
+evaluation<Loss, gradient_type<X>> evaluate_sequences(const Loss& loss, const X& x, id_column targets, const L& layout,
+                                                      const evaluation_options& options = {}, E&& executor = sequential{}) {
+  evaluation<Loss, gradient_type<X>> result{.gradient = backend<X>::like(x)};
+  const evaluation_value<Loss> value = evaluate_sequences_into(loss, x, targets, layout, options, result.gradient, executor);
+  result.value = value.value;
+  result.evaluated = value.evaluated;
+  result.metrics = value.metrics;
   return result;
 }
 

@@ -1,0 +1,194 @@
+#pragma once
+
+#include <emend/evaluation/evaluate_numbers.hpp>
+#include <emend/evaluation/evaluate_sequences.hpp>
+#include <emend/losses/aggregation.hpp>
+#include <emend/training/minibatches.hpp>
+#include <emend/training/rollout.hpp>
+
+#include <array>
+#include <string_view>
+
+namespace emend {
+
+/// The columns of some tokens of a rollout, for the loss that `update_policy` asks its caller for.
+struct token_columns {
+  column old_log_prob, reference_log_prob, advantage;
+  column weight;     ///< of the aggregation; the weights of a whole minibatch make its loss
+  id_column tokens;  ///< which tokens of the rollout these are, for columns of the caller's own (`gather`)
+};
+
+/// Options of `update_policy` and `update_critic`.
+struct update_options {
+  index epochs = 1;
+  index minibatch = 0;    ///< sequences a step; 0: all
+  index micro_batch = 0;  ///< sequences a pass, to bound memory; their gradients add to the same step; 0: the minibatch
+  aggregation how = aggregation::token_mean;
+  aggregation_options aggregate = {};  ///< counts: those of each minibatch are filled in
+  std::uint64_t seed = 0;
+  double stop_at_kl = detail::infinity;  ///< ends the update once a minibatch's approximate_kl is above
+  score_transform transform = {};        ///< as in `collect`
+};
+
+/// What an update did: means over its steps, and over the tokens of all of them.
+template <std::size_t Metrics>
+struct update_report {
+  double loss = 0;
+  std::array<double, Metrics> metrics{};  ///< in the order of the loss's metric_names
+  index steps = 0, tokens = 0;
+  bool is_stopped = false;  ///< by stop_at_kl
+};
+
+namespace detail {
+
+/// f(tokens, weights of these tokens) for every micro-batch of a minibatch, with the counts of the minibatch.
+template <class F>
+void for_each_micro_batch(const token_batch& batch, const std::vector<index>& minibatch, const update_options& options, F&& f) {
+  const std::vector<index> all = tokens_of(batch, minibatch);
+  aggregation_options whole = options.aggregate;
+  whole.counts.tokens = static_cast<double>(all.size());
+  whole.counts.sequences = 0;
+  for (const index b : minibatch) whole.counts.sequences += batch.response_length(b) > 0 || whole.counts_empty_sequences;
+  const auto size = static_cast<std::size_t>(options.micro_batch == 0 ? static_cast<index>(minibatch.size()) : options.micro_batch);
+  for (std::size_t begin = 0; begin < minibatch.size(); begin += size) {
+    const std::size_t end = begin + size < minibatch.size() ? begin + size : minibatch.size();
+    const std::vector<index> part(minibatch.begin() + static_cast<std::ptrdiff_t>(begin), minibatch.begin() + static_cast<std::ptrdiff_t>(end));
+    const token_batch chosen = batch.select(part);
+    if (chosen.tokens() == 0) continue;
+    f(chosen, tokens_of(batch, part), token_weights(chosen.layout(), options.how, whole));
+  }
+}
+
+inline void check_update(const update_options& options) {
+  if (options.epochs < 0) fail("epochs", "a number not below 0", std::to_string(options.epochs));
+  if (options.micro_batch < 0) fail("micro_batch", "a number not below 0", std::to_string(options.micro_batch));
+}
+
+/// Where the sequences of a part begin among its tokens.
+inline std::vector<index> part_offsets(const token_batch& batch, const std::vector<index>& tokens) {
+  std::vector<index> offsets{0};
+  index b = 0;
+  for (std::size_t k = 0; k < tokens.size();) {
+    while (batch.first_token(b + 1) <= tokens[k]) ++b;
+    k += static_cast<std::size_t>(batch.response_length(b));
+    offsets.push_back(static_cast<index>(k));
+  }
+  return offsets;
+}
+
+/// Value of a loss over one part's scores, token by token or over whole sequences, its gradient written.
+template <class Loss, class X, class G>
+evaluation_value<Loss> evaluate_part(const Loss& loss, const X& scores, const std::vector<index>& targets, const token_batch& batch,
+                                     const std::vector<index>& tokens, const score_transform& transform, G& gradient) {
+  // Weights are the loss's own: here every token of the part is evaluated.
+  const evaluation_options options{.transform = transform};
+  if constexpr (token_loss<Loss>) {
+    return evaluate_into(loss, scores, targets, options, gradient);
+  } else {
+    const std::vector<index> offsets = part_offsets(batch, tokens);
+    return evaluate_sequences_into(loss, scores, targets, ragged(offsets), options, gradient);
+  }
+}
+
+}  // namespace detail
+
+/// One update of a policy from a rollout: some epochs of steps on shuffled minibatches.
+/// make_loss: (const token_columns&) -> a token or sequence loss that weighs its tokens by columns.weight itself, as
+/// `policy_objective` does. Its columns are views that live as long as the loss.
+/// on_step: (const evaluation_value&) -> void, after every step.
+/// Every random choice is a function of options.seed. Throws std::invalid_argument if a column is missing or a length does not
+/// fit, before the first step. Cost: for each minibatch one forward and one backward pass of the policy.
+template <trainable_policy P, class MakeLoss, class OnStep = detail::any_visitor>
+auto update_policy(P& policy, const rollout& r, MakeLoss&& make_loss, const update_options& options = {}, OnStep&& on_step = {}) {
+  using loss_type = std::remove_cvref_t<decltype(make_loss(std::declval<const token_columns&>()))>;
+  constexpr std::size_t metric_count = detail::metric_count<loss_type>;
+  detail::check_update(options);
+  detail::require_length("old_log_prob", static_cast<index>(r.old_log_prob.size()), r.batch.tokens());
+  detail::require_length("advantage", static_cast<index>(r.advantage.size()), r.batch.tokens());
+  update_report<metric_count> report;
+  for (index epoch = 0; epoch < options.epochs && !report.is_stopped; ++epoch) {
+    for (const auto& minibatch : minibatches(r.batch.sequences(), options.minibatch, options.seed, static_cast<std::uint64_t>(epoch))) {
+      evaluation_value<loss_type> step;
+      detail::for_each_micro_batch(r.batch, minibatch, options, [&](const token_batch& batch, const std::vector<index>& of_rollout, const std::vector<double>& weight) {
+        // Parts may come from several threads: what each finds is added in the order of its first token.
+        std::vector<evaluation_value<loss_type>> found(static_cast<std::size_t>(batch.tokens()));
+        policy.differentiate(batch, [&](const auto& scores, const std::vector<index>& tokens, auto& gradient) {
+          std::vector<index> targets, origin;
+          for (const index t : tokens) {
+            targets.push_back(batch.targets()[static_cast<std::size_t>(t)]);
+            origin.push_back(of_rollout[static_cast<std::size_t>(t)]);
+          }
+          const std::vector<double> old = gather(r.old_log_prob, origin), reference = gather(r.reference_log_prob, origin),
+                                    advantage = gather(r.advantage, origin), own_weight = gather(weight, tokens);
+          const auto loss = make_loss(token_columns{old, reference, advantage, own_weight, origin});
+          found[static_cast<std::size_t>(tokens.front())] = detail::evaluate_part(loss, scores, targets, batch, tokens, options.transform, gradient);
+        });
+        for (const auto& part : found) {
+          step.value += part.value;
+          step.evaluated += part.evaluated;
+          for (std::size_t k = 0; k < metric_count; ++k) step.metrics[k] += part.metrics[k] * static_cast<double>(part.evaluated);
+        }
+      });
+      if (step.evaluated == 0) continue;
+      policy.step();
+      report.loss += step.value;
+      report.tokens += step.evaluated;
+      for (std::size_t k = 0; k < metric_count; ++k) {
+        report.metrics[k] += step.metrics[k];
+        step.metrics[k] /= static_cast<double>(step.evaluated);
+        if constexpr (requires { loss_type::metric_names; })
+          if (std::string_view(loss_type::metric_names[k]) == "approximate_kl" && step.metrics[k] > options.stop_at_kl) report.is_stopped = true;
+      }
+      ++report.steps;
+      on_step(static_cast<const evaluation_value<loss_type>&>(step));
+      if (report.is_stopped) break;
+    }
+  }
+  if (report.steps > 0) report.loss /= static_cast<double>(report.steps);
+  for (double& metric : report.metrics) metric /= static_cast<double>(report.tokens > 0 ? report.tokens : 1);
+  return report;
+}
+
+/// What `update_critic` returns.
+struct critic_report {
+  double loss = 0;  ///< mean over the steps
+  index steps = 0;
+};
+
+/// One update of a critic towards the returns of a rollout: some epochs of steps on shuffled minibatches.
+/// make_loss: (column old_value, column returns) -> a loss for `evaluate_values`, as `value_clip`.
+/// Throws std::invalid_argument as `update_policy`. Cost: for each minibatch one forward and one backward pass of the critic.
+template <trainable_critic C, class MakeLoss>
+critic_report update_critic(C& critic, const rollout& r, MakeLoss&& make_loss, const update_options& options = {}) {
+  detail::check_update(options);
+  detail::require_length("value", static_cast<index>(r.value.size()), r.batch.tokens());
+  detail::require_length("returns", static_cast<index>(r.returns.size()), r.batch.tokens());
+  critic_report report;
+  for (index epoch = 0; epoch < options.epochs; ++epoch) {
+    for (const auto& minibatch : minibatches(r.batch.sequences(), options.minibatch, options.seed, static_cast<std::uint64_t>(epoch))) {
+      double value = 0;
+      bool is_empty = true;
+      detail::for_each_micro_batch(r.batch, minibatch, options, [&](const token_batch& batch, const std::vector<index>& of_rollout, const std::vector<double>& weight) {
+        std::vector<double> found(static_cast<std::size_t>(batch.tokens()), 0);
+        critic.differentiate_value(batch, [&](const std::vector<double>& values, const std::vector<index>& tokens, std::vector<double>& gradient) {
+          std::vector<index> origin;
+          for (const index t : tokens) origin.push_back(of_rollout[static_cast<std::size_t>(t)]);
+          const std::vector<double> old = gather(r.value, origin), returns = gather(r.returns, origin), own_weight = gather(weight, tokens);
+          const auto result = evaluate_values(make_loss(column(old), column(returns)), values, {.weight = own_weight});
+          gradient = result.gradient;
+          found[static_cast<std::size_t>(tokens.front())] = result.value;
+        });
+        for (const double part : found) value += part;
+        is_empty = false;
+      });
+      if (is_empty) continue;
+      critic.step();
+      report.loss += value;
+      ++report.steps;
+    }
+  }
+  if (report.steps > 0) report.loss /= static_cast<double>(report.steps);
+  return report;
+}
+
+}  // namespace emend
