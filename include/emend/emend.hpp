@@ -18,6 +18,7 @@
 #include <emend/evaluation/statistics.hpp>
 #include <emend/losses/cross_entropy.hpp>
 #include <emend/losses/entropy.hpp>
+#include <emend/losses/kl_estimators.hpp>
 #include <emend/losses/ppo_clip.hpp>
 #include <emend/losses/value_clip.hpp>
 #include <emend/metrics/pair_accuracy.hpp>

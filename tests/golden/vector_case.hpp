@@ -83,6 +83,16 @@ class vector_case {
   bool has_input(const std::string& name) const { return source_.at("inputs").contains(name); }
   array input(const std::string& name) const { return array_of(source_.at("inputs").at(name)); }
   bool has_output(const std::string& name) const { return source_.at("outputs").contains(name); }
+  array output(const std::string& name) const { return array_of(source_.at("outputs").at(name)); }
+  /// Some number that the peer gave is NaN.
+  bool has_nan() const {
+    for (const char* of : {"outputs", "grads"})
+      if (source_.contains(of))
+        for (const json& entry : source_.at(of))
+          for (double x : array_of(entry).data)
+            if (x != x) return true;
+    return false;
+  }
   bool has_gradient(const std::string& name) const { return source_.contains("grads") && source_.at("grads").contains(name); }
 
   /// The file's tolerance for this case in this precision.

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <emend/carriers/real.hpp>
+
+namespace emend {
+
+/// An estimate of the divergence KL(policy | reference) from one sampled token, with d = log policy - log reference.
+///   k1             d                    unbiased, of either sign
+///   k2             d^2 / 2              its gradient d is an unbiased gradient of the divergence
+///   k3             e^-d - 1 + d         "low_var_kl" of verl, slime; never below 0
+///   absolute       |d|                  verl, NeMo-Aligner, ROLL
+///   positive_part  max(d, 0)            alpaca_farm
+///   k1_through_k2, k3_through_k2        value of k1, k3 and the gradient d of k2 (verl: "k1+", "k3+")
+/// Schulman 2020, "Approximating KL divergence".
+enum class kl_kind { k1, k2, k3, absolute, positive_part, k1_through_k2, k3_through_k2 };
+
+/// Bounds of an estimate: |d| before it enters, and the estimate itself. The whole gradient passes at a bound, none beyond.
+///   input:  20 verl (k3), NeMo; 40 open-instruct; infinity OpenRLHF, slime, ROLL, AReaL, TRL
+///   output: 10 verl (k3), NeMo, OpenRLHF, slime and ROLL (k3); infinity TRL, open-instruct
+struct kl_clamps {
+  double input = __builtin_inf();
+  double output = __builtin_inf();
+};
+
+namespace detail {
+
+/// The number `value` with the derivative `slope` with respect to x.
+template <class R>
+constexpr R with_slope(const R& value, const R& slope, const R& x) {
+  return emend::detach(value) + emend::detach(slope) * (x - emend::detach(x));
+}
+
+}  // namespace detail
+
+/// The estimate `kind` of the divergence at one token.
+///   clamp(k(clamp(log_ratio, +-input)), +-output)       [nats]
+/// log_ratio: log policy - log reference. R is any `real`; the gradient of the kinds through k2 is log_ratio, clamped by
+/// nothing. An overflow beyond the output bound has derivative 0, not 0 * inf.
+template <class R>
+constexpr R kl_estimate(kl_kind kind, const R& log_ratio, kl_clamps clamps = {}) {
+  const R d = emend::clamp(log_ratio, -clamps.input, clamps.input);
+  const auto bounded = [&](const R& value) { return emend::clamp(value, -clamps.output, clamps.output); };
+  switch (kind) {
+    case kl_kind::k2: return bounded(0.5 * emend::square(d));
+    case kl_kind::k3: return bounded(emend::expm1(-d) + d);
+    case kl_kind::absolute: return bounded(emend::abs(d));
+    case kl_kind::positive_part: return bounded(emend::max(d, 0.0));
+    case kl_kind::k1_through_k2: return detail::with_slope(bounded(d), log_ratio, log_ratio);
+    case kl_kind::k3_through_k2: return detail::with_slope(bounded(emend::expm1(-d) + d), log_ratio, log_ratio);
+    default: return bounded(d);
+  }
+}
+
+/// k3 weighted by the importance ratio of a token that an older policy drew; value and gradient are unbiased.
+///   value  r k3(d),  gradient  r d       r = policy / old policy
+/// The e^-d terms of the product rule cancel, so that nothing overflows through them. TRL (use_bias_correction_kl), slime.
+template <class R>
+constexpr R importance_weighted_kl(const R& log_ratio, const R& ratio, kl_clamps clamps = {}) {
+  return detail::with_slope(R(ratio * kl_estimate(kl_kind::k3, log_ratio, clamps)), R(ratio * log_ratio), log_ratio);
+}
+
+/// An estimate whose gradient is the divergence's own, weighted: value k(d), gradient w d.
+/// weight: policy / old policy, capped (OpenRLHF "unbiased_gradient": at 10); 1 gives the kinds through k2.
+template <class R>
+constexpr R unbiased_gradient_kl(kl_kind kind, const R& log_ratio, const R& weight, kl_clamps clamps = {}) {
+  return detail::with_slope(kl_estimate(kind, log_ratio, clamps), R(weight * log_ratio), log_ratio);
+}
+
+/// An estimate with the score-function term: value k(d), gradient k(d) + dk/dd.
+/// The weight e^(d - d), its first d a variable and its second a constant, as NeMo's importance_sampling_weights of an
+/// on-policy batch.
+template <class R>
+constexpr R score_function_kl(kl_kind kind, const R& log_ratio, kl_clamps clamps = {}) {
+  return kl_estimate(kind, log_ratio, clamps) * emend::exp(log_ratio - emend::detach(log_ratio));
+}
+
+}  // namespace emend
