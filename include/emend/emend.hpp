@@ -3,12 +3,27 @@
 // Everything of the library but the backends.
 
 #include <emend/advantage/gae.hpp>
+#include <emend/advantage/gdpo.hpp>
+#include <emend/advantage/gpg.hpp>
+#include <emend/advantage/group_relative.hpp>
+#include <emend/advantage/groups.hpp>
+#include <emend/advantage/leave_one_out.hpp>
+#include <emend/advantage/opo.hpp>
+#include <emend/advantage/optimal_token_baseline.hpp>
+#include <emend/advantage/pass_at_k.hpp>
+#include <emend/advantage/reinforce_plus_plus.hpp>
+#include <emend/advantage/remax.hpp>
+#include <emend/advantage/returns.hpp>
+#include <emend/advantage/running_moments.hpp>
+#include <emend/advantage/to_tokens.hpp>
+#include <emend/advantage/whitening.hpp>
 #include <emend/carriers/dual.hpp>
 #include <emend/core/backend.hpp>
 #include <emend/core/column.hpp>
 #include <emend/core/executor.hpp>
 #include <emend/core/layout.hpp>
 #include <emend/core/matrix.hpp>
+#include <emend/core/moments.hpp>
 #include <emend/core/random.hpp>
 #include <emend/core/thread_pool.hpp>
 #include <emend/core/token.hpp>
