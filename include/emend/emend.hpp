@@ -37,7 +37,13 @@
 #include <emend/losses/ppo_clip.hpp>
 #include <emend/losses/value_clip.hpp>
 #include <emend/metrics/pair_accuracy.hpp>
+#include <emend/metrics/value_metrics.hpp>
 #include <emend/metrics/wilson.hpp>
+#include <emend/reward/kl_controller.hpp>
+#include <emend/reward/missing_end_penalty.hpp>
+#include <emend/reward/overlong_penalty.hpp>
+#include <emend/reward/response_mask.hpp>
+#include <emend/reward/reward_scaling.hpp>
 #include <emend/reward/seq2seq_examples.hpp>
 #include <emend/reward/seq2seq_loss.hpp>
 #include <emend/reward/seq2seq_rewards.hpp>
