@@ -41,8 +41,8 @@ struct gae_scan {
 };
 
 template <sequence_layout L, class A, class G>
-void gae_of_sequence(const column& reward, const column& value, const L& layout, index b, bool decays, gae_scan scan, A* advantage,
-                     G* returns) {
+void gae_of_sequence(const column& reward, const column& value, const L& layout, index b, hole_rule holes, gae_scan scan,
+                     A* advantage, G* returns) {
   const auto write = [&](index t, double v) {
     advantage[t] = static_cast<A>(scan.carried);
     returns[t] = static_cast<G>(scan.value_carried + v);
@@ -62,7 +62,7 @@ void gae_of_sequence(const column& reward, const column& value, const L& layout,
           scan.step(r[i], v[i]);
           write(begin + i, v[i]);
         } else {
-          if (decays && has_begun) scan.step(0, 0);
+          if (has_begun && holes == hole_rule::decay) scan.step(0, 0);
           advantage[begin + i] = 0;
           returns[begin + i] = 0;
         }
@@ -106,7 +106,7 @@ void gae_into(column reward, column value, const L& layout, const gae_options& o
     }
     const detail::gae_scan scan{options.gamma, options.gamma * lambda, options.gamma * value_lambda,
                                 options.bootstrap.empty() ? 0 : options.bootstrap[b]};
-    detail::gae_of_sequence(reward, value, layout, b, options.holes == hole_rule::decay, scan, advantage.data(), returns.data());
+    detail::gae_of_sequence(reward, value, layout, b, options.holes, scan, advantage.data(), returns.data());
   }
 }
 

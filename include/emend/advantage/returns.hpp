@@ -7,7 +7,7 @@ namespace emend {
 /// Options of `discounted_returns`.
 struct return_options {
   double gamma = 1;
-  hole_rule holes = hole_rule::carry;  ///< decay: a hole discounts, too (OpenRLHF)
+  hole_rule holes = hole_rule::carry;  ///< carry: verl; decay: OpenRLHF
   column bootstrap = {};               ///< [B] what follows the last token; empty: 0
 };
 

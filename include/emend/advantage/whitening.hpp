@@ -22,6 +22,7 @@ struct whiten_options {
   double epsilon = 1e-8;     ///< 1e-5 AReaL
   epsilon_place place = epsilon_place::variance;
   double count_epsilon = 0;  ///< added to n under the mean: 1e-8 verl, ROLL
+  bool is_scaled = true;     ///< false: only the mean is taken off (OpenRLHF, no_advantage_std_norm)
   bool is_mean_removed = true;  ///< false: scaled about the mean, which stays ("shift_mean" false)
   uncounted_value uncounted = uncounted_value::zero;
   moments given = {};  ///< of the whole batch, merged over micro-batches or ranks; count 0: those of `values`
@@ -48,6 +49,7 @@ struct whitening {
       case epsilon_place::floor: divisor = __builtin_sqrt(variance > options.epsilon ? variance : options.epsilon); break;
     }
     scale = divisor > 0 ? 1 / divisor : 0;
+    if (!options.is_scaled) scale = 1;
     offset = options.is_mean_removed ? 0 : center;
   }
   double operator()(double x) const { return (x - center) * scale + offset; }
