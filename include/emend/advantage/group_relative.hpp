@@ -61,13 +61,20 @@ inline group_relative_advantages group_relative(column reward, const groups& gro
   group_relative_advantages result;
   for (auto* of : {&result.advantage, &result.baseline, &result.deviation}) of->assign(static_cast<std::size_t>(sequences), 0);
   for (index g = 0; g < group.count(); ++g) {
-    // The sum of all, then two passes: a mean of equal rewards is then that reward, or off by its last bit.
+    // Equal rewards have that mean and no spread exactly, whatever their sum rounds to.
     moments whole;
-    double sum = 0;
-    for (index k = 0; k < group.size(g); ++k)
-      if (is_present(group.member(g, k))) whole.count += 1, sum += reward[group.member(g, k)];
-    whole.mean = whole.count > 0 ? sum / whole.count : 0;
+    double sum = 0, first = 0;
+    bool is_constant = true;
     for (index k = 0; k < group.size(g); ++k) {
+      const index b = group.member(g, k);
+      if (!is_present(b)) continue;
+      if (whole.count == 0) first = reward[b];
+      is_constant = is_constant && reward[b] == first;
+      whole.count += 1;
+      sum += reward[b];
+    }
+    whole.mean = is_constant ? first : sum / whole.count;
+    for (index k = 0; k < group.size(g) && !is_constant; ++k) {
       const double step = is_present(group.member(g, k)) ? reward[group.member(g, k)] - whole.mean : 0;
       whole.squares += step * step;
     }
@@ -76,20 +83,20 @@ inline group_relative_advantages group_relative(column reward, const groups& gro
       const auto at = static_cast<std::size_t>(b);
       if (reward[b] != reward[b]) continue;
       const double others = whole.count - (is_present(b) ? 1 : 0);
-      const auto others_mean = [&] { return others > 0 ? (sum - (is_present(b) ? reward[b] : 0)) / others : 0.0; };
+      const auto others_mean = [&] { return is_constant ? first : (sum - (is_present(b) ? reward[b] : 0)) / others; };
       const auto others_deviation = [&] {
         const double mean = others_mean();
         double squares = 0;
-        bool is_constant = true;
-        double first = __builtin_nan("");
+        bool are_equal = true;
+        double one = __builtin_nan("");
         for (index j = 0; j < group.size(g); ++j) {
           const index other = group.member(g, j);
           if (other == b || !is_present(other)) continue;
-          if (first != first) first = reward[other];
-          is_constant = is_constant && reward[other] == first;
+          if (one != one) one = reward[other];
+          are_equal = are_equal && reward[other] == one;
           squares += (reward[other] - mean) * (reward[other] - mean);
         }
-        return is_constant ? 0 : moments{others, mean, squares}.deviation(options.is_unbiased);
+        return are_equal ? 0 : moments{others, mean, squares}.deviation(options.is_unbiased);
       };
       const bool is_lone = others == 0;
       const bool is_raw = is_lone && options.lone == lone_sequence::raw;

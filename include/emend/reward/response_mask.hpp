@@ -53,7 +53,9 @@ std::vector<char> has_end(id_column ids, const L& layout, id_column end_ids) {
   detail::require_length("ids", ids.size(), layout.tokens());
   std::vector<char> result(static_cast<std::size_t>(layout.sequences()), 0);
   for (index b = 0; b < layout.sequences(); ++b)
-    layout.for_each_token(b, [&](index t) { result[static_cast<std::size_t>(b)] |= detail::is_one_of(ids[t], end_ids) ? 1 : 0; });
+    layout.for_each_token(b, [&](index t) {
+      if (detail::is_one_of(ids[t], end_ids)) result[static_cast<std::size_t>(b)] = 1;
+    });
   return result;
 }
 
