@@ -1,18 +1,7 @@
-#include "vector_case.hpp"
+#include "token_case.hpp"
 
 namespace golden {
 namespace {
-
-emend::kl_kind kl_kind_of(const std::string& name) {
-  static const std::map<std::string, emend::kl_kind> kinds = {{"k1", emend::kl_kind::k1},
-                                                              {"k2", emend::kl_kind::k2},
-                                                              {"k3", emend::kl_kind::k3},
-                                                              {"low_var_kl", emend::kl_kind::k3},
-                                                              {"abs", emend::kl_kind::absolute},
-                                                              {"k1+", emend::kl_kind::k1_through_k2},
-                                                              {"k3+", emend::kl_kind::k3_through_k2}};
-  return kinds.at(name);
-}
 
 emend::kl_clamps clamps_of(const vector_case& c) {
   emend::kl_clamps clamps;

@@ -34,6 +34,10 @@ class padded {
   }
   index tokens() const { return sequences_ * length_; }
   index sequences() const { return sequences_; }
+  /// Sequence b stands at positions first(b) .. last(b)-1, counted or not.
+  index first(index b) const { return b * length_; }
+  index last(index b) const { return (b + 1) * length_; }
+  const column& mask() const { return mask_; }
   template <class F>
   void for_each_token(index b, F&& f) const {
     for (index t = b * length_; t < (b + 1) * length_; ++t)
@@ -60,6 +64,10 @@ class ragged {
   }
   index tokens() const { return offsets_[offsets_.size() - 1]; }
   index sequences() const { return offsets_.size() - 1; }
+  /// Sequence b stands at positions first(b) .. last(b)-1, counted or not.
+  index first(index b) const { return offsets_[b]; }
+  index last(index b) const { return offsets_[b + 1]; }
+  const column& mask() const { return mask_; }
   template <class F>
   void for_each_token(index b, F&& f) const {
     for (index t = offsets_[b]; t < offsets_[b + 1]; ++t)
@@ -115,5 +123,59 @@ index length_of(const L& layout, index b) {
   layout.for_each_token(b, [&](index) { ++count; });
   return count;
 }
+
+/// Offsets, for `ragged`, of sequences that stand one after the other, each closed by a token whose entry is not 0: the
+/// `dones` of a packed row. The last token closes its sequence in any case.
+inline std::vector<index> offsets_from_ends(column is_end) {
+  std::vector<index> offsets{0};
+  for (index t = 0; t < is_end.size(); ++t)
+    if (is_end[t] != 0 || t + 1 == is_end.size()) offsets.push_back(t + 1);
+  return offsets;
+}
+
+namespace detail {
+
+/// A layout whose sequences stand each in one run of positions, with a mask over them: it can be scanned run by run.
+template <class L>
+concept contiguous_layout = sequence_layout<L> && requires(const L& l) {
+  { l.first(index{}) } -> std::convertible_to<index>;
+  { l.last(index{}) } -> std::convertible_to<index>;
+  { l.mask() } -> std::convertible_to<column>;
+};
+
+static_assert(contiguous_layout<padded> && contiguous_layout<ragged> && !contiguous_layout<packed>);
+
+/// Entries of a column that a scan holds at a time: small enough for the first-level cache, large enough to hide the call.
+inline constexpr index run_length = 512;
+
+/// A mask of the counted positions as a column: the layout's own, or `storage` filled from its tokens.
+template <sequence_layout L>
+column counted_positions(const L& layout, std::vector<char>& storage) {
+  if constexpr (contiguous_layout<L>) {
+    return layout.mask();
+  } else {
+    storage.assign(static_cast<std::size_t>(layout.tokens()), 0);
+    for (index b = 0; b < layout.sequences(); ++b)
+      layout.for_each_token(b, [&](index t) { storage[static_cast<std::size_t>(t)] = 1; });
+    return storage;
+  }
+}
+
+/// Reads a run of a mask as numbers; an empty mask counts everything.
+inline void read_mask(const column& mask, index first, index count, double* out) {
+  if (mask.empty())
+    for (index i = 0; i < count; ++i) out[i] = 1;
+  else
+    mask.read(first, count, out);
+}
+
+/// Somewhere to write one number per token: a contiguous range of float or double.
+template <class X>
+concept number_output = requires(X& x) {
+  { x.size() } -> std::convertible_to<index>;
+  x.data()[0] = 0.0F;
+} && std::is_floating_point_v<std::remove_reference_t<decltype(*std::declval<X&>().data())>>;
+
+}  // namespace detail
 
 }  // namespace emend

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <emend/advantage/group_relative.hpp>
+
+namespace emend {
+
+/// Options of `gpg`.
+struct gpg_options {
+  double scale = 1;  ///< the result is divided by it (verl: f_norm)
+  lone_sequence lone = lone_sequence::zero;  ///< raw: verl
+};
+
+/// Group policy gradient: the reward less its group's mean, scaled up by the share of sequences that earn nothing.
+///   A_i = alpha (R_i - mean) / scale,   alpha = B / max(1, number of rewards other than 0)
+/// reward: [B], NaN: absent, advantage 0. group: [B]; empty: one group. Throws std::invalid_argument on a length that does not
+/// fit. Chu et al. 2025, eq. 7.
+inline std::vector<double> gpg(column reward, id_column group, const gpg_options& options = {}) {
+  if (!(options.scale > 0)) detail::fail("scale", "a number above 0", std::to_string(options.scale));
+  std::vector<double> advantage =
+      group_relative(reward, group, {.deviation = reward_scope::none, .epsilon = 0, .lone = options.lone}).advantage;
+  double earning = 0, present = 0;
+  for (index b = 0; b < reward.size(); ++b) {
+    present += reward[b] == reward[b] ? 1 : 0;
+    earning += reward[b] == reward[b] && reward[b] != 0 ? 1 : 0;
+  }
+  const double factor = present / (earning > 1 ? earning : 1) / options.scale;
+  for (double& a : advantage) a *= factor;
+  return advantage;
+}
+
+}  // namespace emend

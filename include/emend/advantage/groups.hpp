@@ -1,0 +1,65 @@
+#pragma once
+
+#include <emend/core/layout.hpp>
+
+namespace emend {
+
+/// Which sequences answer the same prompt.
+///
+/// Made from one id per sequence (any integers, equal for equal prompts, in any order) in linear time. Groups are numbered
+/// in the order of their first member.
+class groups {
+ public:
+  /// group: [B]; empty: all `sequences` are one group. Throws std::invalid_argument if the length does not fit.
+  groups(id_column group, index sequences) : of_(static_cast<std::size_t>(sequences), 0), offsets_(sequences > 0 ? 2 : 1, 0) {
+    if (!group.empty()) {
+      detail::require_length("group", group.size(), sequences);
+      number(group);
+    }
+    std::vector<index> sizes(static_cast<std::size_t>(count()), 0);
+    for (index g : of_) ++sizes[static_cast<std::size_t>(g)];
+    for (std::size_t g = 0; g < sizes.size(); ++g) offsets_[g + 1] = offsets_[g] + sizes[g];
+    members_.resize(of_.size());
+    std::vector<index> next(offsets_.begin(), offsets_.end() - 1);
+    for (std::size_t b = 0; b < of_.size(); ++b)
+      members_[static_cast<std::size_t>(next[static_cast<std::size_t>(of_[b])]++)] = static_cast<index>(b);
+  }
+  /// Consecutive blocks of `size` sequences; the last may be short. Throws std::invalid_argument if size is below 1.
+  static groups of_size(index size, index sequences) {
+    if (size < 1) detail::fail("group size", "a number above 0", std::to_string(size));
+    std::vector<index> ids(static_cast<std::size_t>(sequences));
+    for (std::size_t b = 0; b < ids.size(); ++b) ids[b] = static_cast<index>(b) / size;
+    return groups(ids, sequences);
+  }
+
+  index count() const { return static_cast<index>(offsets_.size()) - 1; }
+  index sequences() const { return static_cast<index>(of_.size()); }
+  index size(index g) const { return offsets_[static_cast<std::size_t>(g) + 1] - offsets_[static_cast<std::size_t>(g)]; }
+  /// The k-th member of group g, in the order of the batch.
+  index member(index g, index k) const { return members_[static_cast<std::size_t>(offsets_[static_cast<std::size_t>(g)] + k)]; }
+  index group_of(index sequence) const { return of_[static_cast<std::size_t>(sequence)]; }
+
+ private:
+  // Open addressing: the ids are arbitrary, and <unordered_map> would cost every user of the header more than this.
+  void number(id_column ids) {
+    std::size_t capacity = 2;
+    while (capacity < 2 * of_.size()) capacity *= 2;
+    std::vector<index> first_member(capacity, -1);
+    index next = 0;
+    for (index b = 0; b < ids.size(); ++b) {
+      std::size_t slot = static_cast<std::size_t>(ids[b]) * 0x9E3779B97F4A7C15U % capacity;
+      while (first_member[slot] >= 0 && ids[first_member[slot]] != ids[b]) slot = (slot + 1) % capacity;
+      if (first_member[slot] < 0) {
+        first_member[slot] = b;
+        of_[static_cast<std::size_t>(b)] = next++;
+      } else {
+        of_[static_cast<std::size_t>(b)] = of_[static_cast<std::size_t>(first_member[slot])];
+      }
+    }
+    offsets_.assign(static_cast<std::size_t>(next) + 1, 0);
+  }
+
+  std::vector<index> of_, offsets_, members_;
+};
+
+}  // namespace emend

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <emend/core/layout.hpp>
+
+namespace emend {
+
+/// The number of each sequence at every counted token of it, 0 elsewhere.
+/// per_sequence: [B]. Throws std::invalid_argument if its length does not fit.
+template <sequence_layout L>
+std::vector<double> to_tokens(column per_sequence, const L& layout) {
+  detail::require_length("per_sequence", per_sequence.size(), layout.sequences());
+  std::vector<double> result(static_cast<std::size_t>(layout.tokens()), 0);
+  for (index b = 0; b < layout.sequences(); ++b) {
+    const double value = per_sequence[b];
+    layout.for_each_token(b, [&](index t) { result[static_cast<std::size_t>(t)] = value; });
+  }
+  return result;
+}
+
+/// The sum of each sequence over its counted tokens, 0 where it has none.
+/// per_token: [layout.tokens()] -> [B]. Throws std::invalid_argument if the length does not fit.
+template <sequence_layout L>
+std::vector<double> sequence_sums(column per_token, const L& layout) {
+  detail::require_length("per_token", per_token.size(), layout.tokens());
+  std::vector<double> result(static_cast<std::size_t>(layout.sequences()), 0);
+  for (index b = 0; b < layout.sequences(); ++b)
+    layout.for_each_token(b, [&](index t) { result[static_cast<std::size_t>(b)] += per_token[t]; });
+  return result;
+}
+
+}  // namespace emend

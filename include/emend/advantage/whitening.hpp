@@ -1,0 +1,125 @@
+#pragma once
+
+#include <emend/core/moments.hpp>
+
+namespace emend {
+
+/// Where `epsilon` enters the divisor.
+///   variance   sqrt(variance + epsilon)      TRL, verl, ROLL, NeMo (GAE), trlx, NeMo-Aligner, OpenAI
+///   deviation  sqrt(variance) + epsilon      AReaL, alpaca_farm
+///   floor      sqrt(max(variance, epsilon))  OpenRLHF, NeMo (REINFORCE++)
+enum class epsilon_place { variance, deviation, floor };
+
+/// What is written where a token is not counted.
+///   zero         0                                                      TRL, NeMo (GAE)
+///   transformed  what the value there becomes                           verl (GAE), OpenRLHF
+///   as_of_zero   what a value of 0 would become                         AReaL
+enum class uncounted_value { zero, transformed, as_of_zero };
+
+/// Options of `whiten`. All positions instead of the counted ones (trlx, alpaca_farm, OpenAI): a layout without a mask.
+struct whiten_options {
+  bool is_unbiased = true;   ///< variance over n - 1: TRL, verl, ROLL, NeMo (GAE); over n: OpenRLHF, AReaL, alpaca_farm, OpenAI
+  double epsilon = 1e-8;     ///< 1e-5 AReaL
+  epsilon_place place = epsilon_place::variance;
+  double count_epsilon = 0;  ///< added to n under the mean: 1e-8 verl, ROLL
+  bool is_scaled = true;     ///< false: only the mean is taken off (OpenRLHF, no_advantage_std_norm)
+  bool is_mean_removed = true;  ///< false: scaled about the mean, which stays ("shift_mean" false)
+  uncounted_value uncounted = uncounted_value::zero;
+  moments given = {};  ///< of the whole batch, merged over micro-batches or ranks; count 0: those of `values`
+};
+
+namespace detail {
+
+/// x -> (x - center) * scale + offset
+struct whitening {
+  double center = 0, scale = 1, offset = 0;
+
+  whitening(const moments& m, const whiten_options& options) {
+    if (m.count == 0) return;
+    // A mean that is low by its epsilon shifts the deviations that are squared, too.
+    const double with_epsilon = m.count + options.count_epsilon;
+    center = m.sum() / with_epsilon;
+    const double shift = m.mean - center;
+    double variance = (m.squares + m.count * shift * shift) / with_epsilon;
+    if (options.is_unbiased) variance = m.count > 1 ? variance * (m.count / (m.count - 1)) : 0;
+    double divisor = 0;
+    switch (options.place) {
+      case epsilon_place::variance: divisor = __builtin_sqrt(variance + options.epsilon); break;
+      case epsilon_place::deviation: divisor = __builtin_sqrt(variance) + options.epsilon; break;
+      case epsilon_place::floor: divisor = __builtin_sqrt(variance > options.epsilon ? variance : options.epsilon); break;
+    }
+    scale = divisor > 0 ? 1 / divisor : 0;
+    if (!options.is_scaled) scale = 1;
+    offset = options.is_mean_removed ? 0 : center;
+  }
+  double operator()(double x) const { return (x - center) * scale + offset; }
+};
+
+template <class T>
+void whiten_range(const column& values, const column& mask, index first, index last, const whitening& f, uncounted_value uncounted,
+                  T* out) {
+  double x[run_length], is_counted[run_length];
+  for (index begin = first; begin < last; begin += run_length) {
+    const index size = last - begin < run_length ? last - begin : run_length;
+    values.read(begin, size, x);
+    if (uncounted == uncounted_value::transformed || mask.empty()) {
+      for (index i = 0; i < size; ++i) out[begin + i] = static_cast<T>(f(x[i]));
+      continue;
+    }
+    const double elsewhere = uncounted == uncounted_value::zero ? 0 : f(0);
+    read_mask(mask, begin, size, is_counted);
+    for (index i = 0; i < size; ++i) {
+      const double y = f(x[i]);
+      out[begin + i] = static_cast<T>(is_counted[i] != 0 ? y : elsewhere);
+    }
+  }
+}
+
+inline void check(const whiten_options& options) {
+  if (!(options.epsilon >= 0)) fail("epsilon", "a number not below 0", std::to_string(options.epsilon));
+  if (!(options.count_epsilon >= 0)) fail("count_epsilon", "a number not below 0", std::to_string(options.count_epsilon));
+}
+
+}  // namespace detail
+
+/// `whiten` into memory of the caller's: out is a contiguous range of float or double, and may be the values themselves.
+/// Allocates nothing for padded and ragged layouts.
+template <sequence_layout L, detail::number_output T>
+void whiten_into(column values, const L& layout, const whiten_options& options, T&& out) {
+  detail::require_length("values", values.size(), layout.tokens());
+  detail::require_length("out", static_cast<index>(out.size()), layout.tokens());
+  detail::check(options);
+  std::vector<char> storage;
+  const column mask = detail::counted_positions(layout, storage);
+  const moments m = options.given.count > 0 ? options.given : detail::moments_of_range(values, mask, 0, layout.tokens());
+  detail::whiten_range(values, mask, 0, layout.tokens(), detail::whitening(m, options), options.uncounted, out.data());
+}
+
+/// Values shifted and scaled to mean 0 and variance 1 over the counted tokens of a batch.
+///   (x - mean) / sqrt(variance + epsilon)        and its variants, see the options
+/// values: [layout.tokens()]. No counted token: zeros (verl and TRL raise). One: variance 0, hence 0, or the value itself
+/// if the mean stays (TRL: NaN). Variance 0 with epsilon 0 gives 0. Throws std::invalid_argument on a length that does not
+/// fit. Cost: reads twice, writes once.
+template <sequence_layout L>
+std::vector<double> whiten(column values, const L& layout, const whiten_options& options = {}) {
+  std::vector<double> out(static_cast<std::size_t>(layout.tokens()));
+  whiten_into(values, layout, options, out);
+  return out;
+}
+
+/// `whiten` with the moments of each sequence for itself.
+/// OpenRLHF (masked_normalize over a dimension): biased, epsilon the floor of the variance.
+template <detail::contiguous_layout L>
+std::vector<double> whiten_rows(column values, const L& layout, const whiten_options& options = {}) {
+  detail::require_length("values", values.size(), layout.tokens());
+  detail::check(options);
+  std::vector<double> out(static_cast<std::size_t>(layout.tokens()), 0);
+  for (index b = 0; b < layout.sequences(); ++b) {
+    const moments m = detail::moments_of_range(values, layout.mask(), layout.first(b), layout.last(b));
+    detail::whiten_range(values, layout.mask(), layout.first(b), layout.last(b), detail::whitening(m, options), options.uncounted,
+                         out.data());
+  }
+  return out;
+}
+
+}  // namespace emend

@@ -1,0 +1,113 @@
+// Advantages of tokens without a critic.
+#include <emend/advantage/optimal_token_baseline.hpp>
+#include <emend/advantage/reinforce_plus_plus.hpp>
+#include <emend/advantage/remax.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "../random_numbers.hpp"
+#include "throws.hpp"
+
+namespace {
+
+using namespace emend;
+using emend::index;  // not the one of <strings.h>
+using numbers = std::vector<double>;
+
+TEST_CASE("to_tokens and sequence_sums") {
+  const numbers per_sequence{2, 3}, per_token{1, 2, 4, 8};
+  const std::vector<int> mask{1, 0, 1, 1};
+  const padded layout(2, 2, mask);
+  CHECK(to_tokens(per_sequence, layout) == numbers{2, 0, 3, 3});
+  CHECK(sequence_sums(per_token, layout) == numbers{1, 12});
+  CHECK_THROWS_NAMING(to_tokens(per_token, layout), "per_sequence");
+  CHECK_THROWS_NAMING(sequence_sums(per_sequence, layout), "per_token");
+}
+
+TEST_CASE("ReMax: returns less the greedy response's reward") {
+  const numbers reward{1, 2, 4, 9}, greedy{10, 1};
+  const std::vector<int> mask{1, 1, 1, 0};
+  const auto got = remax(reward, greedy, padded(2, 2, mask));
+  CHECK(got.returns == numbers{3, 2, 4, 0});
+  CHECK(got.advantage == numbers{-7, -8, 3, 0});
+  CHECK_THROWS_NAMING(remax(reward, reward, padded(2, 2)), "greedy_reward");
+}
+
+TEST_CASE("REINFORCE++ whitens returns; its baseline form whitens relative rewards") {
+  const numbers reward{0, 1, 0, 3};
+  const auto got = reinforce_plus_plus(reward, padded(2, 2), {}, {.is_unbiased = false, .epsilon = 0});
+  CHECK(got.returns == numbers{1, 1, 3, 3});
+  CHECK(got.advantage == numbers{-1, -1, 1, 1});
+  const numbers per_sequence{1, 3};
+  CHECK(reinforce_plus_plus_baseline(per_sequence, {}, padded(2, 2), lone_sequence::zero, {.is_unbiased = false, .epsilon = 0}) ==
+        numbers{-1, -1, 1, 1});
+  const std::vector<int> none{0, 0, 0, 0};
+  CHECK(reinforce_plus_plus_baseline(per_sequence, {}, padded(2, 2, none)) == numbers{0, 0, 0, 0});
+  CHECK_THROWS_NAMING(reinforce_plus_plus_baseline(reward, {}, padded(2, 2)), "reward");
+}
+
+TEST_CASE("optimal token baseline by its definition, by counted token and by place") {
+  random_numbers random;
+  const index rows = 6, length = 5;
+  const auto size = static_cast<std::size_t>(rows * length);
+  const numbers reward = random.normal(size);
+  numbers log_prob = random.normal(size), squares = random.normal(size);
+  for (double& x : log_prob) x = -std::abs(x);
+  for (double& x : squares) x = std::abs(std::sin(x));
+  const std::vector<int> mask = random.flags(size, 0.7), group{0, 1, 0, 1, 0, 2};
+  for (time_step step : {time_step::token, time_step::place}) {
+    const auto got = optimal_token_baseline(reward, log_prob, squares, group, padded(rows, length, mask),
+                                            {.step = step, .epsilon = 0, .has_zero_tail = false});
+    // time step and energy of every token, by the formula
+    std::vector<index> at(size);
+    numbers energy(size), returns = discounted_returns(reward, padded(rows, length, mask));
+    for (index b = 0; b < rows; ++b) {
+      double sum = 0;
+      index k = 0;
+      for (index t = b * length; t < (b + 1) * length; ++t) {
+        const auto i = static_cast<std::size_t>(t);
+        if (mask[i] == 0) continue;
+        sum += 1 - 2 * std::exp(log_prob[i]) + squares[i];
+        energy[i] = sum;
+        at[i] = step == time_step::token ? k : t - b * length;
+        ++k;
+      }
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+      double weighted = 0, total = 0, members = 0;
+      const auto group_at = [&](std::size_t j) { return group[j / static_cast<std::size_t>(length)]; };
+      for (std::size_t j = 0; j < size; ++j)
+        if (mask[j] != 0 && at[j] == at[i] && group_at(j) == group_at(i)) weighted += returns[j] * energy[j], total += energy[j];
+      for (int g : group) members += g == group_at(i);
+      const double want = mask[i] == 0 ? 0 : members < 2 ? returns[i] : returns[i] - weighted / total;
+      CHECK(got.advantage[i] == doctest::Approx(want));
+    }
+  }
+}
+
+TEST_CASE("the longest of a group has no baseline where it is alone") {
+  const numbers reward{0, 0, 1, 2}, log_prob{-1, -1, -1, -1}, squares{1, 1, 1, 1}, importance{1, 1, 1, 2};
+  const std::vector<int> offsets{0, 3, 4};
+  const auto with = optimal_token_baseline(reward, log_prob, squares, {}, ragged(offsets), {.epsilon = 0});
+  CHECK(with.advantage[1] == 1);
+  CHECK(with.advantage[0] == doctest::Approx(1 - 1.5));
+  const auto without = optimal_token_baseline(reward, log_prob, squares, {}, ragged(offsets), {.epsilon = 0, .has_zero_tail = false});
+  CHECK(without.advantage[1] == doctest::Approx(0));
+  const auto weighted = optimal_token_baseline(reward, log_prob, squares, {}, ragged(offsets), {.epsilon = 0, .importance = importance});
+  CHECK(weighted.advantage[0] == doctest::Approx(1 - (1 + 2 * 4) / 5.0));
+}
+
+TEST_CASE("errors name the argument") {
+  const numbers four{1, 2, 3, 4}, three{1, 2, 3};
+  const std::vector<int> ids{0, 0, 1, 1};
+  const padded layout(2, 2);
+  CHECK_THROWS_NAMING(optimal_token_baseline(three, four, four, {}, layout), "reward");
+  CHECK_THROWS_NAMING(optimal_token_baseline(four, three, four, {}, layout), "log_prob");
+  CHECK_THROWS_NAMING(optimal_token_baseline(four, four, three, {}, layout), "sum_squares");
+  CHECK_THROWS_NAMING(optimal_token_baseline(four, four, four, {}, layout, {.importance = three}), "importance");
+  CHECK_THROWS_NAMING(optimal_token_baseline(four, four, four, {}, packed(ids), {.step = time_step::place}), "step");
+}
+
+}  // namespace

@@ -1,0 +1,72 @@
+// Controllers, scaling, penalties, masks.
+#include <emend/reward/kl_controller.hpp>
+#include <emend/reward/missing_end_penalty.hpp>
+#include <emend/reward/overlong_penalty.hpp>
+#include <emend/reward/response_mask.hpp>
+#include <emend/reward/reward_scaling.hpp>
+
+#include <doctest/doctest.h>
+
+#include "throws.hpp"
+
+namespace {
+
+using namespace emend;
+using emend::index;  // not the one of <strings.h>
+using numbers = std::vector<double>;
+
+TEST_CASE("controllers follow the target, a bounded step at a time") {
+  adaptive_kl_controller adaptive{.coefficient = 1, .target = 2, .horizon = 100};
+  CHECK(adaptive.update(2, 50) == 1);
+  CHECK(adaptive.update(2.2, 50) == doctest::Approx(1.05));
+  CHECK(adaptive.update(1000, 50) == doctest::Approx(1.05 * 1.1));
+  CHECK(adaptive.update(-1000, 50) == doctest::Approx(1.05 * 1.1 * 0.9));
+  fixed_gain_kl_controller gain{.coefficient = 1, .target = 2};
+  CHECK(gain.update(2.2) == doctest::Approx(1.01));
+  CHECK(gain.update(1000) == doctest::Approx(1.01 * 1.02));
+  CHECK(fixed_kl_controller{0.5}.update(1000, 3) == 0.5);
+  CHECK_THROWS_NAMING((adaptive_kl_controller{.target = 0}.update(1, 1)), "target");
+  CHECK_THROWS_NAMING((adaptive_kl_controller{.horizon = 0}.update(1, 1)), "horizon");
+  CHECK_THROWS_NAMING((fixed_gain_kl_controller{.target = 0}.update(1)), "target");
+}
+
+TEST_CASE("bias, scale, clamp, in this order; an absent reward stays absent") {
+  const numbers reward{1, 4, __builtin_nan("")};
+  const numbers got = scale_rewards(reward, {.bias = -2, .scale = 3, .low = -1, .high = 5});
+  CHECK(got[0] == -1);
+  CHECK(got[1] == 5);
+  CHECK(got[2] != got[2]);
+  CHECK_THROWS_NAMING(scale_rewards(reward, {.low = 1, .high = 0}), "low");
+}
+
+TEST_CASE("overlong: nothing before the buffer, linear within, capped or not beyond") {
+  const std::vector<int> length{0, 12, 14, 16, 20};
+  CHECK(overlong_penalty(length, {.maximum_length = 16, .buffer = 4, .factor = 2}) == numbers{0, 0, -1, -2, -2});
+  CHECK(overlong_penalty(length, {.maximum_length = 16, .buffer = 4, .factor = 2, .is_capped = false}) == numbers{0, 0, -1, -2, -4});
+  CHECK_THROWS_NAMING(overlong_penalty(length, {.maximum_length = 16, .buffer = 0}), "buffer");
+  CHECK_THROWS_NAMING(overlong_penalty(length, {.maximum_length = 16, .buffer = 17}), "buffer");
+}
+
+TEST_CASE("a response ends at the first of several ends") {
+  const std::vector<int> ids{5, 2, 5, 5, 5, 5, 3, 2}, ends{2, 3}, counts{1, 1, 1, 1, 1, 1, 0, 1};
+  const padded layout(2, 4);
+  CHECK(response_mask(ids, layout, ends) == std::vector<char>{1, 1, 0, 0, 1, 1, 1, 0});
+  CHECK(truncate_response(ids, layout, ends, 9) == std::vector<index>{5, 2, 9, 9, 5, 5, 3, 9});
+  // An end that is not counted ends nothing.
+  CHECK(response_mask(ids, padded(2, 4, counts), ends) == std::vector<char>{1, 1, 0, 0, 1, 1, 0, 1});
+  CHECK(truncate_response(ids, padded(2, 4, counts), ends, 9) == std::vector<index>{5, 2, 9, 9, 5, 5, 3, 2});
+  CHECK(response_mask(ids, layout, {}) == std::vector<char>(8, 1));
+  CHECK(response_mask({}, padded(2, 0), ends).empty());
+  CHECK_THROWS_NAMING(response_mask(ids, padded(1, 4), ends), "ids");
+  CHECK_THROWS_NAMING(truncate_response(ids, padded(1, 4), ends, 0), "ids");
+}
+
+TEST_CASE("responses without an end pay") {
+  const std::vector<int> ids{5, 2, 5, 5}, ends{2}, none{0, 0, 0, 0};
+  CHECK(has_end(ids, padded(2, 2), ends) == std::vector<char>{1, 0});
+  CHECK(missing_end_penalty(ids, padded(2, 2), ends, 1.5) == numbers{0, -1.5});
+  CHECK(missing_end_penalty(ids, padded(2, 2, none), ends, 1.5) == numbers{-1.5, -1.5});
+  CHECK_THROWS_NAMING(missing_end_penalty(ids, padded(1, 2), ends, 1), "ids");
+}
+
+}  // namespace
