@@ -80,6 +80,7 @@
 #include <emend/sampling/categorical.hpp>
 #include <emend/structure/edit_script.hpp>
 #include <emend/training/minibatches.hpp>
+#include <emend/training/ppo.hpp>
 #include <emend/training/rollout.hpp>
 #include <emend/training/score_responses.hpp>
 #include <emend/training/token_batch.hpp>

@@ -1,0 +1,139 @@
+#pragma once
+
+#include <emend/advantage/gae.hpp>
+#include <emend/advantage/whitening.hpp>
+#include <emend/losses/policy_objective.hpp>
+#include <emend/losses/ppo_clip.hpp>
+#include <emend/losses/value_clip.hpp>
+#include <emend/reward/token_rewards.hpp>
+#include <emend/training/update.hpp>
+
+namespace emend {
+
+/// Options of one iteration of PPO. Defaults: one epoch of the whole batch, align-anything's bounds.
+struct ppo_options {
+  index responses_per_prompt = 1;
+  token_reward_options reward = {};  ///< how the caller's token scores become rewards: scale, divergence from the reference, bounds
+  gae_options gae = {};
+  bool whitens_advantages = true;  ///< over the response tokens of the iteration
+  whiten_options whitening = {};
+  double clip_low = 0.2, clip_high = 0.2, dual_clip = 0;
+  double kl_coefficient = 0;  ///< of a divergence penalty in the loss, beside the one in the reward
+  double entropy_coefficient = 0;
+  double value_clip = 0.2;
+  update_options policy = {}, critic = {};
+  score_transform transform = {};  ///< of the distribution that responses are drawn from
+  std::uint64_t seed = 0;
+};
+
+/// What one iteration did, for a log.
+struct ppo_report {
+  index iteration = 0, sequences = 0, tokens = 0;
+  double score = 0;          ///< mean over sequences of the sum of the caller's token scores
+  double kl_to_reference = 0;  ///< mean over sequences of sum_t (old_log_prob - reference_log_prob): the k1 estimate   [nats]
+  double response_length = 0, entropy = 0;  ///< mean tokens of a response; mean entropy of a token   [nats]
+  double policy_loss = 0, value_loss = 0, clip_fraction = 0, approximate_kl = 0;
+};
+
+namespace detail {
+
+/// Seeds of one purpose in one iteration: distinct, and functions of the run's seed alone.
+inline std::uint64_t seed_of(std::uint64_t seed, index iteration, std::uint64_t purpose) {
+  return counter_random{seed}.bits(purpose, static_cast<std::uint64_t>(iteration));
+}
+
+}  // namespace detail
+
+/// One iteration of token-level PPO: responses, rewards, advantages, an update of the policy and one of the critic.
+///   r_t = score_scale s_t - kl_coefficient (log pi_old - log pi_ref) ...   (`token_rewards`),   A, G by `gae`
+/// prompts: each not empty. score: (const rollout&) -> a range of [tokens] doubles, one per response token: a
+/// sequence-to-sequence reward, a scalar reward at each last token, anything. make_loss: as `update_policy` takes it.
+/// iteration: numbers the call; every random choice is a function of (options.seed, iteration), so that a run that is taken up
+/// again goes on as it would have. Returns the rollout, advantages and all, and the report.
+/// Throws std::invalid_argument as its parts do. Arithmetic beside the models' is linear in the tokens.
+/// Schulman et al. 2017; Ouyang et al. 2022; methods as in Zhou et al. 2024 (arXiv 2409.00162).
+template <trainable_policy P, scoring_policy Reference, trainable_critic C, class Score, class MakeLoss>
+  requires responding_policy<P>
+std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, C& critic, const std::vector<std::vector<index>>& prompts,
+                                             Score&& score, MakeLoss&& make_loss, const ppo_options& options, index iteration) {
+  rollout r = collect(policy, reference, prompts,
+                      {.responses_per_prompt = options.responses_per_prompt,
+                       .seed = detail::seed_of(options.seed, iteration, 0),
+                       .transform = options.transform});
+  const ragged layout = r.batch.layout();
+  r.value = value_responses(critic, r.batch);
+  const auto scores = score(static_cast<const rollout&>(r));
+  r.reward = token_rewards(scores, r.old_log_prob, r.reference_log_prob, layout, options.reward);
+  advantages found = gae(r.reward, r.value, layout, options.gae);
+  r.advantage = std::move(found.advantage);
+  r.returns = std::move(found.returns);
+  if (options.whitens_advantages && r.batch.tokens() > 0) r.advantage = whiten(r.advantage, layout, options.whitening);
+
+  ppo_report report{.iteration = iteration, .sequences = r.batch.sequences(), .tokens = r.batch.tokens()};
+  for (index b = 0; b < report.sequences; ++b)
+    layout.for_each_token(b, [&](index t) {
+      const auto i = static_cast<std::size_t>(t);
+      report.score += scores[i];
+      report.kl_to_reference += r.old_log_prob[i] - r.reference_log_prob[i];
+      report.entropy += r.entropy[i];
+    });
+  const double sequences = static_cast<double>(report.sequences > 0 ? report.sequences : 1);
+  report.score /= sequences;
+  report.kl_to_reference /= sequences;
+  report.response_length = static_cast<double>(report.tokens) / sequences;
+  report.entropy /= static_cast<double>(report.tokens > 0 ? report.tokens : 1);
+
+  update_options of_policy = options.policy, of_critic = options.critic;
+  of_policy.seed = detail::seed_of(options.seed, iteration, 1);
+  of_critic.seed = detail::seed_of(options.seed, iteration, 2);
+  of_policy.transform = options.transform;
+  const auto policy_update = update_policy(policy, r, make_loss, of_policy);
+  report.policy_loss = policy_update.loss;
+  if constexpr (std::tuple_size_v<decltype(policy_update.metrics)> >= 2) {
+    report.clip_fraction = policy_update.metrics[0];
+    report.approximate_kl = policy_update.metrics[1];
+  }
+  report.value_loss = update_critic(critic, r, [&](column old_value, column returns) {
+    return value_clip{.old_value = old_value, .returns = returns, .clip = options.value_clip};
+  }, of_critic).loss;
+  return {std::move(r), report};
+}
+
+/// The same with PPO's clipped surrogate, and the divergence penalty and entropy bonus of the options.
+template <trainable_policy P, scoring_policy Reference, trainable_critic C, class Score>
+  requires responding_policy<P>
+std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, C& critic, const std::vector<std::vector<index>>& prompts,
+                                             Score&& score, const ppo_options& options, index iteration) {
+  const auto clipped = [&](const token_columns& c) {
+    return policy_objective<ppo_clip>{
+        .policy = {.old_log_prob = c.old_log_prob,
+                   .advantage = c.advantage,
+                   .clip_low = options.clip_low,
+                   .clip_high = options.clip_high,
+                   .dual_clip = options.dual_clip,
+                   .log_ratio_bound = default_log_ratio_bound},
+        .weight = c.weight,
+        .kl = {.reference_log_prob = c.reference_log_prob, .coefficient = options.kl_coefficient},
+        .entropy_coefficient = options.entropy_coefficient};
+  };
+  return ppo_iteration(policy, reference, critic, prompts, score, clipped, options, iteration);
+}
+
+/// Iterations first .. last-1 of PPO.
+/// prompts: (index iteration) -> the iteration's prompts. on_iteration: (const rollout&, const ppo_report&) -> bool, false stops
+/// after it; it is where progress is shown, checkpoints are written and a controller moves options.reward.kl_coefficient.
+/// Other arguments as `ppo_iteration`. Returns the number of iterations done.
+template <trainable_policy P, scoring_policy Reference, trainable_critic C, class Prompts, class Score, class OnIteration>
+  requires responding_policy<P>
+index train_ppo(P& policy, Reference& reference, C& critic, Prompts&& prompts, Score&& score, const ppo_options& options, index first,
+                index last, OnIteration&& on_iteration) {
+  index done = 0;
+  for (index iteration = first; iteration < last; ++iteration) {
+    const auto [r, report] = ppo_iteration(policy, reference, critic, prompts(iteration), score, options, iteration);
+    ++done;
+    if (!on_iteration(r, report)) break;
+  }
+  return done;
+}
+
+}  // namespace emend
