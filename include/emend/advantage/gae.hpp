@@ -140,22 +140,27 @@ void scan_rows(const column& reward, const column& value, const column& mask, do
 template <sequence_layout L, class A, class G>
 void scan_positions(const column& reward, const column& value, const L& layout, index b, double gamma, gae_row row, A* advantage,
                     G* returns) {
-  std::vector<index> positions;
-  layout.for_each_token(b, [&](index t) { positions.push_back(t); });
-  for (auto t = positions.rbegin(); t != positions.rend(); ++t) {
-    const double delta = reward[*t] + gamma * row.next_value - value[*t];
+  const auto step = [&](index t) {
+    const double v = value[t], delta = reward[t] + gamma * row.next_value - v;
     row.carried = delta + row.decay * row.carried;
     row.value_carried = delta + row.value_decay * row.value_carried;
-    row.next_value = value[*t];
-    advantage[*t] = static_cast<A>(row.carried);
-    returns[*t] = static_cast<G>(row.value_carried + row.next_value);
+    row.next_value = v;
+    advantage[t] = static_cast<A>(row.carried);
+    returns[t] = static_cast<G>(row.value_carried + v);
+  };
+  if constexpr (requires { layout.position(b, layout.length(b)); }) {
+    for (index k = layout.length(b) - 1; k >= 0; --k) step(layout.position(b, k));
+  } else {
+    std::vector<index> positions;
+    layout.for_each_token(b, [&](index t) { positions.push_back(t); });
+    for (auto t = positions.rbegin(); t != positions.rend(); ++t) step(*t);
   }
 }
 
 }  // namespace detail
 
 /// `gae` into memory of the caller's: advantage and returns are contiguous ranges of float or double, which receive the
-/// numbers of `gae`, rounded to their type. Allocates nothing for padded and ragged layouts.
+/// numbers of `gae`, rounded to their type. Allocates nothing for the layouts of the library.
 template <sequence_layout L, detail::number_output A, detail::number_output G>
 void gae_into(column reward, column value, const L& layout, const gae_options& options, A&& advantage, G&& returns) {
   detail::require_length("reward", reward.size(), layout.tokens());

@@ -103,6 +103,11 @@ class packed {
   }
   index tokens() const { return tokens_; }
   index sequences() const { return static_cast<index>(offsets_.size()) - 1; }
+  index length(index b) const { return offsets_[static_cast<std::size_t>(b) + 1] - offsets_[static_cast<std::size_t>(b)]; }
+  /// Position of the k-th token of sequence b.
+  index position(index b, index k) const {
+    return positions_[static_cast<std::size_t>(offsets_[static_cast<std::size_t>(b)] + k)];
+  }
   template <class F>
   void for_each_token(index b, F&& f) const {
     for (index k = offsets_[static_cast<std::size_t>(b)]; k < offsets_[static_cast<std::size_t>(b) + 1]; ++k)
