@@ -8,6 +8,8 @@ namespace emend {
 struct gpg_options {
   double scale = 1;  ///< the result is divided by it (verl: f_norm)
   lone_sequence lone = lone_sequence::zero;  ///< raw: verl
+  double sequences = 0;  ///< B of the whole batch; 0: count these
+  double earning = 0;    ///< rewards other than 0 of the whole batch; used with `sequences`
 };
 
 /// Group policy gradient: the reward less its group's mean, scaled up by the share of sequences that earn nothing.
@@ -18,8 +20,8 @@ inline std::vector<double> gpg(column reward, id_column group, const gpg_options
   if (!(options.scale > 0)) detail::fail("scale", "a number above 0", std::to_string(options.scale));
   std::vector<double> advantage =
       group_relative(reward, group, {.deviation = reward_scope::none, .epsilon = 0, .lone = options.lone}).advantage;
-  double earning = 0, present = 0;
-  for (index b = 0; b < reward.size(); ++b) {
+  double earning = options.earning, present = options.sequences;
+  for (index b = 0; b < reward.size() && options.sequences == 0; ++b) {
     present += reward[b] == reward[b] ? 1 : 0;
     earning += reward[b] == reward[b] && reward[b] != 0 ? 1 : 0;
   }

@@ -47,7 +47,8 @@ class groups {
     std::vector<index> first_member(capacity, -1);
     index next = 0;
     for (index b = 0; b < ids.size(); ++b) {
-      std::size_t slot = static_cast<std::size_t>(ids[b]) * 0x9E3779B97F4A7C15U % capacity;
+      // The high bits of the product depend on all of the id: ids that differ by powers of two do not collide.
+      std::size_t slot = (static_cast<std::uint64_t>(ids[b]) * 0x9E3779B97F4A7C15U >> 32) % capacity;
       while (first_member[slot] >= 0 && ids[first_member[slot]] != ids[b]) slot = (slot + 1) % capacity;
       if (first_member[slot] < 0) {
         first_member[slot] = b;

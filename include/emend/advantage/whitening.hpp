@@ -55,23 +55,54 @@ struct whitening {
   double operator()(double x) const { return (x - center) * scale + offset; }
 };
 
+/// out_i = (x_i - center) scale + offset where the flag is set, `elsewhere` where it is not.
+template <class T>
+[[gnu::always_inline]] inline void whiten_run_loop(const double* x, const long long* flags, index size, const whitening& f,
+                                                   double elsewhere, T* out) {
+  const double_lanes other = double_lanes{0, 0, 0, 0} + elsewhere;
+  index i = 0;
+  for (; i + lanes <= size; i += lanes) {
+    double_lanes v;
+    flag_lanes flag;
+    __builtin_memcpy(&v, x + i, sizeof v);
+    __builtin_memcpy(&flag, flags + i, sizeof flag);
+    v = (v - f.center) * f.scale + f.offset;
+    v = (double_lanes)(((flag_lanes)v & flag) | ((flag_lanes)other & ~flag));
+    if constexpr (std::is_same_v<T, float>) {
+      const float_lanes narrow = __builtin_convertvector(v, float_lanes);
+      __builtin_memcpy(out + i, &narrow, sizeof narrow);
+    } else {
+      for (index lane = 0; lane < lanes; ++lane) out[i + lane] = static_cast<T>(v[lane]);
+    }
+  }
+  for (; i < size; ++i) out[i] = static_cast<T>(flags[i] != 0 ? f(x[i]) : elsewhere);
+}
+
+#if defined(__x86_64__)
+template <class T>
+[[gnu::target("avx2")]] void whiten_run_avx2(const double* x, const long long* flags, index size, const whitening& f, double elsewhere,
+                                             T* out) {
+  whiten_run_loop(x, flags, size, f, elsewhere, out);
+}
+#endif
+
 template <class T>
 void whiten_range(const column& values, const column& mask, index first, index last, const whitening& f, uncounted_value uncounted,
                   T* out) {
-  double x[run_length], is_counted[run_length];
+  double x[run_length];
+  long long flags[run_length];
+  const double elsewhere = uncounted == uncounted_value::zero ? 0 : f(0);
   for (index begin = first; begin < last; begin += run_length) {
     const index size = last - begin < run_length ? last - begin : run_length;
     values.read(begin, size, x);
-    if (uncounted == uncounted_value::transformed || mask.empty()) {
-      for (index i = 0; i < size; ++i) out[begin + i] = static_cast<T>(f(x[i]));
+    read_mask(uncounted == uncounted_value::transformed ? column{} : mask, begin, size, flags);
+#if defined(__x86_64__)
+    if (has_avx2()) {
+      whiten_run_avx2(x, flags, size, f, elsewhere, out + begin);
       continue;
     }
-    const double elsewhere = uncounted == uncounted_value::zero ? 0 : f(0);
-    read_mask(mask, begin, size, is_counted);
-    for (index i = 0; i < size; ++i) {
-      const double y = f(x[i]);
-      out[begin + i] = static_cast<T>(is_counted[i] != 0 ? y : elsewhere);
-    }
+#endif
+    whiten_run_loop(x, flags, size, f, elsewhere, out + begin);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <emend/core/errors.hpp>
 #include <emend/core/index.hpp>
+#include <emend/core/lanes.hpp>
 
 #include <concepts>
 #include <string>
@@ -47,13 +48,15 @@ class column {
   template <class T>
     requires std::is_arithmetic_v<T>
   constexpr column(const T* data, index size, index stride = 1)
-      : data_(data), size_(size), stride_(stride), read_(&read<T>), read_run_(&read_run<T>) {}
+      : data_(data), size_(size), stride_(stride), read_(&read<T>), read_run_(&read_run<T>), read_flags_(&read_flags_run<T>) {}
 
   constexpr index size() const { return size_; }
   constexpr bool empty() const { return size_ == 0; }
   constexpr double operator[](index i) const { return read_(data_, i * stride_); }
   /// Reads entries first .. first+count-1 into out: one call for a run of them, for loops that a call per entry would rule.
-  constexpr void read(index first, index count, double* out) const { read_run_(data_, first * stride_, stride_, count, out); }
+  void read(index first, index count, double* out) const { read_run_(data_, first * stride_, stride_, count, out); }
+  /// The same entries as a mask: -1 where the number is not 0, else 0.
+  void read_flags(index first, index count, long long* out) const { read_flags_(data_, first * stride_, stride_, count, out); }
 
  private:
   template <class T>
@@ -61,18 +64,19 @@ class column {
     return static_cast<double>(static_cast<const T*>(data)[i]);
   }
   template <class T>
-  static constexpr void read_run(const void* data, index first, index stride, index count, double* out) {
-    const T* from = static_cast<const T*>(data) + first;
-    if (stride == 1)
-      for (index i = 0; i < count; ++i) out[i] = static_cast<double>(from[i]);
-    else
-      for (index i = 0; i < count; ++i) out[i] = static_cast<double>(from[i * stride]);
+  static void read_run(const void* data, index first, index stride, index count, double* out) {
+    detail::read_numbers(static_cast<const T*>(data) + first, stride, count, out);
+  }
+  template <class T>
+  static void read_flags_run(const void* data, index first, index stride, index count, long long* out) {
+    detail::read_flags(static_cast<const T*>(data) + first, stride, count, out);
   }
 
   const void* data_ = nullptr;
   index size_ = 0, stride_ = 1;
   double (*read_)(const void*, index) = nullptr;
   void (*read_run_)(const void*, index, index, index, double*) = nullptr;
+  void (*read_flags_)(const void*, index, index, index, long long*) = nullptr;
 };
 
 /// One id or position per token: targets, rows, links, offsets.

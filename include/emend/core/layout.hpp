@@ -103,6 +103,11 @@ class packed {
   }
   index tokens() const { return tokens_; }
   index sequences() const { return static_cast<index>(offsets_.size()) - 1; }
+  index length(index b) const { return offsets_[static_cast<std::size_t>(b) + 1] - offsets_[static_cast<std::size_t>(b)]; }
+  /// Position of the k-th token of sequence b.
+  index position(index b, index k) const {
+    return positions_[static_cast<std::size_t>(offsets_[static_cast<std::size_t>(b)] + k)];
+  }
   template <class F>
   void for_each_token(index b, F&& f) const {
     for (index k = offsets_[static_cast<std::size_t>(b)]; k < offsets_[static_cast<std::size_t>(b) + 1]; ++k)
@@ -145,9 +150,6 @@ concept contiguous_layout = sequence_layout<L> && requires(const L& l) {
 
 static_assert(contiguous_layout<padded> && contiguous_layout<ragged> && !contiguous_layout<packed>);
 
-/// Entries of a column that a scan holds at a time: small enough for the first-level cache, large enough to hide the call.
-inline constexpr index run_length = 512;
-
 /// A mask of the counted positions as a column: the layout's own, or `storage` filled from its tokens.
 template <sequence_layout L>
 column counted_positions(const L& layout, std::vector<char>& storage) {
@@ -161,12 +163,15 @@ column counted_positions(const L& layout, std::vector<char>& storage) {
   }
 }
 
-/// Reads a run of a mask as numbers; an empty mask counts everything.
-inline void read_mask(const column& mask, index first, index count, double* out) {
+/// Entries of a column that a scan holds at a time: small enough for the first-level cache, large enough to hide the call.
+inline constexpr index run_length = 512;
+
+/// Reads a run of a mask as flags; an empty mask counts everything.
+inline void read_mask(const column& mask, index first, index count, long long* out) {
   if (mask.empty())
-    for (index i = 0; i < count; ++i) out[i] = 1;
+    for (index i = 0; i < count; ++i) out[i] = -1;
   else
-    mask.read(first, count, out);
+    mask.read_flags(first, count, out);
 }
 
 /// Somewhere to write one number per token: a contiguous range of float or double.

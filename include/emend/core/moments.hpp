@@ -38,43 +38,76 @@ struct moments {
 
 namespace detail {
 
-/// The moments of the counted entries of a run: two passes over numbers that are in cache.
-inline moments moments_of_run(const double* x, const double* is_counted, index size) {
-  constexpr index lanes = 8;
-  double count[lanes] = {}, sum[lanes] = {}, squares[lanes] = {};
-  const auto each = [&](auto&& f) {
-    index i = 0;
-    for (; i + lanes <= size; i += lanes)
-      for (index lane = 0; lane < lanes; ++lane) f(i + lane, lane);
-    for (; i < size; ++i) f(i, index{0});
-  };
-  each([&](index i, index lane) {
-    count[lane] += is_counted[i] != 0 ? 1.0 : 0.0;
-    sum[lane] += is_counted[i] != 0 ? x[i] : 0.0;
-  });
-  moments result;
-  double total = 0;
-  for (index lane = 0; lane < lanes; ++lane) result.count += count[lane], total += sum[lane];
-  if (result.count == 0) return result;
-  const double mean = total / result.count;
-  each([&](index i, index lane) {
-    const double step = is_counted[i] != 0 ? x[i] - mean : 0.0;
-    squares[lane] += step * step;
-  });
+/// Sums side by side: an addition waits for the one before it.
+inline constexpr index moment_sums = 4;
+
+/// The moments of the counted entries of a run, about its first: equal numbers then have no spread, exactly. Two passes
+/// over numbers that are in cache; size is a multiple of moment_sums * lanes.
+[[gnu::always_inline]] inline void moments_of_run_loop(const double* x, const long long* flags, index size, double pivot,
+                                                       moments& result) {
+  flag_lanes count = {0, 0, 0, 0};
+  double_lanes sums[moment_sums] = {}, squares[moment_sums] = {};
+  for (index i = 0; i < size; i += moment_sums * lanes)
+    for (index k = 0; k < moment_sums; ++k) {
+      double_lanes v;
+      flag_lanes flag;
+      __builtin_memcpy(&v, x + i + k * lanes, sizeof v);
+      __builtin_memcpy(&flag, flags + i + k * lanes, sizeof flag);
+      count -= flag;
+      sums[k] += (double_lanes)((flag_lanes)(v - pivot) & flag);
+    }
+  result.count = static_cast<double>((count[0] + count[1]) + (count[2] + count[3]));
+  if (result.count == 0) return;
+  const double_lanes sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  const double mean = pivot + ((sum[0] + sum[1]) + (sum[2] + sum[3])) / result.count;
+  for (index i = 0; i < size; i += moment_sums * lanes)
+    for (index k = 0; k < moment_sums; ++k) {
+      double_lanes v;
+      flag_lanes flag;
+      __builtin_memcpy(&v, x + i + k * lanes, sizeof v);
+      __builtin_memcpy(&flag, flags + i + k * lanes, sizeof flag);
+      const double_lanes step = (double_lanes)((flag_lanes)(v - mean) & flag);
+      squares[k] += step * step;
+    }
+  const double_lanes square = (squares[0] + squares[1]) + (squares[2] + squares[3]);
   result.mean = mean;
-  for (double of_lane : squares) result.squares += of_lane;
+  result.squares = (square[0] + square[1]) + (square[2] + square[3]);
+}
+
+#if defined(__x86_64__)
+[[gnu::target("avx2")]] inline void moments_of_run_avx2(const double* x, const long long* flags, index size, double pivot,
+                                                        moments& result) {
+  moments_of_run_loop(x, flags, size, pivot, result);
+}
+#endif
+
+/// x and flags have room for a multiple of moment_sums * lanes.
+inline moments moments_of_run(double* x, long long* flags, index size) {
+  moments result;
+  index first = 0;
+  while (first < size && flags[first] == 0) ++first;
+  if (first == size) return result;
+  for (; size % (moment_sums * lanes) != 0; ++size) x[size] = 0, flags[size] = 0;
+#if defined(__x86_64__)
+  if (has_avx2()) {
+    moments_of_run_avx2(x, flags, size, x[first], result);
+    return result;
+  }
+#endif
+  moments_of_run_loop(x, flags, size, x[first], result);
   return result;
 }
 
 /// The moments of the counted entries among positions first .. last-1.
 inline moments moments_of_range(const column& values, const column& mask, index first, index last) {
-  double x[run_length], is_counted[run_length];
+  double x[run_length];
+  long long flags[run_length];
   moments result;
   for (index begin = first; begin < last; begin += run_length) {
     const index size = last - begin < run_length ? last - begin : run_length;
     values.read(begin, size, x);
-    read_mask(mask, begin, size, is_counted);
-    result.merge(moments_of_run(x, is_counted, size));
+    read_mask(mask, begin, size, flags);
+    result.merge(moments_of_run(x, flags, size));
   }
   return result;
 }

@@ -17,6 +17,7 @@ struct rlmec_options {
   double edited_weight = 1;    ///< weight of the rewrite's edited tokens
   double other_weight = 0.5;   ///< of its other ones
   double rewrite_coefficient = 1;
+  double tokens = 0, rewrite_tokens = 0;  ///< of the whole batch, under the two means; 0: count these
 };
 
 /// Token rewards from a reward model that was trained to rewrite a solution with few edits: how probable it finds each token
@@ -42,9 +43,9 @@ std::vector<double> rlmec_rewards(column log_prob, column is_correct, const L& l
 /// is_edited: [M], not 0 where the token is new (`edited_tokens`).
 inline std::vector<double> rlmec_rewrite_weights(column is_edited, const rlmec_options& options = {}) {
   std::vector<double> weight(static_cast<std::size_t>(is_edited.size()));
+  const double tokens = options.rewrite_tokens > 0 ? options.rewrite_tokens : static_cast<double>(is_edited.size());
   for (index t = 0; t < is_edited.size(); ++t)
-    weight[static_cast<std::size_t>(t)] =
-        (is_edited[t] != 0 ? options.edited_weight : options.other_weight) / static_cast<double>(is_edited.size());
+    weight[static_cast<std::size_t>(t)] = (is_edited[t] != 0 ? options.edited_weight : options.other_weight) / tokens;
   return weight;
 }
 
@@ -67,7 +68,7 @@ inline rlmec_loss_result rlmec_loss(column log_prob, column old_log_prob, column
   rlmec_loss_result result;
   if (!log_prob.empty()) {
     number_evaluation of_tokens = evaluate_log_probs(ppo_clip{old_log_prob, reward, options.clip_low, options.clip_high}, log_prob,
-                                                     {.normaliser = static_cast<double>(log_prob.size())});
+                                                     {.normaliser = options.tokens > 0 ? options.tokens : static_cast<double>(log_prob.size())});
     result.token_loss = of_tokens.value;
     result.log_prob_gradient = std::move(of_tokens.gradient);
   }

@@ -84,6 +84,28 @@ TEST_CASE("every convention is the sum of its definition, beyond one run of the 
   }
 }
 
+TEST_CASE("the bits of a sequence depend on nothing beside it") {
+  random_numbers random;
+  const index rows = 19, length = 300;
+  const std::vector<double> reward = random.normal(static_cast<std::size_t>(rows * length)),
+                            value = random.normal(static_cast<std::size_t>(rows * length));
+  const std::vector<int> mask = random.flags(static_cast<std::size_t>(rows * length), 0.9);
+  const gae_options options{.gamma = 0.99, .value_lambda = 1};
+  const auto all = gae(reward, value, padded(rows, length, mask), options);
+  for (index b = 0; b < rows; ++b) {
+    // Alone, and without its holes.
+    std::vector<double> r, v;
+    std::vector<std::size_t> at;
+    for (index t = b * length; t < (b + 1) * length; ++t)
+      if (const auto i = static_cast<std::size_t>(t); mask[i] != 0) r.push_back(reward[i]), v.push_back(value[i]), at.push_back(i);
+    const auto alone = gae(r, v, padded(1, static_cast<index>(r.size())), options);
+    bool is_same = true;
+    for (std::size_t k = 0; k < at.size(); ++k)
+      is_same = is_same && alone.advantage[k] == all.advantage[at[k]] && alone.returns[k] == all.returns[at[k]];
+    CHECK(is_same);
+  }
+}
+
 TEST_CASE("a hole decays, or is carried; padding on either side changes nothing") {
   const std::vector<double> reward{9, 1, 9, 3, 9}, value{9, 0, 9, 0, 9};
   const std::vector<int> mask{0, 1, 0, 1, 0};
@@ -132,6 +154,27 @@ TEST_CASE("into memory of the caller: the same numbers, in float rounded") {
   std::vector<float> a(2, 7), g(2, 7);
   gae_into(std::vector<double>{1, 2}, std::vector<double>{0, 0}, packed(ids), {}, a, g);
   CHECK(a == std::vector<float>{1, 0});
+}
+
+/// A layout of somebody's own: the required expressions, and no more.
+struct backwards_pair {
+  index tokens() const { return 4; }
+  index sequences() const { return 2; }
+  template <class F>
+  void for_each_token(index b, F&& f) const {
+    f(1 - b);
+    f(3 - b);
+  }
+};
+static_assert(sequence_layout<backwards_pair>);
+
+TEST_CASE("a layout of one's own") {
+  const std::vector<double> reward{1, 2, 3, 4}, value{0.5, 0, 1, 2};
+  const std::vector<int> ids{1, 0, 1, 0};
+  const auto own = gae(reward, value, backwards_pair{}), in_pack = gae(reward, value, packed(ids));
+  CHECK(own.advantage == in_pack.advantage);
+  CHECK(own.returns == in_pack.returns);
+  CHECK(discounted_returns(reward, backwards_pair{}) == std::vector<double>{4, 6, 3, 4});
 }
 
 TEST_CASE("discounted returns") {

@@ -39,6 +39,9 @@ TEST_CASE("groups: any ids, in any order, numbered by first member") {
   for (index g = 0; g < hashed.count(); ++g)
     for (index k = 0; k < hashed.size(g); ++k)
       CHECK(many[static_cast<std::size_t>(hashed.member(g, k))] == many[static_cast<std::size_t>(hashed.member(g, 0))]);
+  std::vector<long> far(2000);
+  for (std::size_t b = 0; b < far.size(); ++b) far[b] = static_cast<long>(b / 2) << 32;
+  CHECK(groups(far, 2000).count() == 1000);
   CHECK_THROWS_NAMING(groups(ids, 5), "group");
   CHECK_THROWS_NAMING(groups::of_size(0, 5), "group size");
 }
@@ -149,6 +152,8 @@ TEST_CASE("GPG scales by the share of rewards other than 0") {
   CHECK(gpg(reward, {}) == numbers{-2, 6, -2, -2});
   CHECK(gpg(reward, {}, {.scale = 2}) == numbers{-1, 3, -1, -1});
   CHECK(gpg(nothing, {}) == numbers{0, 0});
+  const numbers part{0, 2};
+  CHECK(gpg(part, {}, {.sequences = 4, .earning = 1})[1] == 4);  // counts of the whole batch
   CHECK_THROWS_NAMING(gpg(reward, {}, {.scale = 0}), "scale");
 }
 

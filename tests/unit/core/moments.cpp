@@ -22,7 +22,7 @@ moments slow(const std::vector<double>& x, const std::vector<int>& mask) {
 
 TEST_CASE("moments of any length, type and mask are those of the definition") {
   random_numbers random;
-  for (std::size_t size : {1, 2, 7, 8, 9, 511, 512, 513, 2000}) {
+  for (std::size_t size : std::initializer_list<std::size_t>{1, 2, 7, 8, 9, 511, 512, 513, 2000}) {
     CAPTURE(size);
     const std::vector<double> x = random.normal(size);
     const std::vector<int> mask = random.flags(size, 0.7);

@@ -28,6 +28,19 @@ TEST_CASE("none, one, constant returns: a meaning, and no NaN") {
   CHECK(value_metrics(value, constant, padded(1, 2)).explained_variance < -1e4);
 }
 
+TEST_CASE("parts merge into the whole") {
+  const std::vector<double> value{1, 2, -3, 4}, returns{2, 2, -1, 0};
+  value_moments merged;
+  merged.merge({});
+  for (emend::index part : {0, 1})
+    merged.merge(value_moments_of(column(value.data() + 2 * part, 2), column(returns.data() + 2 * part, 2), padded(1, 2)));
+  const value_summary got = value_metrics(merged), want = value_metrics(value, returns, padded(1, 4));
+  CHECK(got.explained_variance == doctest::Approx(want.explained_variance));
+  CHECK(got.mean == doctest::Approx(want.mean));
+  CHECK(got.minimum == want.minimum);
+  CHECK(got.maximum == want.maximum);
+}
+
 TEST_CASE("errors name the argument") {
   const std::vector<double> two{1, 2}, three{1, 2, 3};
   CHECK_THROWS_NAMING(value_metrics(two, three, padded(1, 3)), "value");

@@ -71,6 +71,10 @@ TEST_CASE("RLMEC's loss: value and gradients") {
   check_gradient(result.rewrite_gradient, difference(rewrite, [&](const numbers& x) {
                    return rlmec_loss(log_prob, old, reward, x, edited, options).value;
                  }));
+  rlmec_options of_twice = options;
+  of_twice.tokens = 6;
+  of_twice.rewrite_tokens = 8;
+  CHECK(rlmec_loss(log_prob, old, reward, rewrite, edited, of_twice).value == doctest::Approx(result.value / 2));
   CHECK(rlmec_loss({}, {}, {}, {}, {}).value == 0);
   CHECK_THROWS_NAMING(rlmec_loss(log_prob, rewrite, reward, rewrite, edited), "old_log_prob");
   CHECK_THROWS_NAMING(rlmec_loss(log_prob, old, rewrite, rewrite, edited), "reward");

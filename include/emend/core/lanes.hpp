@@ -1,0 +1,94 @@
+#pragma once
+
+#include <emend/core/index.hpp>
+
+#include <type_traits>
+
+namespace emend::detail {
+
+// Four numbers side by side, as GCC and Clang both know them. Without AVX they are two registers each; the loops over
+// them are compiled a second time for AVX2, and which runs is found once. The arithmetic is the same, and so are the bits.
+// They stay within a function: how they are passed between functions depends on the instruction set.
+using double_lanes [[gnu::vector_size(32)]] = double;
+using flag_lanes [[gnu::vector_size(32)]] = long long;
+using float_lanes [[gnu::vector_size(16)]] = float;
+inline constexpr index lanes = 4;
+
+inline bool has_avx2() {
+#if defined(__x86_64__)
+  static const bool has = __builtin_cpu_supports("avx2");
+  return has;
+#else
+  return false;
+#endif
+}
+
+/// out[i] = from[i * stride] as double.
+template <class T>
+[[gnu::always_inline]] inline void read_numbers_loop(const T* from, index stride, index count, double* out) {
+  index i = 0;
+  if constexpr (std::is_same_v<T, float>)
+    for (; stride == 1 && i + lanes <= count; i += lanes) {
+      float_lanes x;
+      __builtin_memcpy(&x, from + i, sizeof x);
+      const double_lanes y = __builtin_convertvector(x, double_lanes);
+      __builtin_memcpy(out + i, &y, sizeof y);
+    }
+  for (; i < count; ++i) out[i] = static_cast<double>(from[i * stride]);
+}
+
+/// out[i] = all bits where from[i * stride] is not 0, else none.
+template <class T>
+[[gnu::always_inline]] inline void read_flags_loop(const T* from, index stride, index count, long long* out) {
+  index i = 0;
+  if constexpr (sizeof(T) == 1)
+    // Masks change seldom: eight bytes that are all set, or all not, are one question.
+    for (; stride == 1 && i + 8 <= count; i += 8) {
+      unsigned long long bytes;
+      __builtin_memcpy(&bytes, from + i, sizeof bytes);
+      const bool has_zero = ((bytes - 0x0101010101010101U) & ~bytes & 0x8080808080808080U) != 0;
+      if (has_zero && bytes != 0) {
+        for (index k = i; k < i + 8; ++k) out[k] = from[k] != T(0) ? -1 : 0;
+      } else {
+        const flag_lanes all = flag_lanes{0, 0, 0, 0} - (has_zero ? 0 : 1);
+        __builtin_memcpy(out + i, &all, sizeof all);
+        __builtin_memcpy(out + i + lanes, &all, sizeof all);
+      }
+    }
+  else if constexpr (std::is_same_v<T, float>)
+    for (; stride == 1 && i + lanes <= count; i += lanes) {
+      float_lanes x;
+      __builtin_memcpy(&x, from + i, sizeof x);
+      const flag_lanes y = __builtin_convertvector(x, double_lanes) != 0;
+      __builtin_memcpy(out + i, &y, sizeof y);
+    }
+  for (; i < count; ++i) out[i] = from[i * stride] != T(0) ? -1 : 0;
+}
+
+#if defined(__x86_64__)
+template <class T>
+[[gnu::target("avx2")]] void read_numbers_avx2(const T* from, index stride, index count, double* out) {
+  read_numbers_loop(from, stride, count, out);
+}
+template <class T>
+[[gnu::target("avx2")]] void read_flags_avx2(const T* from, index stride, index count, long long* out) {
+  read_flags_loop(from, stride, count, out);
+}
+#endif
+
+template <class T>
+void read_numbers(const T* from, index stride, index count, double* out) {
+#if defined(__x86_64__)
+  if (has_avx2()) return read_numbers_avx2(from, stride, count, out);
+#endif
+  read_numbers_loop(from, stride, count, out);
+}
+template <class T>
+void read_flags(const T* from, index stride, index count, long long* out) {
+#if defined(__x86_64__)
+  if (has_avx2()) return read_flags_avx2(from, stride, count, out);
+#endif
+  read_flags_loop(from, stride, count, out);
+}
+
+}  // namespace emend::detail

@@ -1,0 +1,79 @@
+// Runs of columns, and the loops over them with and without AVX2.
+#include <emend/advantage/whitening.hpp>
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cstdint>
+
+#include "../random_numbers.hpp"
+
+namespace {
+
+using namespace emend;
+using emend::index;  // not the one of <strings.h>
+
+template <class T>
+void check_runs(const std::vector<double>& of) {
+  const std::vector<T> values(of.begin(), of.end());
+  for (const column& c : {column(values), column(values.data() + values.size() - 1, static_cast<index>(values.size()), -1),
+                          column(values.data(), static_cast<index>(values.size() / 3), 3)})
+    for (index first : {0, 1, 5})
+      for (index count : {index{0}, index{1}, index{7}, index{16}, c.size() - first}) {
+        if (first + count > c.size()) continue;
+        std::vector<double> numbers(static_cast<std::size_t>(count) + 1, 77);
+        std::vector<long long> flags(static_cast<std::size_t>(count) + 1, 77);
+        c.read(first, count, numbers.data());
+        c.read_flags(first, count, flags.data());
+        for (index i = 0; i < count; ++i) {
+          CHECK(numbers[static_cast<std::size_t>(i)] == c[first + i]);
+          CHECK(flags[static_cast<std::size_t>(i)] == (c[first + i] != 0 ? -1 : 0));
+        }
+        CHECK(numbers.back() == 77);  // nothing beyond
+        CHECK(flags.back() == 77);
+      }
+}
+
+TEST_CASE("a run of a column is its entries, whatever their type, start and stride") {
+  random_numbers random;
+  std::vector<double> values;
+  for (int x : random.ids(50, 3)) values.push_back(x);
+  for (std::size_t i = 8; i < 24; ++i) values[i] = i < 16 ? 1 : 0;  // eight set bytes, eight clear ones
+  check_runs<double>(values);
+  check_runs<float>(values);
+  check_runs<int>(values);
+  check_runs<std::int64_t>(values);
+  check_runs<std::uint8_t>(values);
+  check_runs<signed char>(values);
+  std::array<bool, 50> flags;
+  for (std::size_t i = 0; i < 50; ++i) flags[i] = values[i] != 0;
+  std::array<long long, 50> got;
+  column(flags).read_flags(0, 50, got.data());
+  for (std::size_t i = 0; i < 50; ++i) CHECK(got[i] == (flags[i] ? -1 : 0));
+}
+
+TEST_CASE("with and without AVX2: the same bits") {
+  random_numbers random;
+  std::vector<double> x = random.normal(64);
+  std::vector<long long> flags;
+  for (int f : random.flags(64, 0.6)) flags.push_back(-f);
+  moments portable;
+  detail::moments_of_run_loop(x.data(), flags.data(), 64, x[0], portable);
+  std::vector<double> padded_x = x;
+  std::vector<long long> padded_flags = flags;
+  padded_flags[0] = flags[0] = -1;
+  detail::moments_of_run_loop(x.data(), flags.data(), 64, x[0], portable);
+  const moments chosen = detail::moments_of_run(padded_x.data(), padded_flags.data(), 64);
+  CHECK(chosen.count == portable.count);
+  CHECK(chosen.mean == portable.mean);
+  CHECK(chosen.squares == portable.squares);
+  std::vector<char> mask;
+  for (long long f : flags) mask.push_back(f != 0);
+  const std::vector<double> want = whiten(x, padded(1, 64, mask));
+  std::vector<double> got(64);
+  detail::whiten_run_loop(x.data(), flags.data(), 63, detail::whitening(portable, {}), 0.0, got.data());
+  for (std::size_t i = 0; i < 63; ++i) CHECK(got[i] == want[i]);
+  CHECK(got[63] == 0);
+}
+
+}  // namespace
