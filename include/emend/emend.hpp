@@ -22,6 +22,10 @@
 #include <emend/losses/value_clip.hpp>
 #include <emend/metrics/pair_accuracy.hpp>
 #include <emend/metrics/wilson.hpp>
+#include <emend/off_policy/importance_weights.hpp>
+#include <emend/off_policy/off_policy_metrics.hpp>
+#include <emend/off_policy/off_policy_sequence_mask.hpp>
+#include <emend/off_policy/rejection.hpp>
 #include <emend/reward/seq2seq_examples.hpp>
 #include <emend/reward/seq2seq_loss.hpp>
 #include <emend/reward/seq2seq_rewards.hpp>
