@@ -12,6 +12,7 @@
 #include <emend/core/random.hpp>
 #include <emend/core/thread_pool.hpp>
 #include <emend/core/token.hpp>
+#include <emend/distillation/divergence.hpp>
 #include <emend/evaluation/evaluate.hpp>
 #include <emend/evaluation/evaluate_numbers.hpp>
 #include <emend/evaluation/evaluate_sequences.hpp>
