@@ -13,6 +13,9 @@
 #include <emend/core/thread_pool.hpp>
 #include <emend/core/token.hpp>
 #include <emend/distillation/divergence.hpp>
+#include <emend/distillation/remaining_share_weights.hpp>
+#include <emend/distillation/sampled_distillation.hpp>
+#include <emend/distillation/top_k_divergence.hpp>
 #include <emend/evaluation/evaluate.hpp>
 #include <emend/evaluation/evaluate_numbers.hpp>
 #include <emend/evaluation/evaluate_sequences.hpp>
