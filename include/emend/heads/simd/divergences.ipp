@@ -18,6 +18,21 @@ struct pair_block_sums {
   bool is_unbounded = false;  ///< a score of -inf against one that is none, on the side that makes the divergence infinite
 };
 
+/// As `polynomial`, each coefficient read once for all registers.
+template <exponential_policy Policy, class A, int Count>
+EMEND_TARGET EMEND_INLINE void shared_polynomial(const typename pack<A>::reg* r, typename pack<A>::reg* y) {
+  constexpr auto& c = power_coefficients<A, Policy>;
+  typename pack<A>::reg top = splat<A>(c[0]);
+  keep_in_register(top);
+  for (int u = 0; u < Count; ++u) y[u] = top;
+#pragma GCC unroll 16
+  for (unsigned k = 1; k < c.size(); ++k) {
+    typename pack<A>::reg coefficient = splat<A>(c[k]);
+    keep_in_register(coefficient);
+    for (int u = 0; u < Count; ++u) y[u] = y[u] * r[u] + coefficient;
+  }
+}
+
 /// One pass over a block of n scores of both rows, n a multiple of two registers. With IsCareful scores of -inf may
 /// occur; without it they show as sums that are not finite.
 template <class T, pair_cross Cross, bool IsSaved, bool IsCareful>
@@ -46,33 +61,33 @@ EMEND_TARGET EMEND_INLINE pair_block_sums<arithmetic<T>> sum_pair_block(const T*
     reg score[2][2];
     load_pair(student + i, score[0]);
     load_pair(teacher + i, score[1]);
-#pragma GCC unroll 2
+    // Places 0 and 1 are the student's registers, 2 and 3 the teacher's.
+    reg exponent[4], t[4], shifted[4], r[4], e[4];
+    for (int u = 0; u < 4; ++u) {
+      exponent[u] = exponent_of(score[u / 2][u % 2], multiplier[u / 2], reference[u / 2], center[u / 2]);
+      if constexpr (IsCareful) exponent[u] = at_least(far, exponent[u]);
+    }
+    for (int u = 0; u < 4; ++u) t[u] = at_least(lowest, exponent[u]);
+    for (int u = 0; u < 4; ++u) shifted[u] = t[u] + rounding_magic<A>;
+    for (int u = 0; u < 4; ++u) r[u] = t[u] - (shifted[u] - rounding_magic<A>);
+    shared_polynomial<policy, A, 4>(r, e);
+    for (int u = 0; u < 4; ++u) {
+      e[u] = (reg)((bits)e[u] + ((bits)shifted[u] << fraction_bits<A>));
+      // The bits of positive numbers order as the numbers do, and those of NaN lie above.
+      highest = (bits)shifted[u] > highest ? (bits)shifted[u] : highest;
+    }
     for (int k = 0; k < 2; ++k) {
-      reg exponent[2], t[2], shifted[2], r[2], e[2];
-      for (int side = 0; side < 2; ++side) {
-        exponent[side] = exponent_of(score[side][k], multiplier[side], reference[side], center[side]);
-        if constexpr (IsCareful) exponent[side] = at_least(far, exponent[side]);
-        t[side] = at_least(lowest, exponent[side]);
-      }
-      for (int side = 0; side < 2; ++side) shifted[side] = t[side] + rounding_magic<A>;
-      for (int side = 0; side < 2; ++side) r[side] = t[side] - (shifted[side] - rounding_magic<A>);
-      polynomial<policy, A, 2>(r, e);
-      for (int side = 0; side < 2; ++side) {
-        e[side] = (reg)((bits)e[side] + ((bits)shifted[side] << fraction_bits<A>));
-        // The bits of positive numbers order as the numbers do, and those of NaN lie above.
-        highest = (bits)shifted[side] > highest ? (bits)shifted[side] : highest;
-      }
-      sums.student += e[0];
-      sums.teacher += e[1];
-      sums.weighted += e[0] * t[0];
+      sums.student += e[k];
+      sums.teacher += e[2 + k];
+      sums.weighted += e[k] * t[k];
       reg difference{};
-      if constexpr (Cross == forward_cross) difference = exponent[1] - exponent[0];
-      if constexpr (Cross == reverse_cross) difference = exponent[0] - exponent[1];
-      if constexpr (Cross != no_cross) sums.cross += e[Cross == forward_cross] * difference;
+      if constexpr (Cross == forward_cross) difference = exponent[2 + k] - exponent[k];
+      if constexpr (Cross == reverse_cross) difference = exponent[k] - exponent[2 + k];
+      if constexpr (Cross != no_cross) sums.cross += e[Cross == forward_cross ? 2 + k : k] * difference;
       if constexpr (Cross != no_cross && IsCareful) largest = difference > largest ? difference : largest;
       if constexpr (IsSaved) {
-        store(first + i + k * p::lanes, e[0]);
-        store(second + i + k * p::lanes, Cross == reverse_cross ? difference : e[1]);
+        store(first + i + k * p::lanes, e[k]);
+        store(second + i + k * p::lanes, Cross == reverse_cross ? difference : e[2 + k]);
       }
     }
   }
