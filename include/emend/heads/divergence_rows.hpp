@@ -58,17 +58,18 @@ class transformed_scores {
 /// Scratch that one thread needs for rows computed in A; reused between calls.
 template <class A>
 struct divergence_scratch {
-  std::vector<A, aligned_allocator<A>> first, second, student, teacher, gradient;
+  std::vector<A, aligned_allocator<A>> first, second, third, student, teacher, gradient;
   std::vector<double> student_reference, teacher_reference;
   bool is_in_use = false;
 
-  saved_pair<A> saved(index vocab) {
+  saved_pair<A> saved(index vocab, bool is_mixed) {
     // Whole register groups of the widest registers.
     const std::size_t size = static_cast<std::size_t>((vocab + 31) / 32 * 32);
     if (first.size() < size) first.resize(size), second.resize(size);
+    if (is_mixed && third.size() < size) third.resize(size);
     const std::size_t blocks = size / static_cast<std::size_t>(row_block) + 2;
     if (student_reference.size() < blocks) student_reference.resize(blocks), teacher_reference.resize(blocks);
-    return {first.data(), second.data(), student_reference.data(), teacher_reference.data()};
+    return {first.data(), second.data(), third.data(), student_reference.data(), teacher_reference.data()};
   }
 };
 
@@ -111,7 +112,7 @@ class divergence_head {
     static_assert(std::is_same_v<arithmetic<S>, A>);
     const index vocab = student_.vocab();
     const bool is_saved = out || kind_ == divergence_kind::jensen_shannon;
-    const saved_pair<A> saved = is_saved ? work.saved(vocab) : saved_pair<A>{};
+    const saved_pair<A> saved = is_saved ? work.saved(vocab, kind_ == divergence_kind::jensen_shannon) : saved_pair<A>{};
     pair_sums<A> sums;
     const auto pass = is_saved ? kernels.saves_of[static_cast<int>(kind_)] : kernels.sums_of[static_cast<int>(kind_)];
     pass(sums, x, y, vocab, row_multiplier<A>(student_.multiplier(i)), row_multiplier<A>(teacher_.multiplier(i)), saved);

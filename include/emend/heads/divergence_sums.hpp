@@ -36,12 +36,13 @@ struct pair_sums {
 };
 
 /// What the forward pass over a pair of rows leaves for the gradient, block by block, padded to whole register groups:
-///   first: 2^u;  second: 2^v (forward, and Jensen-Shannon until its mixture is taken), else log2 of the ratio, up to a
-///   constant of the block
+///   first: 2^u;  second: 2^v (forward), else u - v, and of Jensen-Shannon, once its mixture is taken, log2(p / m);
+///   third: 2^v (Jensen-Shannon alone)
 template <class A>
 struct saved_pair {
   A* first;
   A* second;
+  A* third;
   double* student_reference;  ///< exact reference of each block, -inf where it had none
   double* teacher_reference;
 };

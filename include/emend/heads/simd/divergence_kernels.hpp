@@ -22,20 +22,20 @@ const divergence_kernels<T>& divergence_kernels_for(instruction_set wanted) {
   static constexpr divergence_kernels<T> portable_kernels = {
       {portable::accumulate_pair<T, portable::forward_cross, false>, portable::accumulate_pair<T, portable::reverse_cross, false>},
       {portable::accumulate_pair<T, portable::forward_cross, true>, portable::accumulate_pair<T, portable::reverse_cross, true>,
-       portable::accumulate_pair<T, portable::no_cross, true>},
+       portable::accumulate_pair<T, portable::mixed_cross, true>},
       portable::mix_pair<arithmetic<T>>,
       {portable::write_pair_gradient<T, false>, portable::write_pair_gradient<T, true>}};
 #if defined(__x86_64__)
   static constexpr divergence_kernels<T> avx2_kernels = {
       {avx2::accumulate_pair<T, avx2::forward_cross, false>, avx2::accumulate_pair<T, avx2::reverse_cross, false>},
       {avx2::accumulate_pair<T, avx2::forward_cross, true>, avx2::accumulate_pair<T, avx2::reverse_cross, true>,
-       avx2::accumulate_pair<T, avx2::no_cross, true>},
+       avx2::accumulate_pair<T, avx2::mixed_cross, true>},
       avx2::mix_pair<arithmetic<T>>,
       {avx2::write_pair_gradient<T, false>, avx2::write_pair_gradient<T, true>}};
   static constexpr divergence_kernels<T> avx512_kernels = {
       {avx512::accumulate_pair<T, avx512::forward_cross, false>, avx512::accumulate_pair<T, avx512::reverse_cross, false>},
       {avx512::accumulate_pair<T, avx512::forward_cross, true>, avx512::accumulate_pair<T, avx512::reverse_cross, true>,
-       avx512::accumulate_pair<T, avx512::no_cross, true>},
+       avx512::accumulate_pair<T, avx512::mixed_cross, true>},
       avx512::mix_pair<arithmetic<T>>,
       {avx512::write_pair_gradient<T, false>, avx512::write_pair_gradient<T, true>}};
   switch (supported(wanted)) {

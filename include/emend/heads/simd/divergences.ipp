@@ -1,7 +1,8 @@
 // Two rows with contiguous vocabulary beside each other: sums forward, gradients backward. Part of kernels.ipp.
 
-/// What a pass over two rows sums beside the powers: for KL(teacher || student), for KL(student || teacher), nothing.
-enum pair_cross { forward_cross, reverse_cross, no_cross };
+/// What a pass over two rows sums beside the powers: the differences of KL(teacher || student), those of KL(student ||
+/// teacher), or the latter only to see that they are finite, because they are saved.
+enum pair_cross { forward_cross, reverse_cross, mixed_cross };
 
 /// An exponent that stands for a score of -inf in differences: far below every one that the kernels take, and yet
 /// nothing once it is multiplied by the lowest power.
@@ -40,7 +41,7 @@ EMEND_TARGET EMEND_INLINE pair_block_sums<arithmetic<T>> sum_pair_block(const T*
                                                                         const row_multiplier<arithmetic<T>>& student_multiplier,
                                                                         const row_multiplier<arithmetic<T>>& teacher_multiplier,
                                                                         const pair_sums<arithmetic<T>>& row,
-                                                                        arithmetic<T>* first, arithmetic<T>* second) {
+                                                                        const saved_pair<arithmetic<T>>& saved) {
   using A = arithmetic<T>;
   using p = pack<A>;
   using reg = typename p::reg;
@@ -80,14 +81,13 @@ EMEND_TARGET EMEND_INLINE pair_block_sums<arithmetic<T>> sum_pair_block(const T*
       sums.student += e[k];
       sums.teacher += e[2 + k];
       sums.weighted += e[k] * t[k];
-      reg difference{};
-      if constexpr (Cross == forward_cross) difference = exponent[2 + k] - exponent[k];
-      if constexpr (Cross == reverse_cross) difference = exponent[k] - exponent[2 + k];
-      if constexpr (Cross != no_cross) sums.cross += e[Cross == forward_cross ? 2 + k : k] * difference;
-      if constexpr (Cross != no_cross && IsCareful) largest = difference > largest ? difference : largest;
+      const reg difference = Cross == forward_cross ? exponent[2 + k] - exponent[k] : exponent[k] - exponent[2 + k];
+      sums.cross += e[Cross == forward_cross ? 2 + k : k] * difference;
+      if constexpr (Cross != mixed_cross && IsCareful) largest = difference > largest ? difference : largest;
       if constexpr (IsSaved) {
-        store(first + i + k * p::lanes, e[k]);
-        store(second + i + k * p::lanes, Cross == reverse_cross ? difference : e[2 + k]);
+        store(saved.first + i + k * p::lanes, e[k]);
+        store(saved.second + i + k * p::lanes, Cross == forward_cross ? e[2 + k] : difference);
+        if constexpr (Cross == mixed_cross) store(saved.third + i + k * p::lanes, e[2 + k]);
       }
     }
   }
@@ -147,17 +147,17 @@ EMEND_TARGET __attribute__((noinline)) void raise_pair_references(pair_sums<arit
 template <class T, pair_cross Cross, bool IsSaved>
 EMEND_TARGET inline void take_pair_block(pair_sums<arithmetic<T>>& row, const T* student, const T* teacher, index n,
                                          const row_multiplier<arithmetic<T>>& student_multiplier,
-                                         const row_multiplier<arithmetic<T>>& teacher_multiplier, arithmetic<T>* first,
-                                         arithmetic<T>* second) {
+                                         const row_multiplier<arithmetic<T>>& teacher_multiplier,
+                                         const saved_pair<arithmetic<T>>& saved) {
   using A = arithmetic<T>;
   const auto raise = [&]() EMEND_TARGET {
     raise_pair_references<T, Cross>(row, student, teacher, n, student_multiplier, teacher_multiplier);
   };
   if (!row.student.has_reference || !row.teacher.has_reference) raise();
-  pair_block_sums<A> block = sum_pair_block<T, Cross, IsSaved, false>(student, teacher, n, student_multiplier, teacher_multiplier, row, first, second);
+  pair_block_sums<A> block = sum_pair_block<T, Cross, IsSaved, false>(student, teacher, n, student_multiplier, teacher_multiplier, row, saved);
   if (!block.is_in_range || !block.is_finite) {
     if (!block.is_in_range) raise();
-    block = sum_pair_block<T, Cross, IsSaved, true>(student, teacher, n, student_multiplier, teacher_multiplier, row, first, second);
+    block = sum_pair_block<T, Cross, IsSaved, true>(student, teacher, n, student_multiplier, teacher_multiplier, row, saved);
     if (!block.is_in_range || !block.is_finite || block.is_unbounded) row.needs_reference_path = true;
   }
   // A side that has had nothing but -inf so far has no powers to add.
@@ -184,8 +184,9 @@ EMEND_TARGET void accumulate_pair(pair_sums<arithmetic<T>>& row, const T* studen
       for (index i = 0; i < count; ++i) tail[i] = i < present ? beside[i] : T(-__builtin_inff());
       beside = tail;
     }
-    take_pair_block<T, Cross, IsSaved>(row, scores, beside, count, student_multiplier, teacher_multiplier,
-                                       IsSaved ? saved.first + done : nullptr, IsSaved ? saved.second + done : nullptr);
+    saved_pair<arithmetic<T>> at{};
+    if constexpr (IsSaved) at = {saved.first + done, saved.second + done, saved.third + (Cross == mixed_cross ? done : 0), nullptr, nullptr};
+    take_pair_block<T, Cross, IsSaved>(row, scores, beside, count, student_multiplier, teacher_multiplier, at);
     if constexpr (IsSaved) {
       saved.student_reference[block] = row.student.has_reference ? row.student.reference : -infinity;
       saved.teacher_reference[block] = row.teacher.has_reference ? row.teacher.reference : -infinity;
@@ -248,17 +249,31 @@ EMEND_TARGET mixture_sums mix_pair(const saved_pair<A>& saved, index n, double s
   constexpr A smallest = sizeof(A) == 4 ? A(0x1p-126) : A(0x1p-1022);
   mixture_sums result;
   const reg student_share = splat<A>(static_cast<A>(1 - mixture)), teacher_share = splat<A>(static_cast<A>(mixture));
+  // log2(q / m) is never above this, which is what it is where p is 0.
+  const reg teacher_most = splat<A>(static_cast<A>(-__builtin_log2(mixture)));
   for_each_saved_block<A>(n, [&](index done, index size, index block) EMEND_TARGET {
-    const reg student_scale = splat<A>(static_cast<A>(saved_scale(saved.student_reference[block], student_log2_z)));
-    const reg teacher_scale = splat<A>(static_cast<A>(saved_scale(saved.teacher_reference[block], teacher_log2_z)));
+    const double of_student = saved.student_reference[block], of_teacher = saved.teacher_reference[block];
+    const reg student_scale = splat<A>(static_cast<A>(saved_scale(of_student, student_log2_z)));
+    const reg teacher_scale = splat<A>(static_cast<A>(saved_scale(of_teacher, teacher_log2_z)));
+    // A side without powers has no offset, and no need of one.
+    const bool is_whole = of_student != -infinity && of_teacher != -infinity;
+    const reg offset = splat<A>(static_cast<A>(is_whole ? (of_student - student_log2_z) - (of_teacher - teacher_log2_z) : 0));
     reg student_sum{}, teacher_sum{};
-    for (index i = done; i < done + size; i += p::lanes) {
-      const reg student = (load(saved.first + i) - smallest) * student_scale, teacher = (load(saved.second + i) - smallest) * teacher_scale;
-      const reg inverse = 1 / at_least(splat<A>(smallest), student * student_share + teacher * teacher_share);
-      const reg student_log = logarithm<A>(student * inverse);
-      student_sum += student * student_log;
-      teacher_sum += teacher * logarithm<A>(teacher * inverse);
-      store(saved.second + i, student_log);
+    for (index i = done; i < done + size; i += 2 * p::lanes) {
+      reg student[2], teacher[2], ratio[2];
+      for (int k = 0; k < 2; ++k) {
+        student[k] = (load(saved.first + i + k * p::lanes) - smallest) * student_scale;
+        teacher[k] = (load(saved.third + i + k * p::lanes) - smallest) * teacher_scale;
+        ratio[k] = student[k] / at_least(splat<A>(smallest), student[k] * student_share + teacher[k] * teacher_share);
+      }
+      for (int k = 0; k < 2; ++k) {
+        const reg student_log = logarithm<A>(ratio[k]);
+        const reg other_log = student_log - (load(saved.second + i + k * p::lanes) + offset);
+        const reg teacher_log = other_log < teacher_most ? other_log : teacher_most;
+        student_sum += student[k] * student_log;
+        teacher_sum += teacher[k] * teacher_log;
+        store(saved.second + i + k * p::lanes, student_log);
+      }
     }
     result.student += sum_lanes<A>(student_sum);
     result.teacher += sum_lanes<A>(teacher_sum);
