@@ -27,6 +27,10 @@
 #include <emend/core/random.hpp>
 #include <emend/core/thread_pool.hpp>
 #include <emend/core/token.hpp>
+#include <emend/distillation/divergence.hpp>
+#include <emend/distillation/remaining_share_weights.hpp>
+#include <emend/distillation/sampled_distillation.hpp>
+#include <emend/distillation/top_k_divergence.hpp>
 #include <emend/evaluation/evaluate.hpp>
 #include <emend/evaluation/evaluate_log_prob_sequences.hpp>
 #include <emend/evaluation/evaluate_numbers.hpp>
@@ -59,6 +63,10 @@
 #include <emend/metrics/pair_accuracy.hpp>
 #include <emend/metrics/value_metrics.hpp>
 #include <emend/metrics/wilson.hpp>
+#include <emend/off_policy/importance_weights.hpp>
+#include <emend/off_policy/off_policy_metrics.hpp>
+#include <emend/off_policy/off_policy_sequence_mask.hpp>
+#include <emend/off_policy/rejection.hpp>
 #include <emend/reward/abc.hpp>
 #include <emend/reward/geli.hpp>
 #include <emend/reward/kl_controller.hpp>

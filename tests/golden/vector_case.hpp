@@ -83,6 +83,7 @@ class vector_case {
     return all;
   }
   std::string text(const std::string& name) const { return source_.at("params").at(name); }
+  bool is_text(const std::string& name) const { return source_.at("params").at(name).is_string(); }
   bool is_true(const std::string& name) const { return has_parameter(name) && parameter(name) != 0; }
   bool has_text(const std::string& name, const std::string& value) const { return has_parameter(name) && text(name) == value; }
   std::string peer() const { return source_.at("peer"); }

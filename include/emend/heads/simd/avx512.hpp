@@ -53,6 +53,10 @@ EMEND_TARGET EMEND_INLINE double_operand fused_multiply_add(double_operand a, do
   return (double_operand)__builtin_ia32_vfmaddpd512_mask(a, b, c, static_cast<unsigned char>(-1), 4);
 }
 
+// Its registers hold every constant.
+template <class R>
+EMEND_TARGET EMEND_INLINE void keep_in_register(R&) {}
+
 // max(low, x), NaN if x is NaN.
 #if defined(__clang__)
 template <class R>

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/core/storage.hpp>
+#include <emend/heads/divergence_sums.hpp>
 #include <emend/heads/row_sums.hpp>
 
 #include <array>

@@ -5,3 +5,4 @@
 #include <emend/heads/simd/rows.ipp>
 #include <emend/heads/simd/columns.ipp>
 #include <emend/heads/simd/products.ipp>
+#include <emend/heads/simd/divergences.ipp>

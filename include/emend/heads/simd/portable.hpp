@@ -32,6 +32,10 @@ EMEND_INLINE R fused_multiply_add(R a, R b, R c) {
   return a * b + c;
 }
 
+// Nothing is known of the registers.
+template <class R>
+EMEND_INLINE void keep_in_register(R&) {}
+
 // max(low, x), NaN if x is NaN.
 template <class R>
 EMEND_INLINE R at_least(R low, R x) {
