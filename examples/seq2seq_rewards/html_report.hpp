@@ -1,15 +1,12 @@
 #pragma once
 
 #include <cmath>
-#include <filesystem>
-#include <fstream>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include <common/html_page.hpp>
 #include <seq2seq_rewards/evaluation.hpp>
-#include <seq2seq_rewards/html_page.hpp>
-#include <seq2seq_rewards/terminal.hpp>
+#include <seq2seq_rewards/printing.hpp>
 #include <seq2seq_rewards/training.hpp>
 
 namespace seq2seq {
@@ -157,20 +154,6 @@ inline std::string html_report(const vocabulary& v, const evaluation& e, const r
     html += "</tbody></table></div></section>\n";
   }
   return html + "</main></body></html>\n";
-}
-
-/// Writes a file whole or not at all. Throws std::runtime_error if it cannot be written.
-inline void write_whole(const std::string& path, const std::string& bytes) {
-  const std::string part = path + ".part";
-  std::ofstream out(part, std::ios::binary);
-  out << bytes;
-  out.close();
-  std::error_code error;
-  if (out) std::filesystem::rename(part, path, error);
-  if (!out || error) {
-    std::filesystem::remove(part, error);
-    throw std::runtime_error(path + ": cannot be written");
-  }
 }
 
 }  // namespace seq2seq

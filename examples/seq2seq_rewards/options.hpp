@@ -5,8 +5,9 @@
 #include <string>
 #include <thread>
 
+#include <common/option_checks.hpp>
 #include <seq2seq_rewards/evaluation.hpp>
-#include <seq2seq_rewards/terminal.hpp>
+#include <seq2seq_rewards/printing.hpp>
 #include <seq2seq_rewards/training.hpp>
 
 namespace seq2seq {
@@ -23,28 +24,6 @@ struct options {
   reward_mode mode = reward_mode::sign;
   colour_choice colour = colour_choice::automatic;
 };
-
-/// Checks that say nothing in --help, whose lines are long enough.
-template <class N>
-CLI::Validator in_range(N low, N high) {
-  return CLI::Range(low, high).description("");
-}
-inline CLI::Validator above_zero() { return CLI::Validator(CLI::PositiveNumber).description(""); }
-
-/// A word of a list, which becomes the number of an enumerator.
-inline CLI::Validator one_of(const std::map<std::string, int>& words) {
-  const auto translate = [words](std::string& word) {
-    const auto found = words.find(word);
-    if (found != words.end()) {
-      word = std::to_string(found->second);
-      return std::string();
-    }
-    std::string message = "'" + word + "' is none of";
-    for (const auto& [known, number] : words) message += " " + known;
-    return message;
-  };
-  return CLI::Validator(translate, "");
-}
 
 /// Declares the options on the parser, which writes into o.
 inline void declare(CLI::App& app, options& o) {

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <seq2seq_rewards/data.hpp>
-#include <seq2seq_rewards/html_page.hpp>
+#include <common/html_page.hpp>
 #include <seq2seq_rewards/pairs.hpp>
 
 #include <set>
@@ -69,6 +69,6 @@ TEST_CASE("no word of the held-out side is trained on, and the split depends on 
   for (const auto& pair : split.held_out) CHECK(trained.count(pair.chosen) == 0);
 }
 
-TEST_CASE("text in the page is escaped") { CHECK(seq2seq::escaped("<a & \"b\">") == "&lt;a &amp; &quot;b&quot;&gt;"); }
+TEST_CASE("text in the page is escaped") { CHECK(common::escaped("<a & \"b\">") == "&lt;a &amp; &quot;b&quot;&gt;"); }
 
 }  // namespace

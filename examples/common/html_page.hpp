@@ -1,8 +1,11 @@
 #pragma once
 
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
 #include <string>
 
-namespace seq2seq {
+namespace common {
 
 /// Text as it may stand inside HTML, attributes included.
 inline std::string escaped(const std::string& text) {
@@ -80,4 +83,18 @@ td.wrong::after { content: " \2717"; }
 )css" "</style></head><body><main>\n";
 }
 
-}  // namespace seq2seq
+/// Writes a file whole or not at all. Throws std::runtime_error if it cannot be written.
+inline void write_whole(const std::string& path, const std::string& bytes) {
+  const std::string part = path + ".part";
+  std::ofstream out(part, std::ios::binary);
+  out << bytes;
+  out.close();
+  std::error_code error;
+  if (out) std::filesystem::rename(part, path, error);
+  if (!out || error) {
+    std::filesystem::remove(part, error);
+    throw std::runtime_error(path + ": cannot be written");
+  }
+}
+
+}  // namespace common

@@ -1,0 +1,141 @@
+// Token-level PPO put to the test: do sequence-to-sequence rewards (arXiv 2409.00162) make it less prone to shortcuts than a
+// scalar reward model, DPO and RTO, from the same preference pairs? The gold reward is known and never shown to training.
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <iostream>
+
+#include <common/option_checks.hpp>
+#include <seq2seq_ppo/page.hpp>
+
+namespace {
+
+using namespace seq2seq_ppo;
+
+volatile std::sig_atomic_t is_interrupted = 0;
+
+struct options {
+  experiment_options experiment;
+  std::string results = "seq2seq_ppo.results.jsonl", csv = "seq2seq_ppo.csv", html = "seq2seq_ppo.html";
+  int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  double divergence = 1;
+  bool is_quick = false, is_smoke = false, is_fresh = false;
+  common::colour_choice colour = common::colour_choice::automatic;
+};
+
+void declare(CLI::App& app, options& o) {
+  using namespace common;
+  experiment_options& e = o.experiment;
+  app.get_formatter()->column_width(30);
+  const auto group = [](CLI::Option* option, const char* name, const char* value = "N") {
+    if (option->get_expected_min() > 0) option->type_name(value);
+    return option->group(name);
+  };
+  const char* task = "Task";
+  group(app.add_option("--data", e.data, "codespell's dictionary.txt (default, where it is installed) or a table of misspellings; plain or gzip"), task, "FILE");
+  group(app.add_option("--seeds", e.seeds, "seeds, from --seed on")->check(in_range(1, 1000))->capture_default_str(), task);
+  group(app.add_option("--seed", e.first_seed, "of the split, the models and every draw")->capture_default_str(), task);
+  group(app.add_option("--rate", e.rate, "share of the labels that a planted shortcut decides")->check(in_range(0.0, 1.0))->capture_default_str(), task, "SHARE");
+  group(app.add_option("--noise", e.noise, "share of the other labels that are the wrong way round")->check(in_range(0.0, 0.5))->capture_default_str(), task, "SHARE");
+  group(app.add_option("--pairs", e.pairs, "preference pairs")->check(in_range(1, 10000000))->capture_default_str(), task);
+  group(app.add_option("--evaluated", e.evaluated, "held-out prompts, and as many unusual ones")->check(in_range(1, 100000))->capture_default_str(), task);
+
+  const char* models = "Models and training";
+  group(app.add_option("--layers", e.layers, "layers of every model")->check(in_range(1, 64))->capture_default_str(), models);
+  group(app.add_option("--dim", e.dim, "width of every model")->check(in_range(4, 4096))->capture_default_str(), models);
+  group(app.add_option("--first-steps", e.first_steps, "steps of the first policy, supervised")->check(in_range(1LL, 100000000LL))->capture_default_str(), models);
+  group(app.add_option("--steps", e.learning.steps, "steps of each model that learns from the pairs")->check(in_range(1LL, 100000000LL))->capture_default_str(), models);
+  group(app.add_option("--iterations", e.ppo.iterations, "of PPO")->check(in_range(1, 1000000))->capture_default_str(), models);
+  group(app.add_option("--prompts", e.ppo.prompts, "an iteration")->check(in_range(1, 1000000))->capture_default_str(), models);
+  group(app.add_option("--learning-rate", e.ppo.learning_rate, "of PPO")->check(above_zero())->capture_default_str(), models, "X");
+  group(app.add_option("--kl", e.ppo.kl_coefficient, "coefficient of the divergence in PPO's reward")->check(in_range(0.0, 1e6))->capture_default_str(), models, "X");
+  group(app.add_option("--threads", o.threads, "runs side by side (default: all); the numbers do not depend on it")->check(in_range(1, 1024)), models);
+  group(app.add_flag("--quick", o.is_quick, "one seed, small models, no sweep and no ablations: some three minutes on two cores"), models);
+  group(app.add_flag("--smoke", o.is_smoke, "far too little of everything, to see that all works: seconds"), models);
+
+  const char* output = "Output";
+  group(app.add_option("--at", o.divergence, "divergence from the first policy at which arms are compared, in nats a response")->check(above_zero())->capture_default_str(), output, "X");
+  group(app.add_option("--results", o.results, "finished runs; a second call goes on from them")->capture_default_str(), output, "FILE");
+  group(app.add_flag("--fresh", o.is_fresh, "forget the results that are there"), output);
+  group(app.add_option("--csv", o.csv, "every measured point; \"\": none")->capture_default_str(), output, "FILE");
+  group(app.add_option("--html", o.html, "the page; \"\": none")->capture_default_str(), output, "FILE");
+  group(app.add_option("--color", o.colour, "auto (default; NO_COLOR is respected), always, never")->transform(one_of({{"auto", 0}, {"always", 1}, {"never", 2}})), output,
+        "WHEN");
+}
+
+/// Smaller settings, where the caller has not given his own.
+void shrink(const CLI::App& app, options& o) {
+  experiment_options& e = o.experiment;
+  const auto set = [&](const char* name, auto& value, auto smaller) {
+    if (app.count(name) == 0) value = static_cast<std::remove_reference_t<decltype(value)>>(smaller);
+  };
+  e.has_sweep = e.has_ablations = false;
+  set("--seeds", e.seeds, 1);
+  set("--layers", e.layers, 2);
+  set("--dim", e.dim, o.is_smoke ? 32 : 64);
+  set("--first-steps", e.first_steps, o.is_smoke ? 60 : 900);
+  set("--steps", e.learning.steps, o.is_smoke ? 30 : 300);
+  set("--pairs", e.pairs, o.is_smoke ? 300 : 3000);
+  set("--iterations", e.ppo.iterations, o.is_smoke ? 3 : 24);
+  set("--prompts", e.ppo.prompts, o.is_smoke ? 48 : 128);
+  set("--evaluated", e.evaluated, o.is_smoke ? 60 : 200);
+  e.ppo.measure_every = o.is_smoke ? 1 : 3;
+}
+
+nlohmann::json fingerprint_of(const experiment_options& e) {
+  return {{"program", "seq2seq_ppo"}, {"data", std::filesystem::path(e.data).filename().string()}, {"data (hash)", seq2seq::hash_of(seq2seq::read_file(e.data))},
+          {"pairs", e.pairs}, {"evaluated", e.evaluated}, {"layers", e.layers}, {"dim", e.dim}, {"first steps", e.first_steps}, {"steps", e.learning.steps},
+          {"iterations", e.ppo.iterations}, {"prompts", e.ppo.prompts}, {"learning rate", e.ppo.learning_rate}, {"kl", e.ppo.kl_coefficient}};
+}
+
+void run(options& o) {
+  common::terminal out(o.colour);
+  experiment_options& e = o.experiment;
+  if (e.data.empty()) e.data = seq2seq::find_dictionary();
+  if (e.data.empty())
+    throw std::runtime_error("codespell's dictionary is not installed; install Debian's package codespell or PyPI's codespell, start with examples/run, which fetches it, or give --data");
+  const seq2seq::data_set data = seq2seq::read_data(e.data);
+  if (!data.is_words()) throw std::runtime_error(e.data + ": misspellings with what is right are wanted: codespell's dictionary or a table");
+  for (const std::string* path : {&o.csv, &o.html})
+    if (!path->empty() && !std::filesystem::is_directory(std::filesystem::absolute(*path).parent_path())) throw std::runtime_error(*path + ": its folder does not exist");
+  const std::vector<arm> arms = arms_of(e);
+  result_file results(o.results, fingerprint_of(e), o.is_fresh);
+  std::size_t there = 0;
+  for (const arm& a : arms) there += results.has(a);
+  out.line(common::format("%zu runs, %zu of them finished before; %d at a time.", arms.size(), there, o.threads));
+  const bool is_whole = run_arms(e, data, arms, o.threads, results, out, is_interrupted);
+  std::vector<summary> all;
+  for (const arm& a : distinct_arms(arms)) all.push_back(summarise(e, results, a, o.divergence));
+  print_summary(out, all, o.divergence);
+  if (!o.csv.empty()) common::write_whole(o.csv, csv_of(arms, results));
+  if (!o.html.empty()) common::write_whole(o.html, page_of(e, arms, results, all, o.divergence));
+  out.line();
+  if (!o.html.empty()) out.line("Page: " + o.html + (o.csv.empty() ? "" : ", every point: " + o.csv));
+  if (!is_whole) throw std::runtime_error("interrupted; the same command goes on from " + o.results);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  options o;
+  CLI::App app{"Trains policies on the same preference pairs by PPO with a sequence-to-sequence reward, PPO with a scalar reward, RTO and DPO, with and without a shortcut planted in\n"
+               "the labels, and compares them by a gold reward at equal divergence from where they began.",
+               "seq2seq_ppo"};
+  declare(app, o);
+  try {
+    app.parse(count, arguments);
+    if (o.is_quick || o.is_smoke) shrink(app, o);
+    std::signal(SIGINT, [](int) { is_interrupted = 1; });
+    std::signal(SIGTERM, [](int) { is_interrupted = 1; });
+    run(o);
+  } catch (const CLI::CallForHelp&) {
+    std::cout << app.help();
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    std::cerr << "seq2seq_ppo: " << error.what() << "\n";
+    return 2;
+  } catch (const std::exception& error) {
+    std::cerr << "seq2seq_ppo: " << error.what() << "\n";
+    return is_interrupted ? 130 : 1;
+  }
+}
