@@ -48,19 +48,16 @@ struct gae_steps {
   bool is_all_counted;
 };
 
-inline void fill_steps(const column& reward, const column& value, const column& mask, index size, double gamma, hole_rule holes,
+[[gnu::always_inline]] inline void fill_steps(const column& reward, const column& value, const column& mask, index size, double gamma, hole_rule holes,
                        gae_row& row, gae_steps& steps) {
   double r[gae_run];
   const index begin = row.end - size;
   reward.read(begin, size, r);
   value.read(begin, size, steps.value);
   if (!mask.empty()) mask.read_flags(begin, size, steps.flags);
-  steps.is_all_counted = mask.empty();
-  if (!mask.empty()) {
-    long long all = -1;
-    for (index i = 0; i < size; ++i) all &= steps.flags[i];
-    steps.is_all_counted = all != 0;
-  }
+  long long all = -1, any = 0;
+  for (index i = 0; i < size && !mask.empty(); ++i) all &= steps.flags[i], any |= steps.flags[i];
+  steps.is_all_counted = mask.empty() || all != 0;
   if (steps.is_all_counted) {
     row.has_begun = true;
     steps.value[size] = row.next_value;
@@ -70,21 +67,33 @@ inline void fill_steps(const column& reward, const column& value, const column& 
     for (index i = 0; i < size; ++i) steps.value_factor[i] = row.value_decay;
     return;
   }
-  for (index i = size - 1; i >= 0; --i) {
-    const bool is_counted = steps.flags[i] != 0;
-    row.has_begun = row.has_begun || is_counted;
-    const bool is_step = is_counted || (row.has_begun && holes == hole_rule::decay);
-    const double own = is_counted ? steps.value[i] : 0;
-    steps.delta[i] = is_step ? (is_counted ? r[i] : 0) + gamma * row.next_value - own : 0;
-    steps.factor[i] = is_step ? row.decay : 1;
-    steps.value_factor[i] = is_step ? row.value_decay : 1;
-    if (is_step) row.next_value = own;
+  if (any == 0 && (holes == hole_rule::carry || !row.has_begun)) {
+    for (index i = 0; i < size; ++i) steps.delta[i] = 0;
+    for (index i = 0; i < size; ++i) steps.factor[i] = steps.value_factor[i] = 1;
+    return;
   }
+  // Without branches: where the holes are, nobody foresees.
+  const long long decays = holes == hole_rule::decay ? -1 : 0;
+  long long has_begun = row.has_begun ? -1 : 0;
+  double next = row.next_value;
+  for (index i = size - 1; i >= 0; --i) {
+    const long long is_counted = steps.flags[i];
+    has_begun |= is_counted;
+    const long long is_step = is_counted | (has_begun & decays);
+    const double own = number_if(is_counted, steps.value[i], 0.0);
+    const double delta = number_if(is_counted, r[i], 0.0) + gamma * next - own;
+    steps.delta[i] = number_if(is_step, delta, 0.0);
+    steps.factor[i] = number_if(is_step, row.decay, 1.0);
+    steps.value_factor[i] = number_if(is_step, row.value_decay, 1.0);
+    next = number_if(is_step, own, next);
+  }
+  row.next_value = next;
+  row.has_begun = has_begun != 0;
 }
 
 /// The recursion over the runs of `Rows` sequences side by side.
 template <index Rows>
-void scan_steps(gae_row* rows, gae_steps* steps, index size, bool is_decoupled) {
+[[gnu::always_inline]] inline void scan_steps(gae_row* rows, gae_steps* steps, index size, bool is_decoupled) {
   double carried[Rows], value_carried[Rows];
   for (index k = 0; k < Rows; ++k) carried[k] = rows[k].carried, value_carried[k] = rows[k].value_carried;
   for (index i = size - 1; i >= 0; --i)
@@ -101,39 +110,65 @@ void scan_steps(gae_row* rows, gae_steps* steps, index size, bool is_decoupled) 
 }
 
 template <class A, class G>
-void write_steps(const gae_steps& steps, index size, bool is_decoupled, A* advantage, G* returns) {
+[[gnu::always_inline]] inline void write_steps(const gae_steps& steps, index size, bool is_decoupled, A* advantage, G* returns) {
   const double* of_value = is_decoupled ? steps.value_advantage : steps.advantage;
   for (index i = 0; i < size; ++i) advantage[i] = static_cast<A>(steps.advantage[i]);
   for (index i = 0; i < size; ++i) returns[i] = static_cast<G>(of_value[i] + steps.value[i]);
   if (steps.is_all_counted) return;
-  for (index i = 0; i < size; ++i)
-    if (steps.flags[i] == 0) advantage[i] = 0, returns[i] = 0;
+  for (index i = 0; i < size; ++i) {
+    advantage[i] = steps.flags[i] != 0 ? advantage[i] : A(0);
+    returns[i] = steps.flags[i] != 0 ? returns[i] : G(0);
+  }
+}
+
+/// What all rows of a scan share.
+template <class A, class G>
+struct gae_batch {
+  const column &reward, &value, &mask;
+  double gamma;
+  hole_rule holes;
+  bool is_decoupled;
+  A* advantage;
+  G* returns;
+};
+
+template <index Rows, class A, class G>
+[[gnu::always_inline]] inline void advance_rows(const gae_batch<A, G>& batch, gae_row* rows, gae_steps* steps, index size) {
+  for (index k = 0; k < Rows; ++k)
+    fill_steps(batch.reward, batch.value, batch.mask, size, batch.gamma, batch.holes, rows[k], steps[k]);
+  scan_steps<Rows>(rows, steps, size, batch.is_decoupled);
+  for (index k = 0; k < Rows; ++k) {
+    rows[k].end -= size;
+    write_steps(steps[k], size, batch.is_decoupled, batch.advantage + rows[k].end, batch.returns + rows[k].end);
+  }
 }
 
 template <class A, class G>
-void scan_rows(const column& reward, const column& value, const column& mask, double gamma, hole_rule holes, gae_row* rows, index count,
-               A* advantage, G* returns) {
+[[gnu::always_inline]] inline void scan_rows_loop(const gae_batch<A, G>& batch, gae_row* rows, index count) {
   gae_steps steps[gae_rows];
-  bool is_decoupled = false;
-  for (index k = 0; k < count; ++k) is_decoupled |= rows[k].decay != rows[k].value_decay;
-  const auto advance = [&](index first, index many, index size) {
-    for (index k = first; k < first + many; ++k) fill_steps(reward, value, mask, size, gamma, holes, rows[k], steps[k]);
-    if (many == gae_rows) scan_steps<gae_rows>(rows, steps, size, is_decoupled);
-    else scan_steps<1>(rows + first, steps + first, size, is_decoupled);
-    for (index k = first; k < first + many; ++k) {
-      rows[k].end -= size;
-      write_steps(steps[k], size, is_decoupled, advantage + rows[k].end, returns + rows[k].end);
-    }
-  };
-  const auto left = [&](index k) { return rows[k].end - rows[k].first < gae_run ? rows[k].end - rows[k].first : gae_run; };
   while (count == gae_rows) {
     index shortest = gae_run;
-    for (index k = 0; k < count; ++k) shortest = left(k) < shortest ? left(k) : shortest;
+    for (index k = 0; k < count; ++k) shortest = rows[k].end - rows[k].first < shortest ? rows[k].end - rows[k].first : shortest;
     if (shortest == 0) break;
-    advance(0, gae_rows, shortest);
+    advance_rows<gae_rows>(batch, rows, steps, shortest);
   }
   for (index k = 0; k < count; ++k)
-    while (left(k) > 0) advance(k, 1, left(k));
+    while (const index left = rows[k].end - rows[k].first) advance_rows<1>(batch, rows + k, steps, left < gae_run ? left : gae_run);
+}
+
+#if defined(__x86_64__)
+template <class A, class G>
+[[gnu::target("avx2")]] void scan_rows_avx2(const gae_batch<A, G>& batch, gae_row* rows, index count) {
+  scan_rows_loop(batch, rows, count);
+}
+#endif
+
+template <class A, class G>
+void scan_rows(const gae_batch<A, G>& batch, gae_row* rows, index count) {
+#if defined(__x86_64__)
+  if (has_avx2()) return scan_rows_avx2(batch, rows, count);
+#endif
+  scan_rows_loop(batch, rows, count);
 }
 
 /// A sequence whose tokens stand anywhere.
@@ -190,12 +225,18 @@ void gae_into(column reward, column value, const L& layout, const gae_options& o
     for (index b = 0; b < layout.sequences(); b += detail::gae_rows) {
       const index left = layout.sequences() - b, count = left < detail::gae_rows ? left : detail::gae_rows;
       detail::gae_row rows[detail::gae_rows];
+      bool is_decoupled = false;
       for (index k = 0; k < count; ++k) {
         rows[k] = row_of(b + k);
         rows[k].first = layout.first(b + k);
         rows[k].end = layout.last(b + k);
+        is_decoupled = is_decoupled || rows[k].decay != rows[k].value_decay;
       }
-      detail::scan_rows(reward, value, layout.mask(), options.gamma, options.holes, rows, count, advantage.data(), returns.data());
+      const column& mask = layout.mask();
+      using batch = detail::gae_batch<std::remove_reference_t<decltype(*advantage.data())>,
+                                      std::remove_reference_t<decltype(*returns.data())>>;
+      detail::scan_rows(batch{reward, value, mask, options.gamma, options.holes, is_decoupled, advantage.data(), returns.data()},
+                        rows, count);
     }
   } else {
     for (index t = 0; t < layout.tokens(); ++t) advantage.data()[t] = 0, returns.data()[t] = 0;
