@@ -67,8 +67,9 @@ inline rlmec_loss_result rlmec_loss(column log_prob, column old_log_prob, column
   detail::require_length("is_edited", is_edited.size(), rewrite_log_prob.size());
   rlmec_loss_result result;
   if (!log_prob.empty()) {
+    const double tokens = options.tokens > 0 ? options.tokens : static_cast<double>(log_prob.size());
     number_evaluation of_tokens = evaluate_log_probs(ppo_clip{old_log_prob, reward, options.clip_low, options.clip_high}, log_prob,
-                                                     {.normaliser = options.tokens > 0 ? options.tokens : static_cast<double>(log_prob.size())});
+                                                     {.normaliser = tokens});
     result.token_loss = of_tokens.value;
     result.log_prob_gradient = std::move(of_tokens.gradient);
   }
