@@ -8,6 +8,11 @@ namespace {
 using emend::lone_sequence;
 using emend::reward_scope;
 
+/// Consecutive blocks of the case's group size.
+emend::groups groups_of(const vector_case& c, const std::vector<double>& reward) {
+  return emend::groups::of_size(static_cast<emend::index>(c.parameter("group_size")), static_cast<emend::index>(reward.size()));
+}
+
 /// The peer adds up all of a row, counted or not.
 std::vector<double> row_scores(const vector_case& c) {
   const array rewards = c.input("token_rewards");
@@ -108,7 +113,7 @@ std::string grouped_grpo(vector_case& c) {
   }
   static const std::map<std::string, reward_scope> scopes = {
       {"group", reward_scope::group}, {"batch", reward_scope::batch}, {"none", reward_scope::none}};
-  const auto group = emend::groups::of_size(static_cast<emend::index>(c.parameter("group_size")), static_cast<emend::index>(reward.size()));
+  const auto group = groups_of(c, reward);
   const auto result =
       emend::group_relative(reward, group, {.deviation = scopes.at(c.text("scale")), .epsilon = c.parameter("epsilon")});
   c.expect("advantages", result.advantage);
@@ -118,8 +123,7 @@ std::string grouped_grpo(vector_case& c) {
 std::string grouped_rloo(vector_case& c) {
   const std::vector<double> reward = c.input("rewards").data;
   const auto sequences = static_cast<emend::index>(reward.size());
-  std::vector<double> advantage =
-      emend::leave_one_out(reward, emend::groups::of_size(static_cast<emend::index>(c.parameter("group_size")), sequences));
+  std::vector<double> advantage = emend::leave_one_out(reward, groups_of(c, reward));
   if (c.is_true("normalize"))
     emend::whiten_into(advantage, emend::padded(1, sequences),
                        {.epsilon = c.parameter("epsilon"), .place = emend::epsilon_place::deviation}, advantage);
@@ -165,7 +169,7 @@ std::string reward_norm(vector_case& c) {
            : c.text(name) == "batch" ? reward_scope::batch
                                      : reward_scope::group;
   };
-  const auto group = emend::groups::of_size(static_cast<emend::index>(c.parameter("group_size")), static_cast<emend::index>(reward.size()));
+  const auto group = groups_of(c, reward);
   const auto result = emend::group_relative(
       reward, group, {.mean = scope("mean"), .deviation = scope("std"), .epsilon = c.parameter("epsilon")});
   if (c.has_nan()) return "the peer's deviation of one reward is NaN; ours is 0";

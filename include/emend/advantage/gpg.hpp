@@ -15,7 +15,7 @@ struct gpg_options {
 /// Group policy gradient: the reward less its group's mean, scaled up by the share of sequences that earn nothing.
 ///   A_i = alpha (R_i - mean) / scale,   alpha = B / max(1, number of rewards other than 0)
 /// reward: [B], NaN: absent, advantage 0. group: [B]; empty: one group. Throws std::invalid_argument on a length that does not
-/// fit. Chu et al. 2025, eq. 7.
+/// fit. Chu et al. 2025.
 inline std::vector<double> gpg(column reward, id_column group, const gpg_options& options = {}) {
   if (!(options.scale > 0)) detail::fail("scale", "a number above 0", std::to_string(options.scale));
   std::vector<double> advantage =

@@ -10,7 +10,7 @@ namespace emend {
 /// REINFORCE++: discounted returns of the token rewards, whitened over the batch.
 ///   G_t = r_t + gamma G_{t+1},   A = whiten(G)
 /// reward: [layout.tokens()], the divergence from the reference usually within (`token_rewards`). 0 where a token is not
-/// counted. verl whitens with the unbiased variance, OpenRLHF with the biased one and its floor. Hu 2025, eq. 5.
+/// counted. verl whitens with the unbiased variance, OpenRLHF with the biased one and its floor. Hu 2025, arXiv 2501.03262.
 template <sequence_layout L>
 advantages reinforce_plus_plus(column reward, const L& layout, const return_options& options = {},
                                const whiten_options& whitening = {}) {

@@ -80,8 +80,8 @@ template <class T>
 
 #if defined(__x86_64__)
 template <class T>
-[[gnu::target("avx2")]] void whiten_run_avx2(const double* x, const long long* flags, index size, const whitening& f, double elsewhere,
-                                             T* out) {
+[[gnu::target("avx2")]] void whiten_run_avx2(const double* x, const long long* flags, index size, const whitening& f,
+                                             double elsewhere, T* out) {
   whiten_run_loop(x, flags, size, f, elsewhere, out);
 }
 #endif

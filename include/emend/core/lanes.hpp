@@ -23,6 +23,16 @@ inline bool has_avx2() {
 #endif
 }
 
+/// a where all bits of the flag are set, b where none is, without a branch.
+[[gnu::always_inline]] inline double number_if(long long flag, double a, double b) {
+  long long bits_a, bits_b;
+  __builtin_memcpy(&bits_a, &a, sizeof a);
+  __builtin_memcpy(&bits_b, &b, sizeof b);
+  bits_a = (bits_a & flag) | (bits_b & ~flag);
+  __builtin_memcpy(&a, &bits_a, sizeof a);
+  return a;
+}
+
 /// out[i] = from[i * stride] as double.
 template <class T>
 [[gnu::always_inline]] inline void read_numbers_loop(const T* from, index stride, index count, double* out) {

@@ -26,7 +26,7 @@ struct moments {
     mean += step / count;
     squares += step * (x - mean);
   }
-  /// Takes in the numbers of another set. Chan, Golub, LeVeque 1983, eq. 2.1.
+  /// Takes in the numbers of another set. Chan, Golub, LeVeque 1983.
   void merge(const moments& other) {
     if (other.count == 0) return;
     const double total = count + other.count, step = other.mean - mean;

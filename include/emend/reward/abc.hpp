@@ -46,7 +46,7 @@ struct abc_options {
 /// Attention-based credit: a sequence's reward spread over its tokens as the reward model attended to them.
 ///   r_t = beta w_t R + [t last] (1 - beta) R
 /// share: [layout.tokens()] (`attention_shares`); reward: [B]. As the score of `token_rewards` it gets its divergence term.
-/// Throws std::invalid_argument on a length that does not fit. Chan et al. 2024, eq. 4.
+/// Throws std::invalid_argument on a length that does not fit. Chan et al. 2024, arXiv 2402.00782.
 template <sequence_layout L>
 std::vector<double> abc_rewards(column share, column reward, const L& layout, const abc_options& options = {}) {
   detail::require_length("share", share.size(), layout.tokens());

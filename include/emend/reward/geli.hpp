@@ -10,9 +10,10 @@ namespace emend {
 /// T_b counted tokens, K_b sampled ones. token_reward: [layout.tokens()]; episode_return: [B]; is_sampled: [layout.tokens()],
 /// not 0 at a random subset of the tokens (the randomised form, unbiased, for long sequences); empty: all. A sequence without
 /// a sampled token adds nothing. normaliser: sequences of the whole batch, above 0. Throws std::invalid_argument on a length
-/// that does not fit. Ren et al. 2022, eq. 6; Lee et al. 2024 (GELI).
+/// that does not fit. Ren et al. 2022; Lee et al. 2024 (GELI).
 template <sequence_layout L>
-number_evaluation geli_loss(column token_reward, column episode_return, const L& layout, column is_sampled = {}, double normaliser = 1) {
+number_evaluation geli_loss(column token_reward, column episode_return, const L& layout, column is_sampled = {},
+                            double normaliser = 1) {
   detail::require_length("token_reward", token_reward.size(), layout.tokens());
   detail::require_length("episode_return", episode_return.size(), layout.sequences());
   if (!is_sampled.empty()) detail::require_length("is_sampled", is_sampled.size(), layout.tokens());

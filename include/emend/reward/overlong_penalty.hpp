@@ -18,7 +18,7 @@ struct overlong_options {
 /// The soft punishment of long responses, to be added to their rewards.
 ///   -factor clamp((length - (maximum_length - buffer)) / buffer, 0, 1)
 /// length: [B], in tokens -> [B]. Throws std::invalid_argument unless 0 < buffer <= maximum_length.
-/// Yu et al. 2025 (DAPO), eq. 13.
+/// Yu et al. 2025 (DAPO).
 inline std::vector<double> overlong_penalty(column length, const overlong_options& options) {
   if (!(options.buffer > 0 && options.buffer <= options.maximum_length))
     detail::fail("buffer", "a number above 0 and up to maximum_length", std::to_string(options.buffer));

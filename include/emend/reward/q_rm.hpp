@@ -14,7 +14,7 @@ struct q_rm_options {
 /// Advantages straight from a discriminative token-level reward model, in place of GAE.
 ///   A_t = Z_t - kl_coefficient (log_prob_t - reference_log_prob_t) - value_coefficient V_t
 /// token_score, value, log_prob, reference_log_prob: [layout.tokens()]; 0 where a token is not counted. Throws
-/// std::invalid_argument on a length that does not fit. Chen et al. 2025 (Q-RM), section 3.3.
+/// std::invalid_argument on a length that does not fit. Chen et al. 2025 (Q-RM), arXiv 2505.23363.
 template <sequence_layout L>
 std::vector<double> q_rm_advantages(column token_score, column value, column log_prob, column reference_log_prob, const L& layout,
                                     const q_rm_options& options = {}) {

@@ -45,7 +45,7 @@ std::vector<index> segment_ends(column entropy, const L& layout, index b, const 
 ///   v_s = (value at the end of s - (mean_slope log p + mean_offset)) / (deviation_slope log p + deviation_offset),
 ///   p = s / S, s = 1 .. S;   then v_s / length on each token of s, or v_s on its last;   clamped to +-clamp
 /// entropy, value: [layout.tokens()]; 0 where a token is not counted or in no segment. As the score of `token_rewards` it gets
-/// its divergence term. Throws std::invalid_argument on a length that does not fit. Yin et al. 2025, eq. 8.
+/// its divergence term. Throws std::invalid_argument on a length that does not fit. Yin et al. 2025, by their code.
 template <sequence_layout L>
 std::vector<double> segment_rewards(column entropy, column value, const L& layout, const segment_options& options = {}) {
   detail::require_length("value", value.size(), layout.tokens());

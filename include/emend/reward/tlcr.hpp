@@ -14,7 +14,7 @@ struct tlcr_labels {
 /// Labels from a reviser's minimal edits: what it took away is bad, what it brought in is good.
 ///   source token   0 where it is deleted or substituted, -1 where it is kept
 ///   revised token  1 where it is inserted or substituted in, -1 where it is kept
-/// source, revised: ids. Yoon et al. 2024 (TLCR), section 3.1.
+/// source, revised: ids. Yoon et al. 2024 (TLCR), arXiv 2407.16574.
 inline tlcr_labels tlcr_labels_of(id_column source, id_column revised) {
   tlcr_labels labels{std::vector<index>(static_cast<std::size_t>(source.size()), -1),
                      std::vector<index>(static_cast<std::size_t>(revised.size()), -1)};
