@@ -107,15 +107,10 @@ divergence_sum run_divergence(divergence_kind kind, score_view<const T> student,
   };
   executor.for_each_chunk(rows, [&](index begin, index end) {
     const divergence_lease<typename divergence_head<T, U>::A> work;
-    for (index i = begin; i < end; ++i) {
-      if (const double f = factor(i); f != 0) {
-        const divergence_row row = head(i, f, out, is_streaming, *work);
-        values[static_cast<std::size_t>(i)] = row.value;
-        if (options.entropy) (*options.entropy)[static_cast<std::size_t>(i)] = row.entropy;
-      } else if (out) {
-        for (index j = 0; j < out->vocab; ++j) (*out)(i, j) = T(arithmetic<T>(0));
-      }
-    }
+    head(begin, end, factor, out, is_streaming, *work, [&](index i, const divergence_row& row) {
+      values[static_cast<std::size_t>(i)] = row.value;
+      if (options.entropy) (*options.entropy)[static_cast<std::size_t>(i)] = row.entropy;
+    });
 #if defined(__x86_64__)
     if (is_streaming) __builtin_ia32_sfence();
 #endif
@@ -170,9 +165,9 @@ divergence_sum run_divergence(divergence_kind kind, const X& student, const Y& t
 /// is +inf and its gradient 0. A row with NaN or +inf, on either side, has a NaN value and gradient. A row of nothing but
 /// -inf is no distribution: value NaN, gradient 0. Masked rows are not read.
 /// Throws std::invalid_argument on shapes or lengths that do not fit, or a bad option, before anything is written.
-/// Cost: both rows read once and the gradient written once, two exponentials a score pair; Jensen-Shannon also two
-/// logarithms; rows that are not contiguous along the vocabulary, of two storage types, or soft-capped, several times that.
-/// The same bits for any executor.
+/// Cost: both rows read once and the gradient written once, two exponentials a score pair, for Jensen-Shannon a logarithm
+/// more; rows that are not contiguous along the vocabulary, or of two storage types, are gathered first; a soft cap costs a
+/// tangent a score. The same bits for any executor.
 /// Hinton et al. 2015 (forward), Gu et al. 2024 (reverse), Agarwal et al. 2024, eq. 1 (generalised Jensen-Shannon).
 template <host_scores X, host_scores Y, executor E = const sequential>
 divergence_evaluation<gradient_type<X>> divergence(divergence_kind kind, const X& student, const Y& teacher,

@@ -10,6 +10,32 @@
 
 namespace emend::detail {
 
+/// Rows gathered together: where tokens lie side by side they share their cache lines.
+inline constexpr index gathered_rows = 16;
+
+/// f(row, id, element) over at most `gathered_rows` rows from `first` on, those of which `is_read` says so, in the order in
+/// which they lie in memory.
+template <class T, class F>
+void for_each_entry(const score_view<T>& view, index first, index last, const bool* is_read, F&& f) {
+  const auto size = [](index x) { return x < 0 ? -x : x; };
+  T* rows[gathered_rows] = {};
+  for (index i = first; i < last; ++i) rows[i - first] = view.row(i);
+  if (size(view.token_stride) < size(view.vocab_stride)) {
+    // Every column is a line of its own, which no hardware prefetcher foresees. As a number: it may lie past the end.
+    constexpr index ahead = 24;
+    const auto base = reinterpret_cast<std::uintptr_t>(rows[0]);
+    for (index j = 0; j < view.vocab; ++j) {
+      __builtin_prefetch(reinterpret_cast<const void*>(base + static_cast<std::uintptr_t>((j + ahead) * view.vocab_stride) * sizeof(T)));
+      for (index i = first; i < last; ++i)
+        if (is_read[i - first]) f(i, j, rows[i - first][j * view.vocab_stride]);
+    }
+  } else {
+    for (index i = first; i < last; ++i)
+      if (is_read[i - first])
+        for (index j = 0; j < view.vocab; ++j) f(i, j, rows[i - first][j * view.vocab_stride]);
+  }
+}
+
 /// One side's scores through its transform.
 template <class T>
 class transformed_scores {
@@ -38,13 +64,13 @@ class transformed_scores {
     const double t = __builtin_tanh(transform_.logit_scale * static_cast<double>(static_cast<A>(scores_(i, j))) / transform_.soft_cap);
     return scale(i) * (1 - t * t);
   }
+  /// Scores of rows [first, last), those of which `is_read` says so, each to a row of `pitch` numbers.
   template <class To>
-  void read(index i, To* to) const {
-    const T* x = scores_.row(i);
-    if (transform_.soft_cap == 0)
-      for (index j = 0; j < scores_.vocab; ++j) to[j] = static_cast<To>(static_cast<A>(x[j * scores_.vocab_stride]));
+  void read(index first, index last, const bool* is_read, To* to, index pitch) const {
+    if (is_capped())
+      for_each_entry(scores_, first, last, is_read, [&](index i, index j, const T&) { to[(i - first) * pitch + j] = static_cast<To>(z(i, j)); });
     else
-      for (index j = 0; j < scores_.vocab; ++j) to[j] = static_cast<To>(z(i, j));
+      for_each_entry(scores_, first, last, is_read, [&](index i, index j, const T& x) { to[(i - first) * pitch + j] = static_cast<To>(static_cast<A>(x)); });
   }
 
  private:
@@ -91,27 +117,60 @@ class divergence_head {
     is_direct_ = std::is_same_v<T, U> && student_.is_contiguous() && teacher_.is_contiguous();
   }
 
-  /// The divergence of row i; with `out` the gradient, times `factor`, into its row i.
-  divergence_row operator()(index i, double factor, const score_view<T>* out, bool is_streaming, scratch& work) const {
+  /// Rows [begin, end): `take_row(i, divergence_row)` for each whose factor(i) is not 0; with `out` the gradient, times the
+  /// factor, and zeros elsewhere.
+  template <class Factor, class TakeRow>
+  void operator()(index begin, index end, const Factor& factor, const score_view<T>* out, bool is_streaming, scratch& work,
+                  const TakeRow& take_row) const {
     if constexpr (std::is_same_v<T, U>)
-      if (is_direct_ && (!out || out->vocab_stride == 1))
-        return take<T>(divergence_kernels_for<T>(set_), student_.row(i), teacher_.row(i), i, factor, out, out ? out->row(i) : nullptr,
-                       is_streaming, work);
-    const std::size_t size = static_cast<std::size_t>(student_.vocab());
-    if (work.student.size() < size) work.student.resize(size), work.teacher.resize(size), work.gradient.resize(size);
-    student_.read(i, work.student.data());
-    teacher_.read(i, work.teacher.data());
-    return take<A>(kernels_, work.student.data(), work.teacher.data(), i, factor, out, out ? work.gradient.data() : nullptr, false, work);
+      if (is_direct_ && (!out || out->vocab_stride == 1)) {
+        for (index i = begin; i < end; ++i) {
+          T* const to = out ? out->row(i) : nullptr;
+          if (const double f = factor(i); f != 0)
+            take_row(i, take<T>(divergence_kernels_for<T>(set_), student_.row(i), teacher_.row(i), i, f, to, is_streaming, work));
+          else if (out)
+            for (index j = 0; j < out->vocab; ++j) to[j] = T(arithmetic<T>(0));
+        }
+        return;
+      }
+    for (index first = begin; first < end; first += gathered_rows)
+      take_tile(first, end - first < gathered_rows ? end : first + gathered_rows, factor, out, work, take_row);
   }
 
  private:
+  template <class Factor, class TakeRow>
+  void take_tile(index first, index last, const Factor& factor, const score_view<T>* out, scratch& work, const TakeRow& take_row) const {
+    const index vocab = student_.vocab(), pitch = (vocab + 15) / 16 * 16;
+    const std::size_t size = static_cast<std::size_t>(gathered_rows * pitch);
+    if (work.student.size() < size) work.student.resize(size), work.teacher.resize(size), work.gradient.resize(size);
+    bool is_read[gathered_rows], is_written[gathered_rows];
+    for (index i = first; i < last; ++i) is_read[i - first] = factor(i) != 0, is_written[i - first] = true;
+    student_.read(first, last, is_read, work.student.data(), pitch);
+    teacher_.read(first, last, is_read, work.teacher.data(), pitch);
+    for (index i = first; i < last; ++i) {
+      A* const gradient = work.gradient.data() + (i - first) * pitch;
+      const index at = (i - first) * pitch;
+      if (is_read[i - first])
+        take_row(i, take<A>(kernels_, work.student.data() + at, work.teacher.data() + at, i, factor(i), out ? gradient : nullptr, false, work));
+      else if (out)
+        for (index j = 0; j < vocab; ++j) gradient[j] = 0;
+    }
+    if (!out) return;
+    for_each_entry(*out, first, last, is_written, [&](index i, index j, T& to) {
+      A g = work.gradient[static_cast<std::size_t>((i - first) * pitch + j)];
+      // What the soft cap adds to the chain rule; the scores are still there, even where the gradient takes their place.
+      if (student_.is_capped() && g != 0) g = static_cast<A>(static_cast<double>(g) * student_.slope(i, j));
+      to = T(static_cast<arithmetic<T>>(g));
+    });
+  }
+
   /// S: storage of the rows at hand, of the gathered ones A; `to` receives the gradient with respect to them.
   template <class S>
-  divergence_row take(const divergence_kernels<S>& kernels, const S* x, const S* y, index i, double factor, const score_view<T>* out,
-                      S* to, bool is_streaming, scratch& work) const {
+  divergence_row take(const divergence_kernels<S>& kernels, const S* x, const S* y, index i, double factor, S* to,
+                      bool is_streaming, scratch& work) const {
     static_assert(std::is_same_v<arithmetic<S>, A>);
     const index vocab = student_.vocab();
-    const bool is_saved = out || kind_ == divergence_kind::jensen_shannon;
+    const bool is_saved = to || kind_ == divergence_kind::jensen_shannon;
     const saved_pair<A> saved = is_saved ? work.saved(vocab, kind_ == divergence_kind::jensen_shannon) : saved_pair<A>{};
     pair_sums<A> sums;
     const auto pass = is_saved ? kernels.saves_of[static_cast<int>(kind_)] : kernels.sums_of[static_cast<int>(kind_)];
@@ -120,7 +179,7 @@ class divergence_head {
     const double student_sum = row_sums<A>::total(sums.student.sum), teacher_sum = row_sums<A>::total(sums.teacher.sum);
     const auto is_taken = [](const auto& side) { return side.has_reference && __builtin_fabs(side.reference) < 0x1p20; };
     if (sums.needs_reference_path || !is_taken(sums.student) || !is_taken(sums.teacher) || !(student_sum > 0) || !(teacher_sum > 0))
-      return take_reference(i, factor, out);
+      return take_reference(i, factor, to);
 
     const double student_log2 = __builtin_log2(student_sum), teacher_log2 = __builtin_log2(teacher_sum);
     divergence_row row;
@@ -138,7 +197,7 @@ class divergence_head {
       row.student_to_mixture = ln_2 * mixed.student;
       row.value = ln_2 * (mixture_ * mixed.teacher + (1 - mixture_) * mixed.student);
     }
-    if (!out) return row;
+    if (!to) return row;
 
     pair_gradient g{factor * student_.multiplier(i), -row.value, row.student_log2_z, row.teacher_log2_z, false};
     if (kind_ == divergence_kind::jensen_shannon) {
@@ -147,31 +206,20 @@ class divergence_head {
       g.is_ratio_complete = true;
     }
     kernels.gradient_of[kind_ == divergence_kind::forward_kl](saved, to, vocab, g, is_streaming);
-    if constexpr (std::is_same_v<S, A>)
-      if (to == work.gradient.data()) scatter(i, to, *out);
     return row;
   }
 
-  /// From the gathered row to the output, with what the soft cap adds to the chain rule.
-  void scatter(index i, const A* from, const score_view<T>& out) const {
-    T* to = out.row(i);
-    for (index j = 0; j < out.vocab; ++j) {
-      double g = static_cast<double>(from[j]);
-      if (student_.is_capped() && g != 0) g *= student_.slope(i, j);
-      to[j * out.vocab_stride] = T(static_cast<arithmetic<T>>(g));
-    }
-  }
-
-  divergence_row take_reference(index i, double factor, const score_view<T>* out) const {
+  /// The gradient, as that of `take`, with respect to the rows at hand; `to` may be the student's row itself.
+  template <class S>
+  divergence_row take_reference(index i, double factor, S* to) const {
     const index vocab = student_.vocab();
     const reference_divergence reference([&](index j) { return student_.z(i, j); }, [&](index j) { return teacher_.z(i, j); }, vocab, kind_, mixture_);
-    if (!out) return reference.row();
-    std::vector<double> gradient(static_cast<std::size_t>(vocab));
+    if (!to) return reference.row();
+    const double slope = factor * student_.multiplier(i);
     for (index j = 0; j < vocab; ++j) {
       const double g = reference.gradient(student_.z(i, j), teacher_.z(i, j));
-      gradient[static_cast<std::size_t>(j)] = g == 0 ? 0 : factor * student_.slope(i, j) * g;
+      to[j] = S(static_cast<A>(g == 0 ? 0 : slope * g));
     }
-    for (index j = 0; j < vocab; ++j) (*out)(i, j) = T(static_cast<arithmetic<T>>(gradient[static_cast<std::size_t>(j)]));
     return reference.row();
   }
 

@@ -47,8 +47,7 @@ EMEND_TARGET EMEND_INLINE double_operand fused_multiply_add(double_operand a, do
   return __builtin_ia32_vfmaddpd256(a, b, c);
 }
 
-/// Makes a constant live in a register, where compilers would read it from memory at each of its uses: two reads a cycle
-/// are all there are.
+/// Makes a constant live in a register, where compilers would read it from memory at each of its uses.
 template <class R>
 EMEND_TARGET EMEND_INLINE void keep_in_register(R& x) {
   asm("" : "+x"(x));
