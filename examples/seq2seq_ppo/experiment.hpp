@@ -109,6 +109,10 @@ class result_file {
         add(object);
       }
       if (!has_head) throw std::runtime_error(path + ": not a file of results");
+      // A cut line must not swallow the next one.
+      in.clear();
+      in.seekg(-1, std::ios::end);
+      if (in.get() != '\n') std::ofstream(path, std::ios::app) << "\n";
     } else {
       std::ofstream out(path);
       out << fingerprint.dump() << "\n";

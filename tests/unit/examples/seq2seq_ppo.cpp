@@ -164,6 +164,7 @@ TEST_CASE("an experiment that was interrupted goes on to the same numbers, whate
   CHECK(!resumed.has(arms[3]));
   CHECK(run_arms(o, data, arms, 1, resumed, out, running));
   CHECK(csv_of(arms, resumed) == expected);
+  CHECK(csv_of(arms, result_file(path, fingerprint, false)) == expected);
   CHECK_THROWS_WITH_AS(result_file(path, {{"program", "other"}}, false), doctest::Contains("another run"), std::runtime_error);
 
   std::vector<summary> all;
