@@ -34,7 +34,7 @@ struct arm {
 
 struct ppo_budget {
   emend::index iterations = 40, prompts = 192, epochs = 2, minibatch = 64;
-  emend::index measure_every = 5;
+  emend::index measure_every = 4;
   double learning_rate = 3e-4, kl_coefficient = 0.02;
 };
 

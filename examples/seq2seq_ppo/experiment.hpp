@@ -23,7 +23,7 @@ struct experiment_options {
   std::uint64_t first_seed = 1;
   double rate = 0.5, noise = 0.1;
   std::vector<double> noise_sweep{0, 0.2, 0.3};
-  int sweep_seeds = 3;     // seeds of the noise sweep and of the ablations
+  int sweep_seeds = 2;     // seeds of the noise sweep and of the ablations
   int layers = 3, dim = 80, heads = 4;
   long long first_steps = 2500;
   double refusal_share = 0.02;

@@ -35,7 +35,7 @@ std::string frontier_chart(const std::vector<arm>& arms, const result_file& resu
   for (double tick = std::ceil(low / gap) * gap; tick <= high; tick += gap)
     svg += common::format("<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/><text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%.3g</text>", left,
                           width - right, y(tick), y(tick), left - 8, y(tick) + 4, tick);
-  for (double kl = 0; kl <= widest; kl += widest / 8)
+  for (double kl = 0; kl < widest * 1.01; kl += widest / 6)
     svg += common::format("<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%g</text>", x(kl), height - bottom + 18, kl);
   svg += common::format("<line class=\"grid half\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>", x(target), x(target), top, height - bottom);
   svg += common::format("<text class=\"tick\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">nats from the first policy</text>", (left + width - right) / 2, height - 6);
@@ -86,7 +86,7 @@ inline std::string table_of(const std::vector<summary>& all) {
       "class=\"number\">Length</th><th class=\"number\">Refusals</th><th class=\"number\">Unusual</th><th class=\"number\">Wins over first</th><th class=\"number\">Wins over scalar "
       "PPO</th></tr></thead><tbody>\n";
   for (const summary& s : all) {
-    html += "<tr><td>" + common::escaped(s.name) + common::format("</td><td class=\"number\">%d</td>", s.seeds);
+    html += "<tr><td style=\"white-space:nowrap\">" + common::escaped(s.name) + common::format("</td><td class=\"number\">%d</td>", s.seeds);
     if (s.seeds == 0) {
       html += "<td colspan=\"7\">never got to this divergence</td></tr>\n";
       continue;
