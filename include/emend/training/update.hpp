@@ -3,6 +3,7 @@
 #include <emend/evaluation/evaluate_numbers.hpp>
 #include <emend/evaluation/evaluate_sequences.hpp>
 #include <emend/losses/aggregation.hpp>
+#include <emend/losses/cross_entropy.hpp>
 #include <emend/training/minibatches.hpp>
 #include <emend/training/rollout.hpp>
 
@@ -27,6 +28,10 @@ struct update_options {
   aggregation_options aggregate = {};  ///< counts: those of each minibatch are filled in
   std::uint64_t seed = 0;
   double stop_at_kl = detail::infinity;  ///< ends the update once a minibatch's approximate_kl is above
+  /// A supervised batch mixed into every step of a policy (PPO-ptx, Ouyang et al. 2022, eq. 2): as many of its sequences as the
+  /// minibatch has, one after the other over the steps; its token mean of -log_prob times the coefficient joins the gradient.
+  const token_batch* pretraining = nullptr;
+  double pretraining_coefficient = 16;  ///< align-anything; 27.8 in InstructGPT
   score_transform transform = {};        ///< as in `collect`
 };
 
@@ -34,6 +39,7 @@ struct update_options {
 template <std::size_t Metrics>
 struct update_report {
   double loss = 0;
+  double pretraining_loss = 0;  ///< coefficient included; not part of `loss`
   std::array<double, Metrics> metrics{};  ///< in the order of the loss's metric_names
   index steps = 0, tokens = 0;
   bool is_stopped = false;  ///< by stop_at_kl
@@ -59,9 +65,28 @@ void for_each_micro_batch(const token_batch& batch, const std::vector<index>& mi
   }
 }
 
+/// Adds the gradient of a supervised loss to what the policy has gathered; returns coefficient * token mean of -log_prob.
+template <class P>
+double add_likelihood(P& policy, const token_batch& batch, double coefficient) {
+  if (batch.tokens() == 0 || coefficient == 0) return 0;
+  std::vector<double> found(static_cast<std::size_t>(batch.tokens()), 0);
+  policy.differentiate(batch, [&](const auto& scores, const std::vector<index>& tokens, auto& gradient) {
+    std::vector<index> targets;
+    for (const index t : tokens) targets.push_back(batch.targets()[static_cast<std::size_t>(t)]);
+    found[static_cast<std::size_t>(tokens.front())] =
+        evaluate_into(cross_entropy{}, scores, targets, {.normaliser = static_cast<double>(batch.tokens()) / coefficient}, gradient).value;
+  });
+  double value = 0;
+  for (const double part : found) value += part;
+  return value;
+}
+
 inline void check_update(const update_options& options) {
   if (options.epochs < 0) fail("epochs", "a number not below 0", std::to_string(options.epochs));
   if (options.micro_batch < 0) fail("micro_batch", "a number not below 0", std::to_string(options.micro_batch));
+  if (options.pretraining && options.pretraining->sequences() == 0) fail("pretraining", "at least one sequence", "none");
+  if (!(options.pretraining_coefficient >= 0))
+    fail("pretraining_coefficient", "a number not below 0", std::to_string(options.pretraining_coefficient));
 }
 
 /// Where the sequences of a part begin among its tokens.
@@ -106,6 +131,7 @@ auto update_policy(P& policy, const rollout& r, MakeLoss&& make_loss, const upda
   detail::require_length("old_log_prob", static_cast<index>(r.old_log_prob.size()), r.batch.tokens());
   detail::require_length("advantage", static_cast<index>(r.advantage.size()), r.batch.tokens());
   update_report<metric_count> report;
+  index next_pretraining = 0;
   for (index epoch = 0; epoch < options.epochs && !report.is_stopped; ++epoch) {
     for (const auto& minibatch : minibatches(r.batch.sequences(), options.minibatch, options.seed, static_cast<std::uint64_t>(epoch))) {
       evaluation_value<loss_type> step;
@@ -130,6 +156,11 @@ auto update_policy(P& policy, const rollout& r, MakeLoss&& make_loss, const upda
         }
       });
       if (step.evaluated == 0) continue;
+      if (options.pretraining) {
+        std::vector<index> mixed;
+        for (std::size_t k = 0; k < minibatch.size(); ++k) mixed.push_back(next_pretraining++ % options.pretraining->sequences());
+        report.pretraining_loss += detail::add_likelihood(policy, options.pretraining->select(mixed), options.pretraining_coefficient);
+      }
       policy.step();
       report.loss += step.value;
       report.tokens += step.evaluated;
@@ -145,6 +176,7 @@ auto update_policy(P& policy, const rollout& r, MakeLoss&& make_loss, const upda
     }
   }
   if (report.steps > 0) report.loss /= static_cast<double>(report.steps);
+  if (report.steps > 0) report.pretraining_loss /= static_cast<double>(report.steps);
   for (double& metric : report.metrics) metric /= static_cast<double>(report.tokens > 0 ? report.tokens : 1);
   return report;
 }

@@ -9,6 +9,7 @@
 namespace {
 
 using namespace emend;
+using emend::index;  // not the one of <strings.h>
 using numbers = std::vector<double>;
 
 const aggregation all[] = {aggregation::token_mean, aggregation::token_sum, aggregation::sequence_sum,
@@ -45,11 +46,15 @@ TEST_CASE("explicit counts, empty sequences, epsilons") {
   CHECK(token_weights(padded(0, 3)).empty());
 }
 
-/// Loss and gradient of a batch, and of its parts with the counts of the whole.
+/// Loss and gradient of a batch, or of a part of it with the counts of the whole.
+template <class L>
+number_evaluation evaluated(const L& layout, aggregation how, const numbers& log_prob, const numbers& advantage, const aggregation_options& options) {
+  const numbers weight = token_weights(layout, how, options);
+  return evaluate_log_probs(reinforce{advantage}, log_prob, {.weight = weight});
+}
 template <class L>
 double weighted(const L& layout, aggregation how, const numbers& log_prob, const numbers& advantage, const aggregation_options& options) {
-  const numbers weight = token_weights(layout, how, options);
-  return evaluate_log_probs(reinforce{advantage}, log_prob, {.weight = weight}).value;
+  return evaluated(layout, how, log_prob, advantage, options).value;
 }
 
 TEST_CASE("a batch and any split of it agree, in every layout") {
@@ -64,13 +69,16 @@ TEST_CASE("a batch and any split of it agree, in every layout") {
     const aggregation_options options{.counts = {.tokens = 10, .sequences = 4}, .length = 5};
     const std::vector<index> offsets{0, 3, 4, 8, 10};
     const double whole = weighted(ragged(offsets), how, log_prob, advantage, options);
+    const numbers gradient = evaluated(ragged(offsets), how, log_prob, advantage, options).gradient;
     CHECK(whole == doctest::Approx(weighted(ragged(offsets), how, log_prob, advantage, {.length = 5})).epsilon(1e-15));
     for (std::size_t cut = 0; cut <= 4; ++cut) {
       const auto part = [&](std::size_t from, std::size_t to) {
         std::vector<index> own;
         for (std::size_t k = from; k <= to; ++k) own.push_back(offsets[k] - offsets[from]);
         const auto of = [&](const numbers& x) { return numbers(x.begin() + offsets[from], x.begin() + offsets[to]); };
-        return weighted(ragged(own), how, of(log_prob), of(advantage), options);
+        const auto result = evaluated(ragged(own), how, of(log_prob), of(advantage), options);
+        CHECK(result.gradient == of(gradient));
+        return result.value;
       };
       CHECK(part(0, cut) + part(cut, 4) == doctest::Approx(whole).epsilon(1e-14));
     }

@@ -9,6 +9,7 @@
 namespace {
 
 using namespace emend;
+using emend::index;  // not the one of <strings.h>
 using numbers = std::vector<double>;
 
 const double infinite = detail::infinity, bad = std::nan("");

@@ -9,6 +9,7 @@
 namespace {
 
 using namespace emend;
+using emend::index;  // not the one of <strings.h>
 using numbers = std::vector<double>;
 
 /// Scores of two sequences of 3 positions over 4 ids; the second has one position.

@@ -127,6 +127,30 @@ TEST_CASE("any loss is one lambda: a sequence-level one, and one with columns of
   CHECK(lambda.steps == 9);
 }
 
+TEST_CASE("the pretraining mix adds the gradient of the likelihood, and nothing else") {
+  // With advantages of 0 the mix is all that moves the policy: towards what its batch says.
+  tabular::policy policy(3, 2), reference(3, 2);
+  policy.rate = 0.5;
+  auto r = collect(policy, reference, std::vector<std::vector<index>>(6, {0}), {.seed = 2});
+  r.advantage = numbers(12, 0);
+  token_batch supervised;
+  supervised.add(std::vector<int>{0}, std::vector<int>{2, 1});
+  supervised.add(std::vector<int>{1}, std::vector<int>{2, 2});
+  const auto make = [](const token_columns& c) { return policy_objective<ppo_clip>{.policy = {c.old_log_prob, c.advantage}, .weight = c.weight}; };
+  const auto report = update_policy(policy, r, make, {.pretraining = &supervised, .pretraining_coefficient = 2});
+  CHECK(report.loss == 0);
+  CHECK(report.pretraining_loss == doctest::Approx(2 * std::log(3)));
+  // One step: a row that is met m times among the 12 tokens moves by rate * 2 * m / 12 (one at the target - 1/3).
+  const auto cell = [&](index previous, index depth, index j) { return policy.scores(policy.row(previous, depth), j); };
+  CHECK(cell(0, 0, 2) == doctest::Approx(0.5 * 2 * 3.0 / 12 * 2 / 3));
+  CHECK(cell(0, 0, 0) == doctest::Approx(-0.5 * 2 * 3.0 / 12 / 3));
+  CHECK(cell(2, 1, 1) == doctest::Approx(0.5 * 2 * (3.0 - 6.0 / 3) / 12));
+  const auto without = update_policy(policy, r, make);
+  CHECK(without.pretraining_loss == 0);
+  const token_batch none;
+  CHECK_THROWS_NAMING(update_policy(policy, r, make, {.pretraining = &none}), "pretraining");
+}
+
 TEST_CASE("an update ends where the policy has moved too far") {
   tabular::policy policy(3, 2), reference(3, 2);
   policy.rate = 50;
