@@ -60,7 +60,9 @@
 #include <emend/losses/sequence_means.hpp>
 #include <emend/losses/value_clip.hpp>
 #include <emend/losses/vespo.hpp>
+#include <emend/metrics/ngrams.hpp>
 #include <emend/metrics/pair_accuracy.hpp>
+#include <emend/metrics/perplexity.hpp>
 #include <emend/metrics/value_metrics.hpp>
 #include <emend/metrics/wilson.hpp>
 #include <emend/off_policy/importance_weights.hpp>
@@ -86,6 +88,10 @@
 #include <emend/reward/tlcr.hpp>
 #include <emend/reward/token_rewards.hpp>
 #include <emend/sampling/categorical.hpp>
+#include <emend/sequence_match/augment.hpp>
+#include <emend/sequence_match/divergences.hpp>
+#include <emend/sequence_match/packing.hpp>
+#include <emend/structure/edit_distance.hpp>
 #include <emend/structure/edit_script.hpp>
 #include <emend/training/minibatches.hpp>
 #include <emend/training/ppo.hpp>
