@@ -19,7 +19,7 @@ struct options {
   std::string results = "seq2seq_ppo.results.jsonl", csv = "seq2seq_ppo.csv", html = "seq2seq_ppo.html";
   int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   double divergence = 1;
-  bool is_quick = false, is_smoke = false, is_fresh = false;
+  bool is_quick = false, is_smoke = false, is_fresh = false, has_no_ablations = false, has_no_noise_sweep = false;
   common::colour_choice colour = common::colour_choice::automatic;
 };
 
@@ -50,6 +50,8 @@ void declare(CLI::App& app, options& o) {
   group(app.add_option("--learning-rate", e.ppo.learning_rate, "of PPO")->check(above_zero())->capture_default_str(), models, "X");
   group(app.add_option("--kl", e.ppo.kl_coefficient, "coefficient of the divergence in PPO's reward")->check(in_range(0.0, 1e6))->capture_default_str(), models, "X");
   group(app.add_option("--threads", o.threads, "runs side by side (default: all); the numbers do not depend on it")->check(in_range(1, 1024)), models);
+  group(app.add_flag("--no-ablations", o.has_no_ablations, "without the forms of the sequence-to-sequence reward"), models);
+  group(app.add_flag("--no-noise-sweep", o.has_no_noise_sweep, "without other shares of label noise"), models);
   group(app.add_flag("--quick", o.is_quick, "one seed, small models, no sweep and no ablations: some three minutes on two cores"), models);
   group(app.add_flag("--smoke", o.is_smoke, "far too little of everything, to see that all works: seconds"), models);
 
@@ -124,6 +126,8 @@ int main(int count, char** arguments) {
   declare(app, o);
   try {
     app.parse(count, arguments);
+    o.experiment.has_ablations = !o.has_no_ablations;
+    o.experiment.has_sweep = !o.has_no_noise_sweep;
     if (o.is_quick || o.is_smoke) shrink(app, o);
     std::signal(SIGINT, [](int) { is_interrupted = 1; });
     std::signal(SIGTERM, [](int) { is_interrupted = 1; });
