@@ -15,16 +15,18 @@
 #include <emend/advantage/remax.hpp>
 #include <emend/advantage/returns.hpp>
 #include <emend/advantage/running_moments.hpp>
-#include <emend/advantage/to_tokens.hpp>
 #include <emend/advantage/whitening.hpp>
 #include <emend/carriers/dual.hpp>
+#include <emend/conventions.hpp>
 #include <emend/core/backend.hpp>
 #include <emend/core/column.hpp>
 #include <emend/core/executor.hpp>
 #include <emend/core/layout.hpp>
 #include <emend/core/matrix.hpp>
 #include <emend/core/moments.hpp>
+#include <emend/core/probability_divergence.hpp>
 #include <emend/core/random.hpp>
+#include <emend/core/sequence_values.hpp>
 #include <emend/core/thread_pool.hpp>
 #include <emend/core/token.hpp>
 #include <emend/distillation/divergence.hpp>
@@ -57,7 +59,6 @@
 #include <emend/losses/reinforce.hpp>
 #include <emend/losses/sapo.hpp>
 #include <emend/losses/sequence_level.hpp>
-#include <emend/losses/sequence_means.hpp>
 #include <emend/losses/value_clip.hpp>
 #include <emend/losses/vespo.hpp>
 #include <emend/metrics/pair_accuracy.hpp>
