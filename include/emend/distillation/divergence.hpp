@@ -55,26 +55,6 @@ inline void check(const divergence_options& options, index rows, index vocab) {
   if (vocab < 1 && rows > 0) fail("student", "a vocabulary of at least 1", std::to_string(vocab));
 }
 
-/// This thread's scratch, or a fresh one inside a nested call.
-template <class A>
-class divergence_lease {
- public:
-  divergence_lease() {
-    static thread_local divergence_scratch<A> shared;
-    if (shared.is_in_use) own_ = std::make_unique<divergence_scratch<A>>();
-    scratch_ = own_ ? own_.get() : &shared;
-    scratch_->is_in_use = true;
-  }
-  divergence_lease(const divergence_lease&) = delete;
-  divergence_lease& operator=(const divergence_lease&) = delete;
-  ~divergence_lease() { scratch_->is_in_use = false; }
-  divergence_scratch<A>& operator*() const { return *scratch_; }
-
- private:
-  std::unique_ptr<divergence_scratch<A>> own_;
-  divergence_scratch<A>* scratch_;
-};
-
 /// Whether `out` shares memory with the teacher's scores, which are never to be overwritten.
 template <class T, class U>
 void check_apart(score_view<const U> teacher, score_view<T> out) {
@@ -106,7 +86,7 @@ divergence_sum run_divergence(divergence_kind kind, score_view<const T> student,
     return (options.weight.empty() ? 1 : options.weight[i]) / options.normaliser;
   };
   executor.for_each_chunk(rows, [&](index begin, index end) {
-    const divergence_lease<typename divergence_head<T, U>::A> work;
+    const scratch_lease<divergence_scratch<typename divergence_head<T, U>::A>> work;
     head(begin, end, factor, out, is_streaming, *work, [&](index i, const divergence_row& row) {
       values[static_cast<std::size_t>(i)] = row.value;
       if (options.entropy) (*options.entropy)[static_cast<std::size_t>(i)] = row.entropy;

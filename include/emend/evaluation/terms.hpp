@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/core/errors.hpp>
+#include <emend/core/scratch_lease.hpp>
 #include <emend/evaluation/options.hpp>
 #include <emend/heads/reference.hpp>
 #include <emend/heads/rows.hpp>
@@ -16,26 +17,9 @@ struct evaluation_buffers {
   std::vector<row_adjoint> adjoints;
   std::vector<std::uint8_t> is_evaluated, is_active;
   std::vector<index> first_term, terms;
-  bool is_in_use = false;
 };
 
-/// This thread's buffers, or fresh ones inside a nested call.
-class buffer_lease {
- public:
-  buffer_lease() {
-    static thread_local evaluation_buffers shared;
-    buffers_ = shared.is_in_use ? &own_ : &shared;
-    buffers_->is_in_use = true;
-  }
-  buffer_lease(const buffer_lease&) = delete;
-  buffer_lease& operator=(const buffer_lease&) = delete;
-  ~buffer_lease() { buffers_->is_in_use = false; }
-  evaluation_buffers& operator*() const { return *buffers_; }
-
- private:
-  evaluation_buffers own_;
-  evaluation_buffers* buffers_;
-};
+using buffer_lease = scratch_lease<evaluation_buffers>;
 
 inline void check_transform(const score_transform& transform, index rows) {
   require_positive("temperature", transform.temperature);
