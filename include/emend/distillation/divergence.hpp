@@ -35,23 +35,13 @@ struct divergence_evaluation {
 
 namespace detail {
 
-inline void check_side(const char* side, const score_transform& transform, index rows) {
-  const auto name = [&](const char* field) { return std::string(side) + "." + field; };
-  require_positive(name("temperature").c_str(), transform.temperature);
-  require_positive(name("logit_scale").c_str(), transform.logit_scale);
-  if (transform.soft_cap != 0) require_positive(name("soft_cap").c_str(), transform.soft_cap);
-  if (transform.temperatures.empty()) return;
-  require_length(name("temperatures").c_str(), transform.temperatures.size(), rows);
-  for (index i = 0; i < rows; ++i) require_positive(name("temperatures").c_str(), transform.temperatures[i]);
-}
-
 inline void check(const divergence_options& options, index rows, index vocab) {
   if (!options.mask.empty()) require_length("mask", options.mask.size(), rows);
   if (!options.weight.empty()) require_length("weight", options.weight.size(), rows);
   require_positive("normaliser", options.normaliser);
   if (!(options.mixture >= 0 && options.mixture <= 1)) fail("mixture", "a number in [0, 1]", std::to_string(options.mixture));
-  check_side("student_transform", options.student_transform, rows);
-  check_side("teacher_transform", options.teacher_transform, rows);
+  check_transform(options.student_transform, rows, "student_transform.");
+  check_transform(options.teacher_transform, rows, "teacher_transform.");
   if (vocab < 1 && rows > 0) fail("student", "a vocabulary of at least 1", std::to_string(vocab));
 }
 

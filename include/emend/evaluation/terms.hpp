@@ -21,13 +21,15 @@ struct evaluation_buffers {
 
 using buffer_lease = scratch_lease<evaluation_buffers>;
 
-inline void check_transform(const score_transform& transform, index rows) {
-  require_positive("temperature", transform.temperature);
-  require_positive("logit_scale", transform.logit_scale);
-  if (transform.soft_cap != 0) require_positive("soft_cap", transform.soft_cap);
+/// of: what stands before the names of the fields in a message, as "student_transform.".
+inline void check_transform(const score_transform& transform, index rows, const std::string& of = "") {
+  require_positive((of + "temperature").c_str(), transform.temperature);
+  require_positive((of + "logit_scale").c_str(), transform.logit_scale);
+  if (transform.soft_cap != 0) require_positive((of + "soft_cap").c_str(), transform.soft_cap);
   if (transform.temperatures.empty()) return;
-  require_length("temperatures", transform.temperatures.size(), rows);
-  for (index i = 0; i < rows; ++i) require_positive("temperatures", transform.temperatures[i]);
+  const std::string temperatures = of + "temperatures";
+  require_length(temperatures.c_str(), transform.temperatures.size(), rows);
+  for (index i = 0; i < rows; ++i) require_positive(temperatures.c_str(), transform.temperatures[i]);
 }
 
 inline void check_kept(const kept_ids& kept, index rows, index vocab) {
