@@ -7,6 +7,7 @@
 
 #include "probes.hpp"
 
+#include <emend/core/thread_pool.hpp>
 #include <emend/eigen.hpp>
 #include <emend/emend.hpp>
 

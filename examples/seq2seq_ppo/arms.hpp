@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include <emend/advantage/to_tokens.hpp>
+#include <emend/core/sequence_values.hpp>
 #include <emend/training/ppo.hpp>
 #include <seq2seq_ppo/measure.hpp>
 #include <seq2seq_ppo/reward_models.hpp>

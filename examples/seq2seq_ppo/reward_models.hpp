@@ -3,7 +3,7 @@
 #include <emend/evaluation/evaluate.hpp>
 #include <emend/evaluation/statistics.hpp>
 #include <emend/losses/cross_entropy.hpp>
-#include <emend/advantage/to_tokens.hpp>
+#include <emend/core/sequence_values.hpp>
 #include <emend/losses/preference.hpp>
 #include <emend/reward/seq2seq_loss.hpp>
 #include <emend/reward/seq2seq_rewards.hpp>

@@ -1,6 +1,7 @@
 #pragma once
 
-// Everything of the library but the backends.
+// Everything of the library but the backends, and <emend/core/thread_pool.hpp>: the standard headers of threads take half as
+// long to parse as all of this.
 
 #include <emend/advantage/gae.hpp>
 #include <emend/advantage/gdpo.hpp>
@@ -15,17 +16,18 @@
 #include <emend/advantage/remax.hpp>
 #include <emend/advantage/returns.hpp>
 #include <emend/advantage/running_moments.hpp>
-#include <emend/advantage/to_tokens.hpp>
 #include <emend/advantage/whitening.hpp>
 #include <emend/carriers/dual.hpp>
+#include <emend/conventions.hpp>
 #include <emend/core/backend.hpp>
 #include <emend/core/column.hpp>
 #include <emend/core/executor.hpp>
 #include <emend/core/layout.hpp>
 #include <emend/core/matrix.hpp>
 #include <emend/core/moments.hpp>
+#include <emend/core/probability_divergence.hpp>
 #include <emend/core/random.hpp>
-#include <emend/core/thread_pool.hpp>
+#include <emend/core/sequence_values.hpp>
 #include <emend/core/token.hpp>
 #include <emend/distillation/divergence.hpp>
 #include <emend/distillation/remaining_share_weights.hpp>
@@ -57,7 +59,6 @@
 #include <emend/losses/reinforce.hpp>
 #include <emend/losses/sapo.hpp>
 #include <emend/losses/sequence_level.hpp>
-#include <emend/losses/sequence_means.hpp>
 #include <emend/losses/value_clip.hpp>
 #include <emend/losses/vespo.hpp>
 #include <emend/metrics/ngrams.hpp>

@@ -16,15 +16,12 @@ std::string gae(vector_case& c) {
   const token_shape shape(c, "rewards");
   const std::vector<double> reward = c.input("rewards").data, value = c.input("values").data;
   const std::string masking = c.text("masking");
-  const emend::gae_options options{
-      .gamma = c.parameter("gamma"),
-      .lambda = c.parameter("lam"),
-      .holes = masking == "zero_values_and_rewards" ? emend::hole_rule::decay : emend::hole_rule::carry};
-  auto [advantage, returns] = emend::gae(reward, value, masking == "none" ? shape.all() : shape.layout(), options);
-  if (c.is_true("whiten"))
-    // trlx whitens over all positions, and adds no epsilon to their number.
-    emend::whiten_into(advantage, masking == "none" ? shape.all() : shape.layout(),
-                       masking == "none" ? emend::whiten_options{} : unbiased_over_mask(c), advantage);
+  const emend::padded layout = masking == "none" ? shape.all() : shape.layout();
+  emend::gae_options options = convention_of(c).gae;
+  options.gamma = c.parameter("gamma");
+  options.lambda = c.parameter("lam");
+  auto [advantage, returns] = emend::gae(reward, value, layout, options);
+  if (c.is_true("whiten")) emend::whiten_into(advantage, layout, whitening_of(c), advantage);
   if (c.is_refused()) return refused_whitening(advantage);
   if (c.has_nan()) return "the peer whitens one number to NaN; ours gives 0";
   std::vector<double> mask = masking == "none" ? std::vector<double>(reward.size(), 1) : shape.mask;
@@ -51,13 +48,11 @@ std::string gae_from_scores(vector_case& c) {
   const token_shape shape(c, "values");
   const std::vector<double> score = c.input("scores").data, value = c.input("values").data,
                             log_prob = c.input("log_prob").data, reference = c.input("ref_log_prob").data;
-  const std::vector<double> reward = emend::token_rewards(
-      {}, log_prob, reference, shape.layout(),
-      {.kl_coefficient = c.is_true("use_kl_in_reward") ? c.parameter("reference_policy_kl_penalty") : 0,
-       .scalar_scale = 1,
-       .scalar_reward = score,
-       .kl = kl_kind_of(c.text("reference_policy_kl_type")),
-       .kl_bounds = {20, 10}});
+  emend::token_reward_options options = emend::conventions::nemo_rl.reward;
+  options.kl_coefficient = c.is_true("use_kl_in_reward") ? c.parameter("reference_policy_kl_penalty") : 0;
+  options.scalar_reward = score;
+  options.kl = kl_kind_of(c.text("reference_policy_kl_type"));
+  const std::vector<double> reward = emend::token_rewards({}, log_prob, reference, shape.layout(), options);
   const double lambda = c.parameter("gae_lambda"), alpha = c.parameter("length_adaptive_alpha");
   for (emend::index b = 0; b < shape.rows && c.is_double() && alpha > 0; ++b)
     if (const double adapted = 1 - 1 / (alpha * static_cast<double>(emend::length_of(shape.layout(), b)));
@@ -69,7 +64,7 @@ std::string gae_from_scores(vector_case& c) {
        .lambda = c.has_parameter("gae_lambda_policy") ? c.parameter("gae_lambda_policy") : lambda,
        .value_lambda = c.has_parameter("gae_lambda_value") ? c.parameter("gae_lambda_value") : lambda,
        .length_adaptive_alpha = alpha});
-  if (c.is_true("normalize_advantages")) emend::whiten_into(advantage, shape.layout(), unbiased_over_mask(c), advantage);
+  if (c.is_true("normalize_advantages")) emend::whiten_into(advantage, shape.layout(), whitening_of(c), advantage);
   expect_counted(c, "advantages", advantage, shape.mask);
   expect_counted(c, "returns", returns, shape.mask);
   return {};
@@ -112,24 +107,27 @@ std::string rollout_to_advantages(vector_case& c) {
   const emend::padded counted(ids.rows(), ids.columns(), mask), with_next(ids.rows(), ids.columns(), mask_with_next);
   const std::vector<double> log_prob = c.input("log_prob").data, reference = c.input("ref_log_prob").data,
                             score = c.input("scores").data, value = c.input("values").data;
-  const std::vector<emend::index> position = emend::positions_after_last(counted);
+  const emend::convention& trl_ppo = emend::conventions::trl_ppo;
+  const std::vector<emend::index> position = trl_ppo.score_positions(counted);
   std::vector<double> kl(response.size(), 0);
   const emend::kl_kind kind = kl_kind_of(c.text("kl_estimator"));
   for (std::size_t t = 0; t < kl.size(); ++t)
     if (mask[t] != 0) kl[t] = emend::kl_estimate(kind, log_prob[t] - reference[t]);
   c.expect("kl", kl);
-  std::vector<double> reward = emend::token_rewards({}, log_prob, reference, counted,
-                                                    {.kl_coefficient = c.parameter("kl_coef"),
-                                                     .scalar_scale = 1,
-                                                     .scalar_reward = score,
-                                                     .kl = kind,
-                                                     .scalar_position = position});
-  if (c.is_true("whiten_rewards")) emend::whiten_into(reward, with_next, {.is_mean_removed = false}, reward);
+  emend::token_reward_options options = trl_ppo.reward;
+  options.kl_coefficient = c.parameter("kl_coef");
+  options.scalar_reward = score;
+  options.kl = kind;
+  options.scalar_position = position;
+  std::vector<double> reward = emend::token_rewards({}, log_prob, reference, counted, options);
+  emend::whiten_options about_mean = trl_ppo.whitening;
+  about_mean.is_mean_removed = false;
+  if (c.is_true("whiten_rewards")) emend::whiten_into(reward, with_next, about_mean, reward);
   c.expect("rewards", reward);
   auto [advantage, returns] =
       emend::gae(reward, value, with_next, {.gamma = c.parameter("gamma"), .lambda = c.parameter("lam")});
   c.expect("returns", returns);
-  emend::whiten_into(advantage, counted, {}, advantage);
+  emend::whiten_into(advantage, counted, trl_ppo.whitening, advantage);
   c.expect("advantages", advantage);
   return {};
 }
@@ -138,7 +136,7 @@ std::string reinforce_plus_plus(vector_case& c) {
   const token_shape shape(c, "token_rewards");
   const std::vector<double> reward = c.input("token_rewards").data;
   const auto [advantage, returns] = emend::reinforce_plus_plus(
-      reward, shape.layout(), {.gamma = c.parameter("gamma")}, unbiased_over_mask(c));
+      reward, shape.layout(), {.gamma = c.parameter("gamma")}, whitening_of(c));
   expect_counted(c, "advantages", advantage, shape.mask);
   expect_counted(c, "returns", returns, shape.mask);
   return {};
@@ -170,16 +168,18 @@ std::string shaped_advantages(vector_case& c) {
   const std::vector<double> reward = c.input("rewards").data, kl = c.input("kl").data, value = c.input("values").data;
   const std::string estimator = c.text("estimator");
   const auto group = emend::groups::of_size(static_cast<emend::index>(c.parameter("group_size")), shape.rows);
-  const auto relative = [&](emend::reward_scope mean, emend::reward_scope deviation) {
-    return emend::group_relative(reward, group, {.mean = mean, .deviation = deviation, .epsilon = 1e-9}).advantage;
-  };
+  const emend::convention& openrlhf = emend::conventions::openrlhf;
+  emend::group_relative_options without_deviation = openrlhf.group;
+  without_deviation.deviation = emend::reward_scope::none;
   std::vector<double> shaped = reward;
   if (estimator == "rloo") shaped = emend::leave_one_out(reward, group);
   if (estimator == "reinforce_baseline" || estimator == "dr_grpo")
-    shaped = relative(emend::reward_scope::group, emend::reward_scope::none);
-  if (estimator == "group_norm") shaped = relative(emend::reward_scope::group, emend::reward_scope::group);
+    shaped = emend::group_relative(reward, group, without_deviation).advantage;
+  if (estimator == "group_norm") shaped = emend::group_relative(reward, group, openrlhf.group).advantage;
   const std::vector<double> zero(kl.size(), 0);
-  emend::token_reward_options options{.kl_coefficient = c.parameter("beta"), .scalar_scale = 1, .scalar_reward = shaped};
+  emend::token_reward_options options = openrlhf.reward;
+  options.kl_coefficient = c.parameter("beta");
+  options.scalar_reward = shaped;
   if (c.has_parameter("score_clip")) {
     options.scalar_low = number_of(c.part("params").at("score_clip").at(0));
     options.scalar_high = number_of(c.part("params").at("score_clip").at(1));
@@ -192,19 +192,16 @@ std::string shaped_advantages(vector_case& c) {
   emend::advantages result;
   if (estimator == "gae") {
     result = emend::gae(token_reward, value, shape.layout(),
-                        {.gamma = c.parameter("gamma"), .lambda = c.parameter("lam"), .holes = emend::hole_rule::decay});
+                        {.gamma = c.parameter("gamma"), .lambda = c.parameter("lam"), .holes = openrlhf.gae.holes});
   } else {
     result.returns = emend::discounted_returns(token_reward, shape.layout(),
-                                               {.gamma = c.parameter("gamma"), .holes = emend::hole_rule::decay});
+                                               {.gamma = c.parameter("gamma"), .holes = openrlhf.gae.holes});
     result.advantage = result.returns;
   }
+  emend::whiten_options whitening = openrlhf.whitening;
+  whitening.is_scaled = !c.is_true("no_std_norm");
   if (estimator == "gae" || estimator == "reinforce" || estimator == "reinforce_baseline")
-    emend::whiten_into(result.advantage, shape.layout(),
-                       {.is_unbiased = false,
-                        .place = emend::epsilon_place::floor,
-                        .is_scaled = !c.is_true("no_std_norm"),
-                        .uncounted = emend::uncounted_value::transformed},
-                       result.advantage);
+    emend::whiten_into(result.advantage, shape.layout(), whitening, result.advantage);
   if (c.has_nan()) return "the peer's deviation of a group of one is NaN; ours is 0";
   c.expect("advantages", result.advantage);
   c.expect("returns", result.returns);

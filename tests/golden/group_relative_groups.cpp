@@ -5,8 +5,9 @@
 namespace golden {
 namespace {
 
-using emend::lone_sequence;
 using emend::reward_scope;
+using emend::conventions::nemo_rl;
+using emend::conventions::verl;
 
 /// Consecutive blocks of the case's group size.
 emend::groups groups_of(const vector_case& c, const std::vector<double>& reward) {
@@ -26,13 +27,9 @@ void expect_spread(vector_case& c, const std::vector<double>& per_sequence, cons
 
 std::string grpo(vector_case& c) {
   const token_shape shape(c, "token_rewards");
-  expect_spread(c,
-                emend::group_relative(row_scores(c), c.input("group").ids(),
-                                      {.deviation = c.is_true("norm_adv_by_std_in_grpo") ? reward_scope::group : reward_scope::none,
-                                       .epsilon = c.parameter("epsilon"),
-                                       .lone = lone_sequence::raw})
-                    .advantage,
-                shape);
+  emend::group_relative_options options = verl.group;
+  if (!c.is_true("norm_adv_by_std_in_grpo")) options.deviation = reward_scope::none;
+  expect_spread(c, emend::group_relative(row_scores(c), c.input("group").ids(), options).advantage, shape);
   return {};
 }
 
@@ -48,13 +45,13 @@ std::string pass_at_k(vector_case& c) {
 std::string opo(vector_case& c) {
   if (c.has_nan()) return "the peer divides by the length of a group without tokens; ours has the baseline 0";
   const token_shape shape(c, "token_rewards");
-  expect_spread(c, emend::opo(row_scores(c), c.input("group").ids(), shape.layout(), lone_sequence::raw), shape);
+  expect_spread(c, emend::opo(row_scores(c), c.input("group").ids(), shape.layout(), verl.group.lone), shape);
   return {};
 }
 
 std::string gpg(vector_case& c) {
   const token_shape shape(c, "token_rewards");
-  expect_spread(c, emend::gpg(row_scores(c), c.input("group").ids(), {.lone = lone_sequence::raw}), shape);
+  expect_spread(c, emend::gpg(row_scores(c), c.input("group").ids(), {.lone = verl.group.lone}), shape);
   return {};
 }
 
@@ -62,8 +59,7 @@ std::string gdpo(vector_case& c) {
   const token_shape shape(c, "token_rewards");
   const std::vector<double> score = row_scores(c);
   const std::vector<double> advantage =
-      emend::gdpo({score}, {}, c.input("group").ids(), shape.layout(),
-                  {.epsilon = c.parameter("epsilon"), .lone = lone_sequence::raw}, unbiased_over_mask(c));
+      emend::gdpo({score}, {}, c.input("group").ids(), shape.layout(), verl.group, whitening_of(c));
   if (c.is_refused()) {
     for (double a : advantage)
       if (!(a < 1e-3 && a > -1e-3)) throw std::runtime_error("whitening of less than two tokens is not about 0");
@@ -77,15 +73,15 @@ std::string gdpo(vector_case& c) {
 std::string reinforce_plus_plus_baseline(vector_case& c) {
   const token_shape shape(c, "token_rewards");
   expect_counted(c, "advantages",
-                 emend::reinforce_plus_plus_baseline(row_scores(c), c.input("group").ids(), shape.layout(), lone_sequence::raw,
-                                                     unbiased_over_mask(c)),
+                 emend::reinforce_plus_plus_baseline(row_scores(c), c.input("group").ids(), shape.layout(), verl.group.lone,
+                                                     whitening_of(c)),
                  shape.mask);
   return {};
 }
 
 std::string rloo(vector_case& c) {
   const token_shape shape(c, "token_rewards");
-  expect_spread(c, emend::leave_one_out(row_scores(c), c.input("group").ids(), lone_sequence::raw), shape);
+  expect_spread(c, emend::leave_one_out(row_scores(c), c.input("group").ids(), verl.group.lone), shape);
   return {};
 }
 
@@ -98,10 +94,8 @@ std::string rloo_vectorized(vector_case& c) {
 std::string grouped_grpo(vector_case& c) {
   const std::vector<double> reward = c.input("rewards").data;
   if (c.has_input("group")) {
-    const bool leaves_out = c.is_true("leave_one_out");
-    const reward_scope scope = leaves_out ? reward_scope::leave_one_out : reward_scope::group;
-    emend::group_relative_options options{
-        .mean = scope, .deviation = scope, .epsilon = c.parameter("epsilon"), .keeps_constant = true};
+    emend::group_relative_options options = nemo_rl.group;
+    if (!c.is_true("leave_one_out")) options.mean = options.deviation = reward_scope::group;
     const auto shown = emend::group_relative(reward, c.input("group").ids(), options);
     c.expect("baseline", shown.baseline);
     c.expect("std", shown.deviation);
@@ -113,10 +107,9 @@ std::string grouped_grpo(vector_case& c) {
   }
   static const std::map<std::string, reward_scope> scopes = {
       {"group", reward_scope::group}, {"batch", reward_scope::batch}, {"none", reward_scope::none}};
-  const auto group = groups_of(c, reward);
-  const auto result =
-      emend::group_relative(reward, group, {.deviation = scopes.at(c.text("scale")), .epsilon = c.parameter("epsilon")});
-  c.expect("advantages", result.advantage);
+  emend::group_relative_options options = emend::conventions::trl.group;
+  options.deviation = scopes.at(c.text("scale"));
+  c.expect("advantages", emend::group_relative(reward, groups_of(c, reward), options).advantage);
   return {};
 }
 
@@ -125,8 +118,7 @@ std::string grouped_rloo(vector_case& c) {
   const auto sequences = static_cast<emend::index>(reward.size());
   std::vector<double> advantage = emend::leave_one_out(reward, groups_of(c, reward));
   if (c.is_true("normalize"))
-    emend::whiten_into(advantage, emend::padded(1, sequences),
-                       {.epsilon = c.parameter("epsilon"), .place = emend::epsilon_place::deviation}, advantage);
+    emend::whiten_into(advantage, emend::padded(1, sequences), emend::conventions::trl.whitening, advantage);
   c.expect("advantages", advantage);
   return {};
 }
@@ -138,11 +130,11 @@ std::string grouped_reinforce_plus_plus(vector_case& c) {
   std::vector<double> relative = reward;
   if (c.is_true("minus_baseline"))
     relative = emend::group_relative(reward, c.input("group").ids(), {.deviation = reward_scope::none}).advantage;
+  emend::token_reward_options options = nemo_rl.reward;
+  options.kl_coefficient = c.is_true("kl_in_reward") ? c.parameter("beta") : 0;
+  options.kl = kl_kind_of(c.text("kl"));
   std::vector<double> advantage =
-      emend::token_rewards(emend::to_tokens(relative, shape.layout()), log_prob, reference, shape.layout(),
-                           {.kl_coefficient = c.is_true("kl_in_reward") ? c.parameter("beta") : 0,
-                            .kl = kl_kind_of(c.text("kl")),
-                            .kl_bounds = {20, 10}});
+      emend::token_rewards(emend::to_tokens(relative, shape.layout()), log_prob, reference, shape.layout(), options);
   emend::whiten_into(advantage, shape.layout(), {.is_unbiased = false, .place = emend::epsilon_place::floor}, advantage);
   expect_counted(c, "advantages", advantage, shape.mask);
   return {};
@@ -150,10 +142,9 @@ std::string grouped_reinforce_plus_plus(vector_case& c) {
 
 std::string rloo_baseline(vector_case& c) {
   const std::vector<double> reward = c.input("rewards").data, valid = c.input("valid").data;
-  const std::vector<double> baseline =
-      emend::group_relative(reward, c.input("group").ids(),
-                            {.mean = reward_scope::leave_one_out, .deviation = reward_scope::none, .counts = valid})
-          .baseline;
+  emend::group_relative_options options = emend::conventions::nemo_aligner.group;
+  options.counts = valid;
+  const std::vector<double> baseline = emend::group_relative(reward, c.input("group").ids(), options).baseline;
   // The peer's formula takes one off the count of a sample that it did not count; it does not use the result.
   std::vector<double> merged = c.output("baseline").data;
   for (std::size_t b = 0; b < merged.size(); ++b)
@@ -169,9 +160,10 @@ std::string reward_norm(vector_case& c) {
            : c.text(name) == "batch" ? reward_scope::batch
                                      : reward_scope::group;
   };
-  const auto group = groups_of(c, reward);
-  const auto result = emend::group_relative(
-      reward, group, {.mean = scope("mean"), .deviation = scope("std"), .epsilon = c.parameter("epsilon")});
+  emend::group_relative_options options = emend::conventions::roll.group;
+  options.mean = scope("mean");
+  options.deviation = scope("std");
+  const auto result = emend::group_relative(reward, groups_of(c, reward), options);
   if (c.has_nan()) return "the peer's deviation of one reward is NaN; ours is 0";
   c.expect("rewards", result.advantage);
   return {};

@@ -29,20 +29,19 @@ class grpo_case {
   void with_policy(F&& go) const {
     const bool is_sequence = c_.has_text("importance_sampling_level", "sequence");
     const auto at_level = [&](const auto& loss) {
-      if (is_sequence) go(emend::sequence_level<std::remove_cvref_t<decltype(loss)>>{loss});
+      if (is_sequence) go(convention_.at_sequence(loss));
       else go(loss);
     };
     if (type_ == "cispo") {
-      at_level(emend::cispo{.old_log_prob = old_,
-                            .advantage = advantage_,
-                            .ratio_high = c_.parameter("epsilon_high"),
-                            .log_ratio_bound = emend::detail::infinity});
+      emend::cispo loss = convention_.cispo_loss(old_, advantage_);
+      loss.ratio_high = c_.parameter("epsilon_high");
+      at_level(loss);
     } else if (type_ == "sapo") {
       at_level(emend::sapo{.old_log_prob = old_,
                            .advantage = advantage_,
                            .temperature_positive = c_.parameter("sapo_temperature_pos"),
                            .temperature_negative = c_.parameter("sapo_temperature_neg"),
-                           .log_ratio_bound = emend::detail::infinity});
+                           .log_ratio_bound = convention_.ppo.log_ratio_bound});
     } else if (type_ == "vespo") {
       go(emend::vespo{.old_log_prob = old_,
                       .advantage = advantage_,
@@ -51,22 +50,22 @@ class grpo_case {
                       .k_negative = c_.parameter("vespo_k_neg"),
                       .lambda_negative = c_.parameter("vespo_lambda_neg")});
     } else {
-      at_level(emend::ppo_clip{.old_log_prob = old_,
-                               .advantage = advantage_,
-                               .clip_low = c_.parameter("epsilon_low"),
-                               .clip_high = c_.parameter("epsilon_high"),
-                               .ratio_cap = c_.has_parameter("delta") ? c_.parameter("delta") : emend::detail::infinity});
+      emend::ppo_clip loss = convention_.ppo_loss(old_, advantage_);
+      loss.clip_low = c_.parameter("epsilon_low");
+      loss.clip_high = c_.parameter("epsilon_high");
+      if (c_.has_parameter("delta")) loss.ratio_cap = c_.parameter("delta");
+      at_level(loss);
     }
   }
 
   template <class Policy>
   emend::policy_objective<Policy> objective(const Policy& policy) const {
+    emend::kl_penalty kl = convention_.kl_loss(reference_, old_);
+    kl.coefficient = c_.parameter("beta");
+    kl.weighting = c_.is_true("use_bias_correction_kl") ? emend::kl_weighting::ratio : emend::kl_weighting::none;
     return {.policy = policy,
             .weight = weight_,
-            .kl = {.reference_log_prob = reference_,
-                   .coefficient = c_.parameter("beta"),
-                   .weighting = c_.is_true("use_bias_correction_kl") ? emend::kl_weighting::ratio : emend::kl_weighting::none,
-                   .old_log_prob = old_},
+            .kl = kl,
             .entropy_coefficient = c_.has_input("logits") ? c_.parameter("entropy_coef") : 0,
             .entropy_weight = entropy_weight_};
   }
@@ -78,18 +77,17 @@ class grpo_case {
   void set_weights() {
     using emend::aggregation;
     const emend::padded layout(rows_, length_, mask_);
-    double tokens = 0;
-    for (double m : mask_) tokens += m;
+    emend::aggregation_options rules = convention_.aggregation_rules;
     entropy_weight_ = emend::token_weights(layout, aggregation::token_mean);
     if (type_ == "grpo" || type_ == "sapo") {
-      weight_ = emend::token_weights(layout, aggregation::per_example_mean, {.counts_empty_sequences = true});
+      weight_ = emend::token_weights(layout, aggregation::per_example_mean, rules);
     } else if (type_ == "bnpo") {
       weight_ = entropy_weight_;
     } else if (type_ == "dr_grpo") {
-      weight_ = emend::token_weights(layout, aggregation::sequence_sum_per_length,
-                                     {.length = c_.parameter("max_completion_length"), .counts_empty_sequences = true});
+      rules.length = c_.parameter("max_completion_length");
+      weight_ = emend::token_weights(layout, aggregation::sequence_sum_per_length, rules);
     } else if (type_ == "luspo" && c_.has_text("importance_sampling_level", "sequence")) {
-      weight_ = emend::token_weights(layout, aggregation::sequence_sum, {.counts_empty_sequences = true});
+      weight_ = emend::token_weights(layout, aggregation::sequence_sum, rules);
     } else if (type_ == "luspo") {
       // At this commit the peer's mean runs over the padding, too; later it is the mean of row sums.
       takes_padding_ = true;
@@ -97,12 +95,14 @@ class grpo_case {
         weight_.insert(weight_.end(), static_cast<std::size_t>(length_),
                        static_cast<double>(emend::length_of(layout, b)) / static_cast<double>(rows_ * length_));
     } else {
-      weight_ = emend::token_weights(layout, aggregation::token_mean, {.counts = {.tokens = c_.parameter("num_items_in_batch")}});
+      rules.counts.tokens = c_.parameter("num_items_in_batch");
+      weight_ = emend::token_weights(layout, aggregation::token_mean, rules);
       entropy_weight_ = weight_;
     }
   }
 
   vector_case& c_;
+  const emend::convention& convention_ = convention_of(c_);
   std::vector<double> old_, reference_, mask_, advantage_, weight_, entropy_weight_;
   emend::index rows_ = 0, length_ = 0;
   std::string type_;
@@ -210,21 +210,19 @@ std::string nemo(vector_case& c) {
   }
 
   const auto how = c.is_true("token_level_loss") ? emend::aggregation::token_mean : emend::aggregation::per_example_mean;
-  const std::vector<double> plain = emend::token_weights(
-      p.layout(), how,
-      {.counts = {.tokens = c.parameter("global_valid_toks"), .sequences = c.parameter("global_valid_seqs")}, .token_epsilon = 1e-8, .sequence_epsilon = 1e-8});
+  const emend::convention& nemo_rl = emend::conventions::nemo_rl;
+  emend::aggregation_options rules = nemo_rl.aggregation_rules;
+  rules.counts = {.tokens = c.parameter("global_valid_toks"), .sequences = c.parameter("global_valid_seqs")};
+  const std::vector<double> plain = emend::token_weights(p.layout(), how, rules);
   std::vector<double> weight = plain;
   for (std::size_t i = 0; i < weight.size(); ++i) weight[i] *= correction[i];
 
   static const std::map<std::string, emend::kl_kind> kinds = {
       {"k1", emend::kl_kind::k1}, {"k2", emend::kl_kind::k2}, {"k3", emend::kl_kind::k3}};
-  const emend::kl_penalty penalty{
-      .reference_log_prob = reference,
-      .coefficient = c.parameter("reference_policy_kl_penalty"),
-      .kind = kinds.at(c.text("reference_policy_kl_type")),
-      .clamps = {.input = c.parameter("kl_input_clamp_value"), .output = c.parameter("kl_output_clamp_value")},
-      .weighting = emend::kl_weighting::score_function,
-      .old_log_prob = c.is_true("use_on_policy_kl_approximation") ? emend::column(generation) : emend::column()};
+  emend::kl_penalty penalty =
+      nemo_rl.kl_loss(reference, c.is_true("use_on_policy_kl_approximation") ? emend::column(generation) : emend::column());
+  penalty.coefficient = c.parameter("reference_policy_kl_penalty");
+  penalty.kind = kinds.at(c.text("reference_policy_kl_type"));
   if (c.has_nan()) return "the peer's gradient is 0 * inf where a ratio overflows; ours is 0 or finite";
   const std::vector<double> log_prob = hide_masked(p.log_prob, p.mask);
   const auto of_kl = emend::evaluate_log_probs(penalty, log_prob, {.mask = p.mask, .weight = plain});
@@ -237,22 +235,23 @@ std::string nemo(vector_case& c) {
     c.expect_gradient("log_prob", gradient);
   };
   const emend::number_options options{.mask = p.mask, .weight = weight};
-  const double low = 1 - c.parameter("ratio_clip_min"), high = 1 + c.parameter("ratio_clip_max");
   const auto at_level = [&](const auto& loss) {
     if (!is_sequence) return finish(emend::evaluate_log_probs(loss, log_prob, options));
-    const emend::sequence_level<std::remove_cvref_t<decltype(loss)>> of_sequence{.loss = loss, .length_epsilon = 1e-8};
-    finish(emend::evaluate_log_prob_sequences(of_sequence, log_prob, p.layout(), options));
+    finish(emend::evaluate_log_prob_sequences(nemo_rl.at_sequence(loss), log_prob, p.layout(), options));
   };
   if (c.is_true("disable_ppo_ratio")) {
     finish(emend::evaluate_log_probs(emend::reinforce{p.advantage}, log_prob, options));
   } else if (c.is_true("use_cispo")) {
-    at_level(emend::cispo{p.old_log_prob, p.advantage, low, high, emend::detail::infinity});
+    emend::cispo loss = nemo_rl.cispo_loss(p.old_log_prob, p.advantage);
+    loss.ratio_low = 1 - c.parameter("ratio_clip_min");
+    loss.ratio_high = 1 + c.parameter("ratio_clip_max");
+    at_level(loss);
   } else {
-    at_level(emend::ppo_clip{.old_log_prob = p.old_log_prob,
-                             .advantage = p.advantage,
-                             .clip_low = c.parameter("ratio_clip_min"),
-                             .clip_high = c.parameter("ratio_clip_max"),
-                             .dual_clip = c.has_parameter("ratio_clip_c") ? c.parameter("ratio_clip_c") : 0});
+    emend::ppo_clip loss = nemo_rl.ppo_loss(p.old_log_prob, p.advantage);
+    loss.clip_low = c.parameter("ratio_clip_min");
+    loss.clip_high = c.parameter("ratio_clip_max");
+    if (c.has_parameter("ratio_clip_c")) loss.dual_clip = c.parameter("ratio_clip_c");
+    at_level(loss);
   }
   return {};
 }

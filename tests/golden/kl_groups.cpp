@@ -3,11 +3,9 @@
 namespace golden {
 namespace {
 
+/// The peer's bounds, where it bounds this kind of estimate.
 emend::kl_clamps clamps_of(const vector_case& c) {
-  emend::kl_clamps clamps;
-  if (c.has_parameter("input_clamp")) clamps.input = c.parameter("input_clamp");
-  if (c.has_parameter("output_clamp")) clamps.output = c.parameter("output_clamp");
-  return clamps;
+  return c.has_parameter("input_clamp") || c.has_parameter("output_clamp") ? convention_of(c).kl.clamps : emend::kl_clamps{};
 }
 
 std::string estimate(vector_case& c) {

@@ -1,4 +1,4 @@
-#include "vector_case.hpp"
+#include "conventions.hpp"
 
 namespace golden {
 namespace {
@@ -11,10 +11,9 @@ emend::padded layout_of(const vector_case& c, const std::vector<double>& mask) {
 std::string importance_weights(vector_case& c) {
   if (c.is_refused()) return "every weight is dropped here, and the peer's own metrics divide by their sum: it recorded no weights";
   const std::vector<double> learner = c.input("log_prob").data, behaviour = c.input("rollout_log_prob").data, mask = c.input("mask").data;
-  emend::importance_options options{
-      .level = c.has_text("level", "token") ? emend::importance_level::token : emend::importance_level::sequence,
-      .log_ratio_clamp = c.parameter("log_ratio_clamp"),
-      .is_batch_normalised = c.is_true("batch_normalize")};
+  emend::importance_options options = emend::conventions::verl.importance;
+  if (!c.has_text("level", "token")) options.level = emend::importance_level::sequence;
+  options.is_batch_normalised = c.is_true("batch_normalize");
   if (c.is_text("threshold")) {
     options.mode = emend::bound_mode::mask;
     options.lower = 0.5;
@@ -28,7 +27,7 @@ std::string importance_weights(vector_case& c) {
 
 std::string metrics(vector_case& c) {
   const std::vector<double> learner = c.input("log_prob").data, behaviour = c.input("rollout_log_prob").data, mask = c.input("mask").data;
-  const auto m = emend::off_policy_metrics(learner, behaviour, layout_of(c, mask), {.mean_epsilon = 1e-8, .counts_empty_sequences = true});
+  const auto m = emend::off_policy_metrics(learner, behaviour, layout_of(c, mask), emend::conventions::verl.off_policy);
   c.expect("kl", m.kl);
   c.expect("k3_kl", m.k3);
   c.expect("training_ppl", m.learner_perplexity);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "vector_case.hpp"
+#include "conventions.hpp"
 
 #include <cmath>
 
@@ -43,16 +43,16 @@ struct policy_case {
   }
 };
 
-/// An aggregation under verl's name, with verl's epsilon.
-inline std::vector<double> weights_named(const policy_case& p, const std::string& name) {
+/// An aggregation under verl's name, by the rules of the case's peer.
+inline std::vector<double> weights_named(const vector_case& c, const policy_case& p, const std::string& name) {
   using emend::aggregation;
-  if (name == "token-mean") return p.weights(aggregation::token_mean);
-  if (name == "token-sum") return p.weights(aggregation::token_sum);
-  if (name == "seq-mean-token-sum") return p.weights(aggregation::sequence_sum);
-  if (name == "seq-mean-token-mean") return p.weights(aggregation::per_example_mean, {.token_epsilon = 1e-8});
-  if (name == "mean-of-sequence-means") return p.weights(aggregation::per_example_mean);
-  if (name == "seq-mean-token-sum-norm")
-    return p.weights(aggregation::sequence_sum_per_length, {.length = static_cast<double>(p.length)});
+  emend::aggregation_options rules = convention_of(c).aggregation_rules;
+  rules.length = static_cast<double>(p.length);
+  if (name == "token-mean") return p.weights(aggregation::token_mean, rules);
+  if (name == "token-sum") return p.weights(aggregation::token_sum, rules);
+  if (name == "seq-mean-token-sum") return p.weights(aggregation::sequence_sum, rules);
+  if (name == "seq-mean-token-mean" || name == "mean-of-sequence-means") return p.weights(aggregation::per_example_mean, rules);
+  if (name == "seq-mean-token-sum-norm") return p.weights(aggregation::sequence_sum_per_length, rules);
   throw std::runtime_error("an aggregation of no known name: " + name);
 }
 

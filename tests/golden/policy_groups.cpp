@@ -36,59 +36,61 @@ void expect_metrics(vector_case& c, const policy_case& p, const Loss& loss) {
   if (c.has_output("pg_clipfrac")) c.expect_metric("pg_clipfrac", of(0));
 }
 
-emend::ppo_clip verl_clip(const vector_case& c, const policy_case& p) {
+using emend::conventions::verl;
+
+/// The loss with the bounds of a case of verl.
+template <class Loss>
+Loss clipped_as(const vector_case& c, Loss loss) {
   const auto bound = [&](const char* side) { return c.parameter(c.has_parameter(side) ? side : "clip_ratio"); };
-  return {.old_log_prob = p.old_log_prob,
-          .advantage = p.advantage,
-          .clip_low = bound("clip_ratio_low"),
-          .clip_high = bound("clip_ratio_high")};
+  loss.clip_low = bound("clip_ratio_low");
+  loss.clip_high = bound("clip_ratio_high");
+  return loss;
 }
 
 std::string ppo_dual_clip(vector_case& c) {
   policy_case p(c);
-  emend::ppo_clip loss = verl_clip(c, p);
+  emend::ppo_clip loss = clipped_as(c, verl.ppo_loss(p.old_log_prob, p.advantage));
   loss.dual_clip = c.parameter("clip_ratio_c");
-  loss.log_ratio_bound = 20;
   expect_metrics(c, p, loss);
   c.expect_metric("pg_clipfrac_lower", p.mean([&](std::size_t i) {
     return loss.is_dual_clipped(p.log_prob[i] - p.old_log_prob[i], p.advantage[i]) ? 1 : 0;
   }));
-  return expect_loss(c, p, loss, weights_named(p, c.text("agg")));
+  return expect_loss(c, p, loss, weights_named(c, p, c.text("agg")));
 }
 
 std::string ppo(vector_case& c) {
   policy_case p(c);
-  const double clip = c.parameter("clip");
-  return expect_loss(c, p, emend::ppo_clip{p.old_log_prob, p.advantage, clip, clip}, weights_named(p, c.text("agg")));
+  emend::ppo_clip loss = convention_of(c).ppo_loss(p.old_log_prob, p.advantage);
+  loss.clip_low = loss.clip_high = c.parameter("clip");
+  return expect_loss(c, p, loss, weights_named(c, p, c.text("agg")));
 }
 
 std::string cispo(vector_case& c) {
   policy_case p(c);
-  const emend::cispo loss{.old_log_prob = p.old_log_prob,
-                          .advantage = p.advantage,
-                          .ratio_low = 1 - c.parameter("clip_ratio_low"),
-                          .ratio_high = 1 + c.parameter("clip_ratio_high")};
+  emend::cispo loss = verl.cispo_loss(p.old_log_prob, p.advantage);
+  loss.ratio_low = 1 - c.parameter("clip_ratio_low");
+  loss.ratio_high = 1 + c.parameter("clip_ratio_high");
   expect_metrics(c, p, loss);
-  return expect_loss(c, p, loss, weights_named(p, c.text("agg")));
+  return expect_loss(c, p, loss, weights_named(c, p, c.text("agg")));
 }
 
 std::string sapo(vector_case& c) {
   policy_case p(c);
   const emend::sapo loss{p.old_log_prob, p.advantage, c.parameter("tau_pos"), c.parameter("tau_neg")};
   expect_metrics(c, p, loss);
-  return expect_loss(c, p, loss, weights_named(p, c.text("agg")));
+  return expect_loss(c, p, loss, weights_named(c, p, c.text("agg")));
 }
 
 std::string dro(vector_case& c) {
   policy_case p(c);
   const emend::dro loss{p.old_log_prob, p.advantage, c.parameter("dro_beta")};
   expect_metrics(c, p, loss);
-  return expect_loss(c, p, loss, weights_named(p, c.text("agg")));
+  return expect_loss(c, p, loss, weights_named(c, p, c.text("agg")));
 }
 
 std::string gpg(vector_case& c) {
   policy_case p(c);
-  return expect_loss(c, p, emend::reinforce{p.advantage}, weights_named(p, c.text("agg")));
+  return expect_loss(c, p, emend::reinforce{p.advantage}, weights_named(c, p, c.text("agg")));
 }
 
 std::string dppo(vector_case& c, emend::probability_divergence divergence) {
@@ -100,14 +102,14 @@ std::string dppo(vector_case& c, emend::probability_divergence divergence) {
                          .high = c.parameter("clip_ratio"),
                          .ratio_cap = c.parameter("clip_ratio_c")};
   expect_metrics(c, p, loss);
-  return expect_loss(c, p, loss, weights_named(p, c.text("agg")));
+  return expect_loss(c, p, loss, weights_named(c, p, c.text("agg")));
 }
 
 std::string gspo(vector_case& c) {
   policy_case p(c);
-  emend::sequence_level<emend::ppo_clip> loss{
-      .loss = verl_clip(c, p), .gradient = emend::ratio_gradient::token, .log_ratio_cap = 10};
-  return expect_loss(c, p, loss, weights_named(p, c.text("agg")));
+  emend::sequence_level<emend::ppo_clip> loss = verl.sequence_loss(p.old_log_prob, p.advantage);
+  loss.loss = clipped_as(c, loss.loss);
+  return expect_loss(c, p, loss, weights_named(c, p, c.text("agg")));
 }
 
 std::string gmpo(vector_case& c) {
@@ -131,13 +133,13 @@ std::string gmpo(vector_case& c) {
 
 std::string clip_cov(vector_case& c) {
   policy_case p(c);
-  const emend::ppo_clip loss = verl_clip(c, p);
+  const emend::ppo_clip loss = clipped_as(c, emend::ppo_clip{p.old_log_prob, p.advantage});
   const std::vector<double> selected = emend::select_clip_cov(
       loss, p.log_prob, p.layout(),
       {.share = c.parameter("clip_cov_ratio"), .lower = c.parameter("clip_cov_lb"), .upper = c.parameter("clip_cov_ub")});
   c.expect_metric("pg_clipfrac", p.mean([&](std::size_t i) { return selected[i]; }));
   for (std::size_t i = 0; i < selected.size(); ++i) p.factor[i] *= 1 - selected[i];
-  return expect_loss(c, p, loss, weights_named(p, c.text("agg")));
+  return expect_loss(c, p, loss, weights_named(c, p, c.text("agg")));
 }
 
 std::string kl_cov(vector_case& c) {
@@ -145,31 +147,32 @@ std::string kl_cov(vector_case& c) {
   const std::vector<double> selected =
       emend::select_kl_cov(p.advantage, p.log_prob, p.layout(), {.share = c.parameter("kl_cov_ratio")});
   return expect_loss(c, p, emend::kl_cov{p.old_log_prob, p.advantage, selected, c.parameter("ppo_kl_coef")},
-                     weights_named(p, c.text("agg")));
+                     weights_named(c, p, c.text("agg")));
 }
 
 std::string openrlhf(vector_case& c) {
   policy_case p(c);
-  emend::ppo_clip loss{.old_log_prob = p.old_log_prob,
-                       .advantage = p.advantage,
-                       .clip_low = c.parameter("clip_eps_low"),
-                       .clip_high = c.parameter("clip_eps_high"),
-                       .dual_clip = c.has_parameter("dual_clip") ? c.parameter("dual_clip") : 0};
+  const emend::convention& openrlhf = emend::conventions::openrlhf;
+  const auto with_bounds = [&](emend::ppo_clip loss) {
+    loss.clip_low = c.parameter("clip_eps_low");
+    loss.clip_high = c.parameter("clip_eps_high");
+    loss.dual_clip = c.has_parameter("dual_clip") ? c.parameter("dual_clip") : 0;
+    return loss;
+  };
   if (c.is_true("enable_vllm_is_correction")) {
-    const std::vector<double> bounds = c.numbers("vllm_is_truncated_threshold"), rollout = c.input("rollout_log_prob").data;
-    std::vector<double> difference(rollout.size());
-    for (std::size_t i = 0; i < rollout.size(); ++i) difference[i] = p.old_log_prob[i] - rollout[i];
-    const std::vector<double> mean = emend::sequence_means(difference, p.layout());
+    emend::importance_options options = openrlhf.importance;
+    options.lower = c.numbers("vllm_is_truncated_threshold")[0];
+    options.upper = c.numbers("vllm_is_truncated_threshold")[1];
     const std::string type = c.text("vllm_is_correction_type");
-    for (std::size_t i = 0; i < rollout.size(); ++i) {
-      const double ratio = std::exp(difference[i]), gate = type == "seq-mask-tis" ? std::exp(mean[i]) : ratio;
-      p.factor[i] = type == "tis" ? emend::clamp(ratio, bounds[0], bounds[1]) : gate >= bounds[0] && gate <= bounds[1] ? ratio : 0;
-    }
+    if (type != "tis") options.mode = emend::bound_mode::mask;
+    if (type == "seq-mask-tis") options.level = emend::importance_level::sequence_mean;
+    p.factor = emend::importance_weights(p.old_log_prob, c.input("rollout_log_prob").data, p.layout(), options).weight;
   }
   const bool is_gspo = c.has_text("policy_loss_type", "gspo");
-  const auto weight = weights_named(p, c.is_true("token_level_loss") && !is_gspo ? "token-mean" : "seq-mean-token-mean");
-  if (is_gspo) return expect_loss(c, p, emend::sequence_level<emend::ppo_clip>{loss}, weight);
-  loss.log_ratio_bound = 20;
+  const auto weight = weights_named(c, p, c.is_true("token_level_loss") && !is_gspo ? "token-mean" : "seq-mean-token-mean");
+  if (!is_gspo) return expect_loss(c, p, with_bounds(openrlhf.ppo_loss(p.old_log_prob, p.advantage)), weight);
+  emend::sequence_level<emend::ppo_clip> loss = openrlhf.sequence_loss(p.old_log_prob, p.advantage);
+  loss.loss = with_bounds(loss.loss);
   return expect_loss(c, p, loss, weight);
 }
 
@@ -177,14 +180,13 @@ std::string areal(vector_case& c) {
   policy_case p(c);
   const bool is_sequence = c.has_text("importance_sampling_level", "sequence");
   const std::vector<double> mean = emend::sequence_means(p.advantage, p.layout());
-  const emend::ppo_clip loss{
-      .old_log_prob = p.old_log_prob,
-      .advantage = is_sequence ? emend::column(mean) : emend::column(p.advantage),
-      .clip_low = c.parameter("eps_clip"),
-      .clip_high = c.has_parameter("eps_clip_higher") ? c.parameter("eps_clip_higher") : c.parameter("eps_clip"),
-      .dual_clip = c.has_parameter("c_clip") ? c.parameter("c_clip") : 0};
-  const auto weight = p.weights(emend::aggregation::token_mean);
-  if (is_sequence) return expect_loss(c, p, emend::sequence_level<emend::ppo_clip>{loss}, weight);
+  const emend::convention& areal = emend::conventions::areal;
+  emend::ppo_clip loss = areal.ppo_loss(p.old_log_prob, is_sequence ? emend::column(mean) : emend::column(p.advantage));
+  loss.clip_low = c.parameter("eps_clip");
+  loss.clip_high = c.parameter(c.has_parameter("eps_clip_higher") ? "eps_clip_higher" : "eps_clip");
+  loss.dual_clip = c.has_parameter("c_clip") ? c.parameter("c_clip") : 0;
+  const auto weight = p.weights(areal.aggregate, areal.aggregation_rules);
+  if (is_sequence) return expect_loss(c, p, areal.at_sequence(loss), weight);
   return expect_loss(c, p, loss, weight);
 }
 
@@ -200,11 +202,12 @@ std::string expect_unreduced(vector_case& c, policy_case& p, const Loss& loss) {
     static const emend::kl_kind kinds[] = {emend::kl_kind::k1, emend::kl_kind::k2, emend::kl_kind::k3, emend::kl_kind::k3};
     const int which = static_cast<int>(c.parameter("kl_estimator"));
     const std::vector<double> reference = c.input("ref_log_prob").data;
-    emend::kl_penalty penalty{.reference_log_prob = reference, .kind = kinds[which], .clamps = {.input = 40}};
+    emend::kl_penalty penalty = emend::conventions::open_instruct.kl_loss(reference);
+    penalty.kind = kinds[which];
     std::vector<double> kl;
     // Estimator 3 is r k1 with its own gradient.
     const auto weighted = [&](const auto& t) {
-      return which == 3 ? emend::exp(t.log_prob - t(p.old_log_prob)) * emend::clamp(t.log_prob - t(reference), -40, 40) : penalty(t);
+      return which == 3 ? emend::exp(t.log_prob - t(p.old_log_prob)) * emend::kl_estimate(emend::kl_kind::k1, t.log_prob - t(reference), penalty.clamps) : penalty(t);
     };
     for (std::size_t i = 0; i < p.log_prob.size(); ++i)
       kl.push_back(weighted(emend::detail::token_of_log_prob(p.log_prob[i], static_cast<emend::index>(i))));
@@ -222,30 +225,25 @@ std::string expect_unreduced(vector_case& c, policy_case& p, const Loss& loss) {
 
 std::string unreduced(vector_case& c) {
   policy_case p(c);
-  if (c.has_text("loss_fn", "cispo"))
-    return expect_unreduced(c, p, emend::cispo{.old_log_prob = p.old_log_prob,
-                                               .advantage = p.advantage,
-                                               .ratio_high = 1 + c.parameter("clip_higher"),
-                                               .log_ratio_bound = emend::detail::infinity});
-  if (c.has_text("loss_fn", "dapo"))
-    return expect_unreduced(c, p, emend::ppo_clip{.old_log_prob = p.old_log_prob,
-                                                  .advantage = p.advantage,
-                                                  .clip_low = c.parameter("clip_lower"),
-                                                  .clip_high = c.parameter("clip_higher")});
-  return expect_unreduced(c, p, emend::ppo_clip{.old_log_prob = p.old_log_prob,
-                                                .advantage = p.advantage,
-                                                .clip_low = c.parameter("eps_clip"),
-                                                .clip_high = c.parameter("eps_clip_high"),
-                                                .dual_clip = c.has_parameter("eps_clip_c") ? c.parameter("eps_clip_c") : 0});
+  if (c.has_text("loss_fn", "cispo")) {
+    emend::cispo loss = convention_of(c).cispo_loss(p.old_log_prob, p.advantage);
+    loss.ratio_high = 1 + c.parameter("clip_higher");
+    return expect_unreduced(c, p, loss);
+  }
+  const bool is_open_instruct = c.has_text("loss_fn", "dapo");
+  emend::ppo_clip loss = convention_of(c).ppo_loss(p.old_log_prob, p.advantage);
+  loss.clip_low = c.parameter(is_open_instruct ? "clip_lower" : "eps_clip");
+  loss.clip_high = c.parameter(is_open_instruct ? "clip_higher" : "eps_clip_high");
+  if (c.has_parameter("eps_clip_c")) loss.dual_clip = c.parameter("eps_clip_c");
+  return expect_unreduced(c, p, loss);
 }
 
 std::string unreduced_cispo(vector_case& c) {
   policy_case p(c);
-  return expect_unreduced(c, p, emend::cispo{.old_log_prob = p.old_log_prob,
-                                             .advantage = p.advantage,
-                                             .ratio_low = 1 - c.parameter("eps_clip"),
-                                             .ratio_high = 1 + c.parameter("eps_clip_high"),
-                                             .log_ratio_bound = emend::detail::infinity});
+  emend::cispo loss = convention_of(c).cispo_loss(p.old_log_prob, p.advantage);
+  loss.ratio_low = 1 - c.parameter("eps_clip");
+  loss.ratio_high = 1 + c.parameter("eps_clip_high");
+  return expect_unreduced(c, p, loss);
 }
 
 const known_group known[] = {

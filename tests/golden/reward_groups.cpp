@@ -8,7 +8,7 @@ namespace {
 std::string masked_whiten(vector_case& c) {
   const token_shape shape(c, "values");
   const std::vector<double> values = c.input("values").data;
-  emend::whiten_options options = c.peer() == "trl" ? emend::whiten_options{} : unbiased_over_mask(c);
+  emend::whiten_options options = c.peer() == "trl" ? emend::conventions::trl_ppo.whitening : whitening_of(c);
   options.is_mean_removed = c.is_true("shift_mean");
   options.uncounted = emend::uncounted_value::transformed;
   const std::vector<double> whitened = emend::whiten(values, shape.layout(), options);
@@ -32,11 +32,10 @@ std::string whiten_unmasked(vector_case& c) {
   const token_shape shape(c, "values");
   const std::vector<double> values = c.input("values").data;
   if (c.has_nan()) return "the peer's variance of one number is NaN; ours is 0";
-  c.expect("whitened",
-           emend::whiten(values, shape.all(),
-                         {.is_unbiased = c.peer() == "trlx",
-                          .place = c.peer() == "alpaca_farm" ? emend::epsilon_place::deviation : emend::epsilon_place::variance,
-                          .is_mean_removed = c.is_true("shift_mean")}));
+  emend::whiten_options options{.is_unbiased = false, .place = emend::epsilon_place::deviation};
+  if (c.peer() != "alpaca_farm") options = whitening_of(c);
+  options.is_mean_removed = c.is_true("shift_mean");
+  c.expect("whitened", emend::whiten(values, shape.all(), options));
   return {};
 }
 
@@ -44,20 +43,18 @@ std::string masked_normalize_global(vector_case& c) {
   const token_shape shape(c, "values");
   const std::vector<double> values = c.input("values").data;
   if (c.has_nan()) return "the peer's variance of one number is NaN; ours is 0";
-  c.expect("normalized", emend::whiten(values, shape.layout(),
-                                       {.is_unbiased = c.is_true("unbiased"),
-                                        .epsilon = c.parameter("eps"),
-                                        .place = emend::epsilon_place::deviation,
-                                        .uncounted = emend::uncounted_value::as_of_zero}));
+  emend::whiten_options options = emend::conventions::areal.whitening;
+  options.is_unbiased = c.is_true("unbiased");
+  c.expect("normalized", emend::whiten(values, shape.layout(), options));
   return {};
 }
 
 std::string masked_normalize_rows(vector_case& c) {
   const token_shape shape(c, "values");
   const std::vector<double> values = c.input("values").data;
-  c.expect("normalized",
-           emend::whiten_rows(values, shape.layout(),
-                              {.is_unbiased = false, .epsilon = c.parameter("eps"), .place = emend::epsilon_place::floor}));
+  emend::whiten_options options = emend::conventions::openrlhf.whitening;
+  options.uncounted = emend::uncounted_value::zero;
+  c.expect("normalized", emend::whiten_rows(values, shape.layout(), options));
   return {};
 }
 
@@ -82,11 +79,11 @@ std::string running_moments(vector_case& c) {
 std::string overlong_penalty(vector_case& c) {
   std::vector<double> reward = c.input("scores").data;
   const std::vector<double> length = c.input("lengths").data;
-  const std::vector<double> penalty = emend::overlong_penalty(
-      length, {.maximum_length = c.parameter("max_new_tokens"),
-               .buffer = c.parameter("buffer"),
-               .factor = c.parameter("factor"),
-               .is_capped = !c.has_parameter("capped") || c.is_true("capped")});
+  emend::overlong_options options = convention_of(c).overlong;
+  options.maximum_length = c.parameter("max_new_tokens");
+  options.buffer = c.parameter("buffer");
+  options.factor = c.parameter("factor");
+  const std::vector<double> penalty = emend::overlong_penalty(length, options);
   for (std::size_t b = 0; b < reward.size(); ++b) reward[b] += penalty[b];
   c.expect("rewards", reward);
   return {};
@@ -121,18 +118,16 @@ std::string terminal_reward_with_kl(vector_case& c) {
   token_shape shape(c, "log_prob");
   const std::vector<double> score = c.input("scores").data, log_prob = c.input("log_prob").data,
                             reference = c.input("ref_log_prob").data;
-  emend::token_reward_options options{.kl_coefficient = c.parameter("beta"),
-                                      .scalar_scale = 1,
-                                      .scalar_reward = score,
-                                      .kl = kl_kind_of(c.text("kl"))};
+  emend::token_reward_options options = convention_of(c).reward;
+  options.kl_coefficient = c.parameter("beta");
+  options.scalar_reward = score;
+  options.kl = kl_kind_of(c.text("kl"));
   if (c.has_parameter("token_reward_clip")) options.clamp = c.parameter("token_reward_clip");
-  if (c.has_parameter("kl_input_clamp")) options.kl_bounds.input = c.parameter("kl_input_clamp");
-  if (c.has_parameter("kl_output_clamp")) options.kl_bounds.output = c.parameter("kl_output_clamp");
   if (c.has_parameter("score_clip")) {
     options.scalar_low = number_of(c.part("params").at("score_clip").at(0));
     options.scalar_high = number_of(c.part("params").at("score_clip").at(1));
   }
-  std::vector<emend::index> position = emend::last_positions(shape.layout());
+  std::vector<emend::index> position = convention_of(c).score_positions(shape.layout());
   if (c.has_input("response_lengths")) {
     const std::vector<emend::index> length = c.input("response_lengths").ids();
     for (std::size_t b = 0; b < length.size(); ++b) position[b] = static_cast<emend::index>(b) * shape.columns + length[b] - 2;

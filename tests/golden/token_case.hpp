@@ -1,6 +1,6 @@
 #pragma once
 
-#include "vector_case.hpp"
+#include "conventions.hpp"
 
 #include <stdexcept>
 
@@ -20,11 +20,6 @@ struct token_shape {
   emend::padded layout() const { return emend::padded(rows, columns, mask); }
   emend::padded all() const { return emend::padded(rows, columns); }
 };
-
-/// The whitening of verl, ROLL and NeMo's GAE.
-inline emend::whiten_options unbiased_over_mask(const vector_case& c) {
-  return {.count_epsilon = c.is_single_peer() ? 0 : 1e-8};
-}
 
 /// Compares where the mask counts. Elsewhere a peer leaves what its tensor operations happen to write; ours must be 0.
 inline void expect_counted(vector_case& c, const std::string& name, const std::vector<double>& got, const std::vector<double>& mask,

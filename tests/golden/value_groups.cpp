@@ -18,25 +18,18 @@ std::string value_loss(vector_case& c) {
 
   using emend::aggregation;
   const std::string name = c.text("agg");
-  std::vector<double> weight;
-  if (c.peer() == "nemo-rl") {
-    weight = emend::token_weights(layout, aggregation::token_mean, {.counts = {.tokens = c.parameter("global_valid_toks")}, .token_epsilon = 1e-8});
-  } else if (name == "token-mean") {
-    weight = emend::token_weights(layout);
-  } else if (name == "token-sum") {
-    weight = emend::token_weights(layout, aggregation::token_sum);
-  } else if (name == "seq-mean-token-sum") {
-    weight = emend::token_weights(layout, aggregation::sequence_sum);
-  } else if (name == "seq-mean-token-sum-norm") {
-    weight = emend::token_weights(layout, aggregation::sequence_sum_per_length, {.length = static_cast<double>(matrix.columns())});
-  } else {
-    weight = emend::token_weights(layout, aggregation::per_example_mean, {.token_epsilon = c.peer() == "align-anything" ? 0 : 1e-8});
-  }
-  const emend::value_clip loss{.old_value = old,
-                               .returns = returns,
-                               .clip = c.has_parameter("clip") ? c.parameter("clip") : emend::detail::infinity,
-                               .edge = c.peer() == "verl" ? emend::clip_edge::half : emend::clip_edge::whole,
-                               .huber_delta = c.has_text("loss_fn", "huber") ? 10 : emend::detail::infinity};
+  emend::aggregation_options rules = convention_of(c).aggregation_rules;
+  rules.length = static_cast<double>(matrix.columns());
+  if (c.has_parameter("global_valid_toks")) rules.counts.tokens = c.parameter("global_valid_toks");
+  const aggregation how = name == "token-mean"                ? aggregation::token_mean
+                          : name == "token-sum"               ? aggregation::token_sum
+                          : name == "seq-mean-token-sum"      ? aggregation::sequence_sum
+                          : name == "seq-mean-token-sum-norm" ? aggregation::sequence_sum_per_length
+                                                              : aggregation::per_example_mean;
+  const std::vector<double> weight = emend::token_weights(layout, how, rules);
+  emend::value_clip loss = convention_of(c).value_loss(old, returns);
+  loss.clip = c.has_parameter("clip") ? c.parameter("clip") : emend::detail::infinity;
+  if (c.has_text("loss_fn", "huber")) loss.huber_delta = 10;
   const std::vector<double> values = hide_masked(matrix.data, mask);
   const auto result = emend::evaluate_values(loss, values, {.mask = mask, .weight = weight});
   c.expect("loss", result.value);
@@ -46,15 +39,22 @@ std::string value_loss(vector_case& c) {
   return {};
 }
 
+emend::convention clipped_as(const vector_case& c, emend::convention convention) {
+  convention.ppo.clip_low = convention.ppo.clip_high = c.parameter("cliprange");
+  convention.critic.clip = c.parameter("cliprange_value");
+  return convention;
+}
+
 std::string policy_and_value(vector_case& c) {
   policy_case p(c);
   const std::vector<double> values = c.input("values_new").data, old = c.input("values_old").data, returns = c.input("returns").data;
   const auto weight = emend::token_weights(p.layout());
-  const double clip = c.parameter("cliprange"), coefficient = c.parameter("vf_coef");
-  const auto policy = emend::evaluate_log_probs(emend::ppo_clip{p.old_log_prob, p.advantage, clip, clip},
-                                                hide_masked(p.log_prob, p.mask), {.mask = p.mask, .weight = weight});
-  const auto critic = emend::evaluate_values(emend::value_clip{old, returns, c.parameter("cliprange_value")},
-                                             hide_masked(values, p.mask), {.mask = p.mask, .weight = weight});
+  const double coefficient = c.parameter("vf_coef");
+  const emend::convention trlx = clipped_as(c, emend::conventions::trlx);
+  const auto policy = emend::evaluate_log_probs(trlx.ppo_loss(p.old_log_prob, p.advantage), hide_masked(p.log_prob, p.mask),
+                                                {.mask = p.mask, .weight = weight});
+  const auto critic =
+      emend::evaluate_values(trlx.value_loss(old, returns), hide_masked(values, p.mask), {.mask = p.mask, .weight = weight});
   c.expect("loss", policy.value + coefficient * critic.value);
   c.expect_gradient("log_prob", policy.gradient);
   std::vector<double> of_value = critic.gradient;
@@ -71,13 +71,14 @@ std::string ppo_step(vector_case& c) {
   const auto labels = c.input("labels").ids();
   const emend::padded policy_layout(shape.rows(), shape.columns(), policy_mask), value_layout(shape.rows(), shape.columns(), value_mask);
   const emend::score_transform transform{.temperature = c.parameter("temperature") + c.parameter("temperature_added")};
-  const double clip = c.parameter("cliprange"), coefficient = c.parameter("vf_coef");
+  const double coefficient = c.parameter("vf_coef");
+  const emend::convention trl_ppo = clipped_as(c, emend::conventions::trl_ppo);
   in_precision(c, [&]<class T>() {
     const auto logits = c.input("logits").matrix<T>();
     const auto policy_weight = emend::token_weights(policy_layout), value_weight = emend::token_weights(value_layout);
-    const auto policy = emend::evaluate(emend::ppo_clip{old, advantage, clip, clip}, logits, labels,
+    const auto policy = emend::evaluate(trl_ppo.ppo_loss(old, advantage), logits, labels,
                                         {.mask = policy_mask, .weight = policy_weight, .transform = transform});
-    const auto critic = emend::evaluate_values(emend::value_clip{old_value, returns, c.parameter("cliprange_value")}, values,
+    const auto critic = emend::evaluate_values(trl_ppo.value_loss(old_value, returns), values,
                                                {.mask = value_mask, .weight = value_weight});
     c.expect("pg_loss", policy.value);
     c.expect("vf_loss", critic.value);
@@ -115,12 +116,10 @@ std::string aggregate(vector_case& c) {
   if (std::isnan(c.output("loss").data[0])) return "no counted token, or a row without one: the peer divides 0 by 0";
 
   using emend::aggregation;
-  emend::aggregation_options options;
+  emend::aggregation_options options = convention_of(c).aggregation_rules;
   if (c.has_parameter("batch_num_tokens")) options.counts.tokens = c.parameter("batch_num_tokens");
   if (c.has_parameter("global_batch_size")) options.counts.sequences = c.parameter("global_batch_size");
   if (c.has_parameter("global_normalization_factor")) options.counts.tokens = c.parameter("global_normalization_factor");
-  options.counts_empty_sequences = peer == "roll";
-  options.sequence_epsilon = peer == "roll" && mode != "seq-mean-token-sum-norm" ? 1e-8 : 0;
   aggregation how = aggregation::token_mean;
   if (mode == "token-sum") how = aggregation::token_sum;
   if (mode == "seq-mean-token-sum") how = aggregation::sequence_sum;
@@ -128,9 +127,9 @@ std::string aggregate(vector_case& c) {
   if (mode == "seq-mean-token-sum-norm") {
     how = aggregation::sequence_sum_per_length;
     options.length = c.has_parameter("loss_scale_factor") ? c.parameter("loss_scale_factor") : static_cast<double>(matrix.columns());
-    if (peer == "roll") options.counts.sequences = 1;
+    // ROLL divides by the length alone.
+    if (peer == "roll") options.counts.sequences = 1, options.sequence_epsilon = 0;
   }
-  if (mode == "seq-mean-token-mean" || peer == "nemo-rl") options.token_epsilon = 1e-8;
   const std::vector<double> weight = emend::token_weights(layout, how, options);
   const double ranks = c.has_parameter("dp_size") ? c.parameter("dp_size") : 1;
   double loss = 0;

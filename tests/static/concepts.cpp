@@ -1,4 +1,5 @@
 // What is, and what is not, a model of each concept; all at compile time.
+#include <emend/core/thread_pool.hpp>
 #include <emend/emend.hpp>
 
 #include <array>

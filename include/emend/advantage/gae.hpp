@@ -34,11 +34,10 @@ void gae_into(column reward, column value, const L& layout, const gae_options& o
   detail::require_length("advantage", static_cast<index>(advantage.size()), layout.tokens());
   detail::require_length("returns", static_cast<index>(returns.size()), layout.tokens());
   if (!options.bootstrap.empty()) detail::require_length("bootstrap", options.bootstrap.size(), layout.sequences());
-  if (!(options.gamma >= 0)) detail::fail("gamma", "a number not below 0", std::to_string(options.gamma));
+  detail::require_not_negative("gamma", options.gamma);
   if (!(options.lambda >= 0 && options.lambda <= 1)) detail::fail("lambda", "a number in [0, 1]", std::to_string(options.lambda));
   if (!(options.value_lambda <= 1)) detail::fail("value_lambda", "a number up to 1", std::to_string(options.value_lambda));
-  if (!(options.length_adaptive_alpha >= 0))
-    detail::fail("length_adaptive_alpha", "a number not below 0", std::to_string(options.length_adaptive_alpha));
+  detail::require_not_negative("length_adaptive_alpha", options.length_adaptive_alpha);
   const double value_lambda = options.value_lambda < 0 ? options.lambda : options.value_lambda;
   const auto row_of = [&](index b) {
     double lambda = options.lambda;

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <emend/advantage/group_relative.hpp>
-#include <emend/advantage/to_tokens.hpp>
+#include <emend/core/sequence_values.hpp>
 #include <emend/advantage/whitening.hpp>
 
 namespace emend {

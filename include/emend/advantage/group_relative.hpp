@@ -50,7 +50,7 @@ inline group_relative_advantages group_relative(column reward, const groups& gro
   const index sequences = reward.size();
   detail::require_length("group", group.sequences(), sequences);
   if (!options.counts.empty()) detail::require_length("counts", options.counts.size(), sequences);
-  if (!(options.epsilon >= 0)) detail::fail("epsilon", "a number not below 0", std::to_string(options.epsilon));
+  detail::require_not_negative("epsilon", options.epsilon);
   const auto is_present = [&](index b) { return reward[b] == reward[b] && (options.counts.empty() || options.counts[b] != 0); };
 
   moments batch = options.batch;

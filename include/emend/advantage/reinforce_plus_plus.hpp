@@ -2,7 +2,7 @@
 
 #include <emend/advantage/group_relative.hpp>
 #include <emend/advantage/returns.hpp>
-#include <emend/advantage/to_tokens.hpp>
+#include <emend/core/sequence_values.hpp>
 #include <emend/advantage/whitening.hpp>
 
 namespace emend {

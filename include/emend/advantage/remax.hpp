@@ -1,7 +1,7 @@
 #pragma once
 
 #include <emend/advantage/returns.hpp>
-#include <emend/advantage/to_tokens.hpp>
+#include <emend/core/sequence_values.hpp>
 
 namespace emend {
 

@@ -107,8 +107,8 @@ void whiten_range(const column& values, const column& mask, index first, index l
 }
 
 inline void check(const whiten_options& options) {
-  if (!(options.epsilon >= 0)) fail("epsilon", "a number not below 0", std::to_string(options.epsilon));
-  if (!(options.count_epsilon >= 0)) fail("count_epsilon", "a number not below 0", std::to_string(options.count_epsilon));
+  require_not_negative("epsilon", options.epsilon);
+  require_not_negative("count_epsilon", options.count_epsilon);
 }
 
 }  // namespace detail

@@ -29,4 +29,14 @@ inline void require_positive(const char* argument, double value) {
     fail(argument, "a finite number above 0", std::to_string(value));
 }
 
+/// Throws std::invalid_argument unless 0 <= `value`.
+inline void require_not_negative(const char* argument, double value) {
+  if (!(value >= 0)) fail(argument, "a number not below 0", std::to_string(value));
+}
+
+/// Throws std::invalid_argument unless 0 < `value`; infinity is no bound.
+inline void require_bound(const char* argument, double value) {
+  if (!(value > 0)) fail(argument, "a number above 0, or infinity for none", std::to_string(value));
+}
+
 }  // namespace emend::detail

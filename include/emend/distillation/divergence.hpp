@@ -35,45 +35,15 @@ struct divergence_evaluation {
 
 namespace detail {
 
-inline void check_side(const char* side, const score_transform& transform, index rows) {
-  const auto name = [&](const char* field) { return std::string(side) + "." + field; };
-  require_positive(name("temperature").c_str(), transform.temperature);
-  require_positive(name("logit_scale").c_str(), transform.logit_scale);
-  if (transform.soft_cap != 0) require_positive(name("soft_cap").c_str(), transform.soft_cap);
-  if (transform.temperatures.empty()) return;
-  require_length(name("temperatures").c_str(), transform.temperatures.size(), rows);
-  for (index i = 0; i < rows; ++i) require_positive(name("temperatures").c_str(), transform.temperatures[i]);
-}
-
 inline void check(const divergence_options& options, index rows, index vocab) {
   if (!options.mask.empty()) require_length("mask", options.mask.size(), rows);
   if (!options.weight.empty()) require_length("weight", options.weight.size(), rows);
   require_positive("normaliser", options.normaliser);
   if (!(options.mixture >= 0 && options.mixture <= 1)) fail("mixture", "a number in [0, 1]", std::to_string(options.mixture));
-  check_side("student_transform", options.student_transform, rows);
-  check_side("teacher_transform", options.teacher_transform, rows);
+  check_transform(options.student_transform, rows, "student_transform.");
+  check_transform(options.teacher_transform, rows, "teacher_transform.");
   if (vocab < 1 && rows > 0) fail("student", "a vocabulary of at least 1", std::to_string(vocab));
 }
-
-/// This thread's scratch, or a fresh one inside a nested call.
-template <class A>
-class divergence_lease {
- public:
-  divergence_lease() {
-    static thread_local divergence_scratch<A> shared;
-    if (shared.is_in_use) own_ = std::make_unique<divergence_scratch<A>>();
-    scratch_ = own_ ? own_.get() : &shared;
-    scratch_->is_in_use = true;
-  }
-  divergence_lease(const divergence_lease&) = delete;
-  divergence_lease& operator=(const divergence_lease&) = delete;
-  ~divergence_lease() { scratch_->is_in_use = false; }
-  divergence_scratch<A>& operator*() const { return *scratch_; }
-
- private:
-  std::unique_ptr<divergence_scratch<A>> own_;
-  divergence_scratch<A>* scratch_;
-};
 
 /// Whether `out` shares memory with the teacher's scores, which are never to be overwritten.
 template <class T, class U>
@@ -106,7 +76,7 @@ divergence_sum run_divergence(divergence_kind kind, score_view<const T> student,
     return (options.weight.empty() ? 1 : options.weight[i]) / options.normaliser;
   };
   executor.for_each_chunk(rows, [&](index begin, index end) {
-    const divergence_lease<typename divergence_head<T, U>::A> work;
+    const scratch_lease<divergence_scratch<typename divergence_head<T, U>::A>> work;
     head(begin, end, factor, out, is_streaming, *work, [&](index i, const divergence_row& row) {
       values[static_cast<std::size_t>(i)] = row.value;
       if (options.entropy) (*options.entropy)[static_cast<std::size_t>(i)] = row.entropy;

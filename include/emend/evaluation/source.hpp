@@ -6,8 +6,6 @@
 #include <emend/heads/head_scores.hpp>
 #include <emend/heads/linear.hpp>
 
-#include <memory>
-
 namespace emend {
 
 /// Anything that `statistics` and `evaluate` take: scores in memory, or a head that computes them.
@@ -64,37 +62,6 @@ inline void check_shape(const char* argument, index rows, index vocab, index exp
          "[" + std::to_string(rows) + ", " + std::to_string(vocab) + "]");
 }
 
-/// This thread's scratch, or a fresh one where a loss evaluates another loss. A call that ends by an exception leaves no
-/// row behind for the next one.
-template <class T>
-class scratch_lease {
-  using scratch = typename row_head<T>::scratch;
-
- public:
-  scratch_lease() {
-    static thread_local slot shared;
-    if (shared.is_in_use) own_ = std::make_unique<slot>();
-    slot_ = own_ ? own_.get() : &shared;
-    slot_->is_in_use = true;
-  }
-  scratch_lease(const scratch_lease&) = delete;
-  scratch_lease& operator=(const scratch_lease&) = delete;
-  ~scratch_lease() {
-    slot_->work.pending = {};
-    slot_->work.pending_entries.reset();
-    slot_->is_in_use = false;
-  }
-  scratch& operator*() const { return slot_->work; }
-
- private:
-  struct slot {
-    scratch work;
-    bool is_in_use = false;
-  };
-  std::unique_ptr<slot> own_;
-  slot* slot_;
-};
-
 /// Scores in memory.
 template <class T>
 class host_source {
@@ -110,7 +77,7 @@ class host_source {
   template <class E, class Visit>
   void forward(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) const {
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
-      const scratch_lease<T> work;
+      const scratch_lease<typename row_head<T>::scratch> work;
       for_each_tile(begin, end, [&](index first, index last) { statistics(first, last, plan, buffers, visit, false, *work); });
     });
   }
@@ -118,7 +85,7 @@ class host_source {
   template <class E>
   void backward(E& executor, const term_plan& plan, evaluation_buffers& buffers) const {
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
-      const scratch_lease<T> work;
+      const scratch_lease<typename row_head<T>::scratch> work;
       for_each_tile(begin, end, [&](index first, index last) { gradient(first, last, plan, buffers, *work); });
       finish_stores();
     });
@@ -127,7 +94,7 @@ class host_source {
   template <class E, class Visit>
   void fused(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) const {
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
-      const scratch_lease<T> work;
+      const scratch_lease<typename row_head<T>::scratch> work;
       for_each_tile(begin, end, [&](index first, index last) {
         statistics(first, last, plan, buffers, visit, true, *work);
         gradient(first, last, plan, buffers, *work);

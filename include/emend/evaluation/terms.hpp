@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/core/errors.hpp>
+#include <emend/core/scratch_lease.hpp>
 #include <emend/evaluation/options.hpp>
 #include <emend/heads/reference.hpp>
 #include <emend/heads/rows.hpp>
@@ -16,34 +17,19 @@ struct evaluation_buffers {
   std::vector<row_adjoint> adjoints;
   std::vector<std::uint8_t> is_evaluated, is_active;
   std::vector<index> first_term, terms;
-  bool is_in_use = false;
 };
 
-/// This thread's buffers, or fresh ones inside a nested call.
-class buffer_lease {
- public:
-  buffer_lease() {
-    static thread_local evaluation_buffers shared;
-    buffers_ = shared.is_in_use ? &own_ : &shared;
-    buffers_->is_in_use = true;
-  }
-  buffer_lease(const buffer_lease&) = delete;
-  buffer_lease& operator=(const buffer_lease&) = delete;
-  ~buffer_lease() { buffers_->is_in_use = false; }
-  evaluation_buffers& operator*() const { return *buffers_; }
+using buffer_lease = scratch_lease<evaluation_buffers>;
 
- private:
-  evaluation_buffers own_;
-  evaluation_buffers* buffers_;
-};
-
-inline void check_transform(const score_transform& transform, index rows) {
-  require_positive("temperature", transform.temperature);
-  require_positive("logit_scale", transform.logit_scale);
-  if (transform.soft_cap != 0) require_positive("soft_cap", transform.soft_cap);
+/// of: what stands before the names of the fields in a message, as "student_transform.".
+inline void check_transform(const score_transform& transform, index rows, const std::string& of = "") {
+  require_positive((of + "temperature").c_str(), transform.temperature);
+  require_positive((of + "logit_scale").c_str(), transform.logit_scale);
+  if (transform.soft_cap != 0) require_positive((of + "soft_cap").c_str(), transform.soft_cap);
   if (transform.temperatures.empty()) return;
-  require_length("temperatures", transform.temperatures.size(), rows);
-  for (index i = 0; i < rows; ++i) require_positive("temperatures", transform.temperatures[i]);
+  const std::string temperatures = of + "temperatures";
+  require_length(temperatures.c_str(), transform.temperatures.size(), rows);
+  for (index i = 0; i < rows; ++i) require_positive(temperatures.c_str(), transform.temperatures[i]);
 }
 
 inline void check_kept(const kept_ids& kept, index rows, index vocab) {

@@ -86,7 +86,6 @@ template <class A>
 struct divergence_scratch {
   std::vector<A, aligned_allocator<A>> first, second, third, student, teacher, gradient;
   std::vector<double> student_reference, teacher_reference;
-  bool is_in_use = false;
 
   saved_pair<A> saved(index vocab, bool is_mixed) {
     // Whole register groups of the widest registers.

@@ -403,6 +403,11 @@ class row_head {
     row_gradient<A> coefficients[tile_rows];
     std::vector<target_entries> entries;
     std::vector<double> special_rows;
+
+    void abandon() {
+      pending = {};
+      pending_entries.reset();
+    }
   };
 
  private:

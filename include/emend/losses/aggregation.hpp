@@ -29,8 +29,9 @@ struct aggregation_options {
   double length = 0;  ///< of sequence_sum_per_length: the longest response that the batch may hold, above 0
   /// Whether a sequence without a counted token enters B: no in verl and OpenRLHF; yes in TRL, ROLL and GMPO's code.
   bool counts_empty_sequences = false;
-  double token_epsilon = 0;     ///< added to N, or to a sequence's own count: 1e-8 in verl and OpenRLHF (per_example_mean), NeMo, ROLL
-  double sequence_epsilon = 0;  ///< added to B: 1e-8 in ROLL
+  double token_epsilon = 0;     ///< added to N of token_mean: 1e-8 in NeMo
+  double length_epsilon = 0;    ///< added to the length under a sequence's own mean: 1e-8 in verl, OpenRLHF, NeMo, ROLL
+  double sequence_epsilon = 0;  ///< added to B: 1e-8 in NeMo, ROLL
 };
 
 /// Weight of each token, [layout.tokens()], so that sum_i weight_i loss_i is the aggregated loss; 0 where not counted.
@@ -40,13 +41,11 @@ struct aggregation_options {
 /// Throws std::invalid_argument if a count or an epsilon is below 0, or length is missing where it is needed.
 template <sequence_layout L>
 std::vector<double> token_weights(const L& layout, aggregation how = aggregation::token_mean, const aggregation_options& options = {}) {
-  const auto not_negative = [](const char* name, double x) {
-    if (!(x >= 0)) detail::fail(name, "a number not below 0", std::to_string(x));
-  };
-  not_negative("counts.tokens", options.counts.tokens);
-  not_negative("counts.sequences", options.counts.sequences);
-  not_negative("token_epsilon", options.token_epsilon);
-  not_negative("sequence_epsilon", options.sequence_epsilon);
+  detail::require_not_negative("counts.tokens", options.counts.tokens);
+  detail::require_not_negative("counts.sequences", options.counts.sequences);
+  detail::require_not_negative("token_epsilon", options.token_epsilon);
+  detail::require_not_negative("length_epsilon", options.length_epsilon);
+  detail::require_not_negative("sequence_epsilon", options.sequence_epsilon);
   if (how == aggregation::sequence_sum_per_length) detail::require_positive("length", options.length);
 
   const auto count = static_cast<std::size_t>(layout.sequences());
@@ -69,7 +68,7 @@ std::vector<double> token_weights(const L& layout, aggregation how = aggregation
       case aggregation::token_mean: each = 1 / tokens; break;
       case aggregation::token_sum: break;
       case aggregation::sequence_sum: each = 1 / sequences; break;
-      case aggregation::per_example_mean: each = 1 / (length[b] + options.token_epsilon) / sequences; break;
+      case aggregation::per_example_mean: each = 1 / (length[b] + options.length_epsilon) / sequences; break;
       case aggregation::sequence_sum_per_length: each = 1 / sequences / options.length; break;
     }
     layout.for_each_token(static_cast<index>(b), [&](index t) { weight[static_cast<std::size_t>(t)] = each; });

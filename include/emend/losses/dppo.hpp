@@ -1,20 +1,16 @@
 #pragma once
 
+#include <emend/core/probability_divergence.hpp>
 #include <emend/losses/policy_loss.hpp>
 
 namespace emend {
-
-/// What bounds the step of DPPO, of the sampled token's probability p (new) and q (old):
-///   total_variation  p - q                                                            (verl "dppo_tv")
-///   binary_kl        q log(q/p) + (1-q) log((1-q+1e-8) / (1-p+1e-8))                    (verl "dppo_kl")
-enum class probability_divergence { total_variation, binary_kl };
 
 /// Divergence proximal policy optimisation: tokens whose probability has moved too far, in the direction that the advantage
 /// asks for, leave the loss; the ratio weighs the policy gradient, bounded and constant.
 ///   loss_i = -sg[min(r_i, ratio_cap)] A_i log_prob_i [i is kept]                                                [nats]
 ///   kept, where A_i > 0:  D(p, q) <= high or p <= q;   else:  D(p, q) <= low or p >= q
-/// old_log_prob, advantage: [N], constants. Throws std::invalid_argument if a length is not N.
-/// verl (defaults of its tests: 0.1 for total variation, 0.05 for binary KL; ratio_cap 20).
+/// D of p, new, and q, old, with 1e-8 added to 1-q and 1-p. old_log_prob, advantage: [N], constants. Throws
+/// std::invalid_argument if a length is not N. verl "dppo_tv", "dppo_kl" (defaults of its tests: 0.1 for total variation, 0.05 for binary KL; ratio_cap 20).
 struct dppo {
   column old_log_prob;
   column advantage;
@@ -37,15 +33,13 @@ struct dppo {
   }
   std::array<double, 5> metrics(const token<double>& t) const {
     const double a = advantage[t.position], old = old_log_prob[t.position], log_ratio = emend::clamp(t.log_prob - old, -log_ratio_bound, log_ratio_bound);
-    return {is_kept(t.log_prob, old, a) ? 0.0 : 1.0, emend::expm1(log_ratio) - log_ratio, log_ratio, emend::exp(log_ratio), t.entropy};
+    return detail::policy_metrics_of(!is_kept(t.log_prob, old, a), log_ratio, t.entropy);
   }
 
  private:
   bool is_kept(double log_prob, double old, double a) const {
     const double p = emend::exp(log_prob), q = emend::exp(old), bound = a > 0 ? high : low;
-    if (a > 0 ? p <= q : p >= q) return true;
-    if (divergence == probability_divergence::total_variation) return emend::abs(p - q) <= bound;
-    return q * (old - log_prob) + (1 - q) * emend::log((1 - q + 1e-8) / (1 - p + 1e-8)) <= bound;
+    return (a > 0 ? p <= q : p >= q) || detail::divergence_of(divergence, p, q, old - log_prob, 1e-8) <= bound;
   }
 };
 

@@ -34,7 +34,7 @@ struct ipo_mask {
   }
   std::array<double, 5> metrics(const token<double>& t) const {
     const double old = old_log_prob[t.position], log_ratio = t.log_prob - old;
-    return {is_kept(t.log_prob, old) ? 0.0 : 1.0, emend::expm1(log_ratio) - log_ratio, log_ratio, emend::exp(log_ratio), t.entropy};
+    return detail::policy_metrics_of(!is_kept(t.log_prob, old), log_ratio, t.entropy);
   }
 
  private:

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/core/token.hpp>
+#include <emend/losses/kl_estimators.hpp>
 
 #include <array>
 
@@ -25,13 +26,16 @@ namespace detail {
 
 inline constexpr std::array policy_metric_names = {"clip_fraction", "approximate_kl", "log_ratio", "ratio", "entropy"};
 
-/// What every policy loss reports of a token: approximate_kl is k3 of the old policy to the new one, r - 1 - log r. The
-/// log-ratio is the bounded one where the loss has a bound.
+/// What every policy loss reports of a token: approximate_kl is k3 of the old policy to the new one, r - 1 - log r.
+inline std::array<double, 5> policy_metrics_of(bool is_clipped, double log_ratio, double entropy) {
+  return {is_clipped ? 1.0 : 0.0, kl_estimate(kl_kind::k3, -log_ratio), log_ratio, emend::exp(log_ratio), entropy};
+}
+
+/// The log-ratio is the bounded one where the loss has a bound.
 template <class L>
 std::array<double, 5> policy_metrics(const L& loss, const token<double>& t, double log_ratio) {
   if constexpr (requires { loss.log_ratio_bound; }) log_ratio = emend::clamp(log_ratio, -loss.log_ratio_bound, loss.log_ratio_bound);
-  return {loss.is_clipped(log_ratio, t(loss.advantage)) ? 1.0 : 0.0, emend::expm1(log_ratio) - log_ratio, log_ratio,
-          emend::exp(log_ratio), t.entropy};
+  return policy_metrics_of(loss.is_clipped(log_ratio, t(loss.advantage)), log_ratio, t.entropy);
 }
 
 template <class L>

@@ -27,8 +27,8 @@ struct ppo_clip {
   void check(index n) const {
     detail::check_policy(*this, n);
     if (!(dual_clip == 0 || dual_clip > 1)) detail::fail("dual_clip", "0 (off) or a number above 1", std::to_string(dual_clip));
-    if (!(clip_low >= 0)) detail::fail("clip_low", "a number not below 0", std::to_string(clip_low));
-    if (!(clip_high >= 0)) detail::fail("clip_high", "a number not below 0", std::to_string(clip_high));
+    detail::require_not_negative("clip_low", clip_low);
+    detail::require_not_negative("clip_high", clip_high);
   }
 
   template <class R>

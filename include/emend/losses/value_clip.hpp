@@ -32,8 +32,8 @@ struct value_clip {
 
   void check(index n) const {
     detail::require_length("returns", returns.size(), n);
-    if (!(clip > 0)) detail::fail("clip", "a number above 0", std::to_string(clip));
-    if (!(huber_delta > 0)) detail::fail("huber_delta", "a number above 0", std::to_string(huber_delta));
+    detail::require_bound("clip", clip);
+    detail::require_bound("huber_delta", huber_delta);
     if (clip < detail::infinity) detail::require_length("old_value", old_value.size(), n);
   }
 

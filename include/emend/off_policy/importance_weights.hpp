@@ -1,5 +1,6 @@
 #pragma once
 
+#include <emend/core/probability_divergence.hpp>
 #include <emend/off_policy/log_ratio.hpp>
 
 namespace emend {
@@ -18,8 +19,7 @@ enum class bound_mode { truncate, mask };
 
 /// Which quantity the bounds are about.
 ///   ratio            the ratio itself
-///   binary_kl        q log(q/p) + (1-q) log((1-q)/(1-p)) of the sampled token against all others   [nats]
-///   total_variation  |p - q|
+///   binary_kl, total_variation   the `probability_divergence` of the sampled token
 /// p, q: probabilities of the sampled token under learner and behaviour policy, clamped to [1e-6, 1 - 1e-6] (OpenRLHF).
 enum class importance_gate { ratio, binary_kl, total_variation };
 
@@ -67,8 +67,8 @@ class importance_gauge {
     if (gate_ == importance_gate::ratio) return ratio_(t);
     if (ratio_.is_missing(t)) return 0;
     const double p = probability(ratio_.learner(t)), q = probability(ratio_.behaviour(t));
-    if (gate_ == importance_gate::total_variation) return emend::abs(p - q);
-    return q * emend::log(q / p) + (1 - q) * emend::log((1 - q) / (1 - p));
+    return divergence_of(gate_ == importance_gate::binary_kl ? probability_divergence::binary_kl : probability_divergence::total_variation, p, q,
+                         emend::log(q / p));
   }
 
  private:
@@ -79,10 +79,10 @@ class importance_gauge {
 };
 
 inline void check(const importance_options& options) {
-  require_clamp(options.log_ratio_clamp);
-  if (!(options.lower >= 0)) fail("lower", "a number not below 0", std::to_string(options.lower));
+  require_bound("log_ratio_clamp", options.log_ratio_clamp);
+  require_not_negative("lower", options.lower);
   if (!(options.upper >= options.lower)) fail("upper", "a number not below " + std::to_string(options.lower), std::to_string(options.upper));
-  if (!(options.batch_mean >= 0)) fail("batch_mean", "a number not below 0", std::to_string(options.batch_mean));
+  require_not_negative("batch_mean", options.batch_mean);
   if (options.mode == bound_mode::truncate && options.gate != importance_gate::ratio)
     fail("mode", "mask, because a divergence is no weight to truncate", "truncate");
 }

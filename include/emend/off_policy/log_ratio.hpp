@@ -28,8 +28,4 @@ class log_ratio_source {
   column log_prob_, behaviour_log_prob_;
 };
 
-inline void require_clamp(double log_ratio_clamp) {
-  if (!(log_ratio_clamp > 0)) fail("log_ratio_clamp", "a number above 0, or infinity for none", std::to_string(log_ratio_clamp));
-}
-
 }  // namespace emend::detail

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <emend/losses/kl_estimators.hpp>
 #include <emend/off_policy/log_ratio.hpp>
 
 namespace emend {
@@ -38,8 +39,8 @@ template <sequence_layout L>
 off_policy_measures off_policy_metrics(column log_prob, column behaviour_log_prob, const L& layout,
                                        const off_policy_metric_options& options = {}) {
   const detail::log_ratio_source ratio(log_prob, behaviour_log_prob, layout.tokens());
-  detail::require_clamp(options.log_ratio_clamp);
-  if (!(options.mean_epsilon >= 0)) detail::fail("mean_epsilon", "a number not below 0", std::to_string(options.mean_epsilon));
+  detail::require_bound("log_ratio_clamp", options.log_ratio_clamp);
+  detail::require_not_negative("mean_epsilon", options.mean_epsilon);
   const auto clamped = [&](double d) { return emend::exp(emend::clamp(d, -options.log_ratio_clamp, options.log_ratio_clamp)); };
 
   off_policy_measures result;
@@ -59,7 +60,7 @@ off_policy_measures off_policy_metrics(column log_prob, column behaviour_log_pro
       behaviour -= ratio.behaviour(t);
       log_ratio += d;
       result.kl -= d;
-      result.k3 += emend::expm1(d) - d;
+      result.k3 += kl_estimate(kl_kind::k3, -d);
       ratios += r;
       squares += r * r;
       ++length;

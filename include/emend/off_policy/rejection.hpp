@@ -1,12 +1,9 @@
 #pragma once
 
+#include <emend/losses/kl_estimators.hpp>
 #include <emend/off_policy/log_ratio.hpp>
 
 namespace emend {
-
-/// Estimators of KL(behaviour || learner) from one sampled token, with d = log_prob - behaviour_log_prob.
-///   k1 = -d,   k2 = d^2 / 2,   k3 = e^d - 1 - d                                                          [nats]
-enum class log_ratio_estimate { k1, k2, k3 };
 
 /// What is compared with the bounds, and what falls with it: a token by its own estimate, or a whole sequence by the sum,
 /// the mean or the largest of its tokens' estimates.
@@ -17,7 +14,7 @@ enum class rejection_level { token, sequence_sum, sequence_mean, sequence_max };
 /// lower = -log u, upper = -log l here.
 struct rejection_options {
   rejection_level level = rejection_level::token;
-  log_ratio_estimate estimate = log_ratio_estimate::k3;
+  kl_kind estimate = kl_kind::k3;    ///< of KL(behaviour || learner): k3 = e^-d - 1 + d, d = behaviour - log_prob
   double lower = -detail::infinity;  ///< [nats], inclusive; of use for k1
   double upper = 0.01;               ///< [nats], inclusive
   double log_ratio_clamp = 20;       ///< of d, before the estimate; verl 20
@@ -40,12 +37,10 @@ struct rejection_result {
 template <sequence_layout L>
 rejection_result rejection(column log_prob, column behaviour_log_prob, const L& layout, const rejection_options& options = {}) {
   const detail::log_ratio_source ratio(log_prob, behaviour_log_prob, layout.tokens());
-  detail::require_clamp(options.log_ratio_clamp);
+  detail::require_bound("log_ratio_clamp", options.log_ratio_clamp);
   if (!(options.upper >= options.lower)) detail::fail("upper", "a number not below " + std::to_string(options.lower), std::to_string(options.upper));
   const auto estimate = [&](index t) {
-    const double d = emend::clamp(ratio(t), -options.log_ratio_clamp, options.log_ratio_clamp);
-    if (options.estimate == log_ratio_estimate::k1) return -d;
-    return options.estimate == log_ratio_estimate::k2 ? d * d / 2 : emend::expm1(d) - d;
+    return kl_estimate(options.estimate, -ratio(t), {.input = options.log_ratio_clamp});
   };
   const auto is_inside = [&](double x) { return x >= options.lower && x <= options.upper; };
 

@@ -20,7 +20,7 @@ template <sequence_layout L>
 std::vector<double> rto_scores(column dpo_log_prob, column reference_log_prob, const L& layout, const rto_options& options = {}) {
   detail::require_length("dpo_log_prob", dpo_log_prob.size(), layout.tokens());
   detail::require_length("reference_log_prob", reference_log_prob.size(), layout.tokens());
-  if (!(options.clip > 0)) detail::fail("clip", "a number above 0", std::to_string(options.clip));
+  detail::require_bound("clip", options.clip);
   std::vector<double> result(static_cast<std::size_t>(layout.tokens()), 0);
   for (index b = 0; b < layout.sequences(); ++b)
     layout.for_each_token(b, [&](index t) {

@@ -49,7 +49,7 @@ std::vector<index> segment_ends(column entropy, const L& layout, index b, const 
 template <sequence_layout L>
 std::vector<double> segment_rewards(column entropy, column value, const L& layout, const segment_options& options = {}) {
   detail::require_length("value", value.size(), layout.tokens());
-  if (!(options.clamp > 0)) detail::fail("clamp", "a number above 0", std::to_string(options.clamp));
+  detail::require_bound("clamp", options.clamp);
   std::vector<double> result(static_cast<std::size_t>(layout.tokens()), 0);
   std::vector<index> members;
   for (index b = 0; b < layout.sequences(); ++b) {

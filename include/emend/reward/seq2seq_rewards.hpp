@@ -64,8 +64,8 @@ seq2seq_rewards extract_rewards(const X& x, id_column response, const L& layout,
   detail::require_length("response", response.size(), tokens);
   if (options.mode == reward_mode::dense)
     detail::require_length("reference_log_prob", options.reference_log_prob.size(), tokens);
-  if (!(options.clip > 0)) detail::fail("clip", "a number above 0", std::to_string(options.clip));
-  if (!(options.whiten_epsilon >= 0)) detail::fail("whiten_epsilon", "a number not below 0", std::to_string(options.whiten_epsilon));
+  detail::require_bound("clip", options.clip);
+  detail::require_not_negative("whiten_epsilon", options.whiten_epsilon);
   if (options.has_truncation_penalty && options.end_ids.empty())
     detail::fail("end_ids", "at least one id, since has_truncation_penalty is set", "none");
 

@@ -57,7 +57,7 @@ std::vector<double> token_rewards(column score, column old_log_prob, column refe
   if (!options.scalar_reward.empty()) detail::require_length("scalar_reward", options.scalar_reward.size(), layout.sequences());
   if (!options.scalar_position.empty())
     detail::require_length("scalar_position", options.scalar_position.size(), layout.sequences());
-  if (!(options.clamp > 0)) detail::fail("clamp", "a number above 0", std::to_string(options.clamp));
+  detail::require_bound("clamp", options.clamp);
   if (!(options.scalar_low <= options.scalar_high))
     detail::fail("scalar_low", "a number up to scalar_high", std::to_string(options.scalar_low));
   const auto clamped = [&](double r) { return emend::clamp(r, -options.clamp, options.clamp); };

@@ -17,7 +17,7 @@ namespace emend {
 template <class T>
 index draw_categorical(const T* row, index vocab, double u, double temperature = 1, index stride = 1) {
   if (vocab < 1) detail::fail("row", "at least one score", "none");
-  if (!(temperature >= 0)) detail::fail("temperature", "a number not below 0", std::to_string(temperature));
+  detail::require_not_negative("temperature", temperature);
   const auto at = [&](index j) { return static_cast<double>(row[j * stride]); };
   index best = 0;
   for (index j = 0; j < vocab; ++j) {

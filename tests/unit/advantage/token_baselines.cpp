@@ -16,16 +16,6 @@ using namespace emend;
 using emend::index;  // not the one of <strings.h>
 using numbers = std::vector<double>;
 
-TEST_CASE("to_tokens and sequence_sums") {
-  const numbers per_sequence{2, 3}, per_token{1, 2, 4, 8};
-  const std::vector<int> mask{1, 0, 1, 1};
-  const padded layout(2, 2, mask);
-  CHECK(to_tokens(per_sequence, layout) == numbers{2, 0, 3, 3});
-  CHECK(sequence_sums(per_token, layout) == numbers{1, 12});
-  CHECK_THROWS_NAMING(to_tokens(per_token, layout), "per_sequence");
-  CHECK_THROWS_NAMING(sequence_sums(per_sequence, layout), "per_token");
-}
-
 TEST_CASE("ReMax: returns less the greedy response's reward") {
   const numbers reward{1, 2, 4, 9}, greedy{10, 1};
   const std::vector<int> mask{1, 1, 1, 0};

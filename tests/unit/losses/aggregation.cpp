@@ -39,7 +39,7 @@ TEST_CASE("explicit counts, empty sequences, epsilons") {
   // A sequence without a counted token is none of this batch, unless it is asked for.
   CHECK(sum(token_weights(layout, aggregation::per_example_mean)) == 1);
   CHECK(sum(token_weights(layout, aggregation::per_example_mean, {.counts_empty_sequences = true})) == 0.5);
-  CHECK(sum(token_weights(layout, aggregation::per_example_mean, {.token_epsilon = 2})) == 0.5);
+  CHECK(sum(token_weights(layout, aggregation::per_example_mean, {.length_epsilon = 2})) == 0.5);
   CHECK(sum(token_weights(layout, aggregation::sequence_sum, {.sequence_epsilon = 1})) == 1);
   const std::vector<int> none{0, 0, 0, 0, 0, 0};
   for (const aggregation how : all) CHECK(token_weights(padded(2, 3, none), how, {.length = 3}) == numbers(6, 0));

@@ -20,10 +20,10 @@ using numbers = std::vector<double>;
 TEST_CASE("rejection: each level with each estimate decides at its own bound") {
   const numbers d{0.3, -0.2, 0.1};
   const numbers behaviour{-2, -2, -2}, learner{-1.7, -2.2, -1.9};
-  const auto estimate = [](log_ratio_estimate e, double x) {
-    return e == log_ratio_estimate::k1 ? -x : e == log_ratio_estimate::k2 ? x * x / 2 : std::exp(x) - 1 - x;
+  const auto estimate = [](kl_kind e, double x) {
+    return e == kl_kind::k1 ? -x : e == kl_kind::k2 ? x * x / 2 : std::exp(x) - 1 - x;
   };
-  for (auto e : {log_ratio_estimate::k1, log_ratio_estimate::k2, log_ratio_estimate::k3}) {
+  for (auto e : {kl_kind::k1, kl_kind::k2, kl_kind::k3}) {
     double sum = 0, largest = -inf;
     for (double x : d) sum += estimate(e, x), largest = std::max(largest, estimate(e, x));
     const auto kept = [&](rejection_level level, double lower, double upper) {
@@ -55,7 +55,7 @@ TEST_CASE("rejection: missing, masked, empty and overflowing tokens") {
   CHECK(token.rejected_sequences == 0);
   const auto all = rejection(learner, behaviour, padded(2, 2, mask), {.level = rejection_level::sequence_max});
   CHECK(all.rejected_sequences == 1);
-  const auto clamped = rejection(learner, behaviour, padded(2, 2, mask), {.estimate = log_ratio_estimate::k1, .upper = 20});
+  const auto clamped = rejection(learner, behaviour, padded(2, 2, mask), {.estimate = kl_kind::k1, .upper = 20});
   CHECK(clamped.rejected == 0);
   CHECK(rejection(numbers{}, numbers{}, padded(0, 3)).kept.empty());
   CHECK(rejection(numbers{unknown}, numbers{-1}, padded(1, 1), {.upper = inf}).rejected == 1);

@@ -28,4 +28,14 @@ std::vector<double> sequence_sums(column per_token, const L& layout) {
   return result;
 }
 
+/// The mean of a column over the counted tokens of each sequence, written at each of those tokens; 0 elsewhere.
+///   mean_t = sum_{u in b} x_u / (T_b + epsilon)
+/// per_token: [layout.tokens()]. Throws std::invalid_argument on a length that does not fit.
+template <sequence_layout L>
+std::vector<double> sequence_means(column per_token, const L& layout, double epsilon = 0) {
+  std::vector<double> mean = sequence_sums(per_token, layout);
+  for (std::size_t b = 0; b < mean.size(); ++b) mean[b] /= static_cast<double>(length_of(layout, static_cast<index>(b))) + epsilon;
+  return to_tokens(mean, layout);
+}
+
 }  // namespace emend
