@@ -55,7 +55,8 @@ class column {
   constexpr double operator[](index i) const { return read_(data_, i * stride_); }
   /// Reads entries first .. first+count-1 into out: one call for a run of them, for loops that a call per entry would rule.
   void read(index first, index count, double* out) const { read_run_(data_, first * stride_, stride_, count, out); }
-  /// The same entries as a mask: -1 where the number is not 0, else 0. Returns how many are not 0.
+  /// The same entries as a mask: -1 where the number is not 0, else 0. Returns how many are not 0; if all are,
+  /// out may be left as it was.
   index read_flags(index first, index count, long long* out) const { return read_flags_(data_, first * stride_, stride_, count, out); }
   /// The entries themselves where they are of type T and stand one after the other, else null: for loops without a buffer.
   template <class T>

@@ -69,16 +69,27 @@ template <class T>
   for (; i < count; ++i) out[i] = static_cast<double>(from[i * stride]);
 }
 
-/// out[i] = all bits where from[i * stride] is not 0, else none. Returns how many are not 0.
+/// Whether one of eight bytes is 0.
+[[gnu::always_inline]] inline bool has_zero_byte(unsigned long long bytes) {
+  return ((bytes - 0x0101010101010101U) & ~bytes & 0x8080808080808080U) != 0;
+}
+
+/// out[i] = all bits where from[i * stride] is not 0, else none. Returns how many are not 0; if all are, out may be left as it was.
 template <class T>
 [[gnu::always_inline]] inline index read_flags_loop(const T* from, index stride, index count, long long* out) {
   index i = 0, set = 0;
-  if constexpr (sizeof(T) == 1)
+  if constexpr (sizeof(T) == 1) {
     // Masks change seldom: eight bytes that are all set, or all not, are one question.
+    index full = 0;
+    for (unsigned long long bytes; stride == 1 && full + 8 <= count; full += 8) {
+      __builtin_memcpy(&bytes, from + full, sizeof bytes);
+      if (has_zero_byte(bytes)) break;
+    }
+    if (full > 0 && full == count) return count;
     for (; stride == 1 && i + 8 <= count; i += 8) {
       unsigned long long bytes;
       __builtin_memcpy(&bytes, from + i, sizeof bytes);
-      const bool has_zero = ((bytes - 0x0101010101010101U) & ~bytes & 0x8080808080808080U) != 0;
+      const bool has_zero = has_zero_byte(bytes);
       if (has_zero && bytes != 0) {
         for (index k = i; k < i + 8; ++k) {
           out[k] = from[k] != T(0) ? -1 : 0;
@@ -91,7 +102,7 @@ template <class T>
         set += has_zero ? 0 : 8;
       }
     }
-  else if constexpr (std::is_same_v<T, float>) {
+  } else if constexpr (std::is_same_v<T, float>) {
     flag_lanes sum = {0, 0, 0, 0};
     for (; stride == 1 && i + lanes <= count; i += lanes) {
       double_lanes x;
