@@ -103,7 +103,7 @@ void whiten_range(const column& values, const column& mask, index first, index l
                   T* out) {
   const float* const in_place = values.contiguous<float>();
   double x[run_length];
-  long long flags[run_length];
+  long long flags[run_length] = {};
   const double elsewhere = uncounted == uncounted_value::zero ? 0 : f(0);
   const bool has_mask = !mask.empty() && uncounted != uncounted_value::transformed;
   for (index begin = first; begin < last; begin += run_length) {

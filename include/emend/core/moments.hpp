@@ -110,7 +110,7 @@ moments moments_of_run(const T* x, const long long* flags, index size, index cou
 inline moments moments_of_range(const column& values, const column& mask, index first, index last) {
   const float* const in_place = values.contiguous<float>();
   double x[run_length];
-  long long flags[run_length];
+  long long flags[run_length] = {};
   moments result;
   for (index begin = first; begin < last; begin += run_length) {
     const index size = last - begin < run_length ? last - begin : run_length;
