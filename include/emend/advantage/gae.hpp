@@ -52,22 +52,14 @@ void gae_into(column reward, column value, const L& layout, const gae_options& o
     return row;
   };
   if constexpr (detail::contiguous_layout<L>) {
-    for (index b = 0; b < layout.sequences(); b += detail::gae_rows) {
-      const index left = layout.sequences() - b, count = left < detail::gae_rows ? left : detail::gae_rows;
-      detail::gae_row rows[detail::gae_rows];
-      bool is_decoupled = false;
-      for (index k = 0; k < count; ++k) {
-        rows[k] = row_of(b + k);
-        rows[k].first = layout.first(b + k);
-        rows[k].end = layout.last(b + k);
-        is_decoupled = is_decoupled || rows[k].decay != rows[k].value_decay;
-      }
-      const column& mask = layout.mask();
-      using batch = detail::gae_batch<std::remove_reference_t<decltype(*advantage.data())>,
-                                      std::remove_reference_t<decltype(*returns.data())>>;
-      detail::scan_rows(batch{reward, value, mask, options.gamma, options.holes == hole_rule::decay, is_decoupled,
-                              advantage.data(), returns.data()},
-                        rows, count);
+    const column& mask = layout.mask();
+    const detail::gae_batch<std::remove_reference_t<decltype(*advantage.data())>, std::remove_reference_t<decltype(*returns.data())>>
+        batch{reward, value, mask, options.gamma, options.holes == hole_rule::decay, advantage.data(), returns.data()};
+    for (index b = 0; b < layout.sequences(); ++b) {
+      detail::gae_row row = row_of(b);
+      row.first = layout.first(b);
+      row.end = layout.last(b);
+      detail::scan_row(batch, row);
     }
   } else {
     for (index t = 0; t < layout.tokens(); ++t) advantage.data()[t] = 0, returns.data()[t] = 0;

@@ -8,149 +8,205 @@ namespace emend {
 
 namespace detail {
 
-/// Sequences that are scanned side by side: each step waits for the one before, and the others fill the wait.
-inline constexpr index gae_rows = 8;
-inline constexpr index gae_run = 64;
+/// Positions of a sequence that are taken at a time, a multiple of the lanes.
+inline constexpr index gae_run = 256;
 
 /// The recursion backwards through one sequence, and how far it has come.
 struct gae_row {
   index first = 0, end = 0;
   double decay = 0, value_decay = 0;
   double next_value = 0, carried = 0, value_carried = 0;
-  bool has_begun = false;  ///< what stands behind the last counted token must not discount the bootstrap
 };
-
-/// A run of one sequence as steps of the recursion, x_t = delta_t + factor_t x_{t+1}.
-struct gae_steps {
-  double value[gae_run + 1];  // and the value behind the run
-  double delta[gae_run], factor[gae_run], value_factor[gae_run];
-  double advantage[gae_run], value_advantage[gae_run];
-  long long flags[gae_run];
-  bool is_all_counted;
-};
-
-/// Fills the steps of the last `size` positions that a sequence has left. A hole is a step with factor 1, or if it decays
-/// one with reward and value 0.
-[[gnu::always_inline]] inline void fill_steps(const column& reward, const column& value, const column& mask, index size,
-                                              double gamma, bool is_decaying, gae_row& row, gae_steps& steps) {
-  double r[gae_run];
-  const index begin = row.end - size;
-  reward.read(begin, size, r);
-  value.read(begin, size, steps.value);
-  if (!mask.empty()) mask.read_flags(begin, size, steps.flags);
-  long long all = -1, any = 0;
-  for (index i = 0; i < size && !mask.empty(); ++i) all &= steps.flags[i], any |= steps.flags[i];
-  steps.is_all_counted = mask.empty() || all != 0;
-  if (steps.is_all_counted) {
-    row.has_begun = true;
-    steps.value[size] = row.next_value;
-    row.next_value = steps.value[0];
-    for (index i = 0; i < size; ++i) steps.delta[i] = r[i] + gamma * steps.value[i + 1] - steps.value[i];
-    for (index i = 0; i < size; ++i) steps.factor[i] = row.decay;
-    for (index i = 0; i < size; ++i) steps.value_factor[i] = row.value_decay;
-    return;
-  }
-  if (any == 0 && (!is_decaying || !row.has_begun)) {
-    for (index i = 0; i < size; ++i) steps.delta[i] = 0;
-    for (index i = 0; i < size; ++i) steps.factor[i] = steps.value_factor[i] = 1;
-    return;
-  }
-  // Without branches: where the holes are, nobody foresees.
-  const long long decays = is_decaying ? -1 : 0;
-  long long has_begun = row.has_begun ? -1 : 0;
-  double next = row.next_value;
-  for (index i = size - 1; i >= 0; --i) {
-    const long long is_counted = steps.flags[i];
-    has_begun |= is_counted;
-    const long long is_step = is_counted | (has_begun & decays);
-    const double own = number_if(is_counted, steps.value[i], 0.0);
-    const double delta = number_if(is_counted, r[i], 0.0) + gamma * next - own;
-    steps.delta[i] = number_if(is_step, delta, 0.0);
-    steps.factor[i] = number_if(is_step, row.decay, 1.0);
-    steps.value_factor[i] = number_if(is_step, row.value_decay, 1.0);
-    next = number_if(is_step, own, next);
-  }
-  row.next_value = next;
-  row.has_begun = has_begun != 0;
-}
-
-/// The recursion over the runs of `Rows` sequences side by side.
-template <index Rows>
-[[gnu::always_inline]] inline void scan_steps(gae_row* rows, gae_steps* steps, index size, bool is_decoupled) {
-  double carried[Rows], value_carried[Rows];
-  for (index k = 0; k < Rows; ++k) carried[k] = rows[k].carried, value_carried[k] = rows[k].value_carried;
-  for (index i = size - 1; i >= 0; --i)
-    for (index k = 0; k < Rows; ++k) {
-      carried[k] = steps[k].delta[i] + steps[k].factor[i] * carried[k];
-      steps[k].advantage[i] = carried[k];
-    }
-  for (index i = size - 1; i >= 0 && is_decoupled; --i)
-    for (index k = 0; k < Rows; ++k) {
-      value_carried[k] = steps[k].delta[i] + steps[k].value_factor[i] * value_carried[k];
-      steps[k].value_advantage[i] = value_carried[k];
-    }
-  for (index k = 0; k < Rows; ++k) rows[k].carried = carried[k], rows[k].value_carried = value_carried[k];
-}
-
-template <class A, class G>
-[[gnu::always_inline]] inline void write_steps(const gae_steps& steps, index size, bool is_decoupled, A* advantage, G* returns) {
-  const double* of_value = is_decoupled ? steps.value_advantage : steps.advantage;
-  for (index i = 0; i < size; ++i) advantage[i] = static_cast<A>(steps.advantage[i]);
-  for (index i = 0; i < size; ++i) returns[i] = static_cast<G>(of_value[i] + steps.value[i]);
-  if (steps.is_all_counted) return;
-  for (index i = 0; i < size; ++i) {
-    advantage[i] = steps.flags[i] != 0 ? advantage[i] : A(0);
-    returns[i] = steps.flags[i] != 0 ? returns[i] : G(0);
-  }
-}
 
 /// What all rows of a scan share.
 template <class A, class G>
 struct gae_batch {
   const column &reward, &value, &mask;
   double gamma;
-  bool is_decaying, is_decoupled;
+  bool is_decaying;
   A* advantage;
   G* returns;
 };
 
-template <index Rows, class A, class G>
-[[gnu::always_inline]] inline void advance_rows(const gae_batch<A, G>& batch, gae_row* rows, gae_steps* steps, index size) {
-  for (index k = 0; k < Rows; ++k)
-    fill_steps(batch.reward, batch.value, batch.mask, size, batch.gamma, batch.is_decaying, rows[k], steps[k]);
-  scan_steps<Rows>(rows, steps, size, batch.is_decoupled);
-  for (index k = 0; k < Rows; ++k) {
-    rows[k].end -= size;
-    write_steps(steps[k], size, batch.is_decoupled, batch.advantage + rows[k].end, batch.returns + rows[k].end);
+/// Steps of the recursion that wait for it, the last one at the end of the arrays. Holes that are carried over do not
+/// enter: the recursion is the dense one over the counted tokens. It goes by four steps, so that up to three wait for more.
+struct gae_queue {
+  static constexpr index capacity = gae_run + lanes;
+  index begin = capacity;
+  double reward[capacity], value[capacity], advantage[capacity], returns[capacity];
+  index position[capacity];
+  index waiting() const { return capacity - begin; }
+};
+
+/// x_t = delta_t + decay x_{t+1}, `lanes` steps at a time; carried holds the x behind them in all lanes.
+struct gae_recursion {
+  double decay;
+  double_lanes powers, carried;
+};
+[[gnu::always_inline]] inline gae_recursion begin_recursion(double decay, double carried) {
+  const double decay_2 = decay * decay;
+  const double_lanes zero = {0, 0, 0, 0};
+  return {decay, double_lanes{decay_2 * decay_2, decay_2 * decay, decay_2, decay}, zero + carried};
+}
+[[gnu::always_inline]] inline void advance(gae_recursion& r, double_lanes& x) {
+  const double_lanes zero = {0, 0, 0, 0};
+  x += r.decay * __builtin_shufflevector(x, zero, 1, 2, 3, 4);
+  x += r.powers[2] * __builtin_shufflevector(x, zero, 2, 3, 4, 5);
+  const double_lanes first = __builtin_shufflevector(x, x, 0, 0, 0, 0);
+  x += r.powers * r.carried;
+  // What the next steps wait for is one product and one sum.
+  r.carried = first + r.powers[0] * r.carried;
+}
+
+/// Appends the counted positions among begin .. begin+size-1, without branches: where the holes are, nobody foresees.
+[[gnu::always_inline]] inline void append_counted(const column& reward, const column& value, const long long* flags, index begin,
+                                                  index size, gae_queue& queue) {
+  double r[gae_run], v[gae_run];
+  reward.read(begin, size, r);
+  value.read(begin, size, v);
+  index to = queue.begin - 1;
+  for (index i = size - 1; i >= 0; --i) {
+    // A hole is written over by what comes next.
+    queue.reward[to] = r[i];
+    queue.value[to] = v[i];
+    queue.position[to] = begin + i;
+    to += static_cast<index>(flags[i]);
+  }
+  queue.begin = to + 1;
+}
+
+/// Appends every position; one that is not counted is a step with reward and value 0.
+[[gnu::always_inline]] inline void append_all(const column& reward, const column& value, const long long* flags, bool is_all_counted,
+                                              index begin, index size, gae_queue& queue) {
+  queue.begin -= size;
+  reward.read(begin, size, queue.reward + queue.begin);
+  value.read(begin, size, queue.value + queue.begin);
+  for (index i = 0; i < size; ++i) queue.position[queue.begin + i] = begin + i;
+  for (index i = 0; i < size && !is_all_counted; ++i) {
+    queue.reward[queue.begin + i] = number_if(flags[i], queue.reward[queue.begin + i], 0.0);
+    queue.value[queue.begin + i] = number_if(flags[i], queue.value[queue.begin + i], 0.0);
   }
 }
 
-template <class A, class G>
-[[gnu::always_inline]] inline void scan_rows_loop(const gae_batch<A, G>& batch, gae_row* rows, index count) {
-  gae_steps steps[gae_rows];
-  while (count == gae_rows) {
-    index shortest = gae_run;
-    for (index k = 0; k < count; ++k) shortest = rows[k].end - rows[k].first < shortest ? rows[k].end - rows[k].first : shortest;
-    if (shortest == 0) break;
-    advance_rows<gae_rows>(batch, rows, steps, shortest);
+/// The recursion from the back over size steps; row.next_value is the value behind them, and then the first one.
+template <bool IsDecoupled, class T, class A, class G>
+[[gnu::always_inline]] inline void recur(const T* reward, const T* value, index size, double gamma, gae_row& row, A* advantage,
+                                         G* returns) {
+  gae_recursion of_advantage = begin_recursion(row.decay, row.carried), of_value = begin_recursion(row.value_decay, row.value_carried);
+  double_lanes behind = {row.next_value, 0, 0, 0};
+  index i = size - lanes;
+  for (; i >= 0; i -= lanes) {
+    double_lanes r, v;
+    load_lanes(reward + i, r);
+    load_lanes(value + i, v);
+    double_lanes x = r + gamma * __builtin_shufflevector(v, behind, 1, 2, 3, 4) - v, y = x;
+    behind = v;
+    advance(of_advantage, x);
+    if constexpr (IsDecoupled) advance(of_value, y);
+    store_lanes(x, advantage + i);
+    store_lanes((IsDecoupled ? y : x) + v, returns + i);
   }
-  for (index k = 0; k < count; ++k)
-    while (const index left = rows[k].end - rows[k].first) advance_rows<1>(batch, rows + k, steps, left < gae_run ? left : gae_run);
+  row.next_value = behind[0];
+  row.carried = of_advantage.carried[0];
+  row.value_carried = of_value.carried[0];
+  for (i += lanes - 1; i >= 0; --i) {
+    const double r = static_cast<double>(reward[i]), v = static_cast<double>(value[i]), delta = r + gamma * row.next_value - v;
+    row.next_value = v;
+    row.carried = delta + row.decay * row.carried;
+    if constexpr (IsDecoupled) row.value_carried = delta + row.value_decay * row.value_carried;
+    advantage[i] = static_cast<A>(row.carried);
+    returns[i] = static_cast<G>((IsDecoupled ? row.value_carried : row.carried) + v);
+  }
+}
+template <class T, class A, class G>
+[[gnu::always_inline]] inline void recur(const T* reward, const T* value, index size, double gamma, gae_row& row, A* advantage,
+                                         G* returns) {
+  if (row.decay == row.value_decay) recur<false>(reward, value, size, gamma, row, advantage, returns);
+  else recur<true>(reward, value, size, gamma, row, advantage, returns);
+}
+
+/// The recursion over the steps of a queue, all of them or whole lanes, and their results written.
+template <class A, class G>
+[[gnu::always_inline]] inline void take_steps(const gae_batch<A, G>& batch, bool takes_all, gae_row& row, gae_queue& queue) {
+  const index waiting = queue.waiting(), size = takes_all ? waiting : waiting - waiting % lanes;
+  if (size == 0) return;
+  const index begin = gae_queue::capacity - size;
+  recur(queue.reward + begin, queue.value + begin, size, batch.gamma, row, queue.advantage, queue.returns);
+  for (index i = 0; i < size; ++i) {
+    batch.advantage[queue.position[begin + i]] = static_cast<A>(queue.advantage[i]);
+    batch.returns[queue.position[begin + i]] = static_cast<G>(queue.returns[i]);
+  }
+  // Fewer than `lanes` are left, in front of those that were taken.
+  const index left = waiting - size;
+  for (index i = 1; i <= left; ++i) {
+    queue.reward[gae_queue::capacity - i] = queue.reward[begin - i];
+    queue.value[gae_queue::capacity - i] = queue.value[begin - i];
+    queue.position[gae_queue::capacity - i] = queue.position[begin - i];
+  }
+  queue.begin = gae_queue::capacity - left;
+}
+
+template <class A, class G>
+void write_zeros(const gae_batch<A, G>& batch, index begin, index end) {
+  for (index t = begin; t < end; ++t) batch.advantage[t] = 0;
+  for (index t = begin; t < end; ++t) batch.returns[t] = 0;
+}
+
+template <class A, class G>
+[[gnu::always_inline]] inline void scan_row_loop(const gae_batch<A, G>& batch, gae_row row) {
+  gae_queue queue;
+  long long flags[gae_run] = {};
+  const index last = row.end;
+  const float* const reward = batch.reward.template contiguous<float>();
+  const float* const value = batch.value.template contiguous<float>();
+  bool has_holes = false, has_begun = false;
+  while (row.end > row.first) {
+    index size = row.end - row.first < gae_run ? row.end - row.first : gae_run;
+    const index counted = batch.mask.empty() ? size : batch.mask.read_flags(row.end - size, size, flags);
+    const bool is_all_counted = counted == size;
+    has_holes = has_holes || !is_all_counted;
+    // A run without holes first fills up what waits, so that the next one needs no queue.
+    const index missing = (lanes - queue.waiting()) % lanes;
+    if (is_all_counted && missing > 0 && missing < size) size = missing;
+    const index begin = row.end -= size;
+    if (is_all_counted && missing == 0 && reward && value) {
+      has_begun = true;
+      recur(reward + begin, value + begin, size, batch.gamma, row, batch.advantage + begin, batch.returns + begin);
+      continue;
+    }
+    if (batch.is_decaying) {
+      // What stands behind the last counted token must not discount the bootstrap.
+      if (!has_begun && counted == 0) continue;
+      while (!has_begun && !is_all_counted && flags[size - 1] == 0) --size;
+      has_begun = true;
+      append_all(batch.reward, batch.value, flags, is_all_counted, begin, size, queue);
+    } else if (is_all_counted) {
+      append_all(batch.reward, batch.value, flags, true, begin, size, queue);
+    } else {
+      if (counted != 0) append_counted(batch.reward, batch.value, flags, begin, size, queue);
+      write_zeros(batch, begin, begin + size);
+    }
+    take_steps(batch, false, row, queue);
+  }
+  take_steps(batch, true, row, queue);
+  if (!batch.is_decaying || !has_holes) return;
+  for (index t = row.first; t < last; ++t)
+    if (batch.mask[t] == 0) write_zeros(batch, t, t + 1);
 }
 
 #if defined(__x86_64__)
 template <class A, class G>
-[[gnu::target("avx2")]] void scan_rows_avx2(const gae_batch<A, G>& batch, gae_row* rows, index count) {
-  scan_rows_loop(batch, rows, count);
+[[gnu::target("avx2")]] void scan_row_avx2(const gae_batch<A, G>& batch, const gae_row& row) {
+  scan_row_loop(batch, row);
 }
 #endif
 
 template <class A, class G>
-void scan_rows(const gae_batch<A, G>& batch, gae_row* rows, index count) {
+void scan_row(const gae_batch<A, G>& batch, const gae_row& row) {
 #if defined(__x86_64__)
-  if (has_avx2()) return scan_rows_avx2(batch, rows, count);
+  if (has_avx2()) return scan_row_avx2(batch, row);
 #endif
-  scan_rows_loop(batch, rows, count);
+  scan_row_loop(batch, row);
 }
 
 /// A sequence whose tokens stand anywhere.

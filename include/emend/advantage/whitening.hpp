@@ -56,53 +56,65 @@ struct whitening {
 };
 
 /// out_i = (x_i - center) scale + offset where the flag is set, `elsewhere` where it is not.
-template <class T>
-[[gnu::always_inline]] inline void whiten_run_loop(const double* x, const long long* flags, index size, const whitening& f,
-                                                   double elsewhere, T* out) {
-  const double_lanes other = double_lanes{0, 0, 0, 0} + elsewhere;
+template <bool IsMasked, class X, class T>
+[[gnu::always_inline]] inline void whiten_run_loop(const X* x, const long long* flags, index size, const whitening& f, double elsewhere,
+                                                   T* out) {
+  const double_lanes zero = {0, 0, 0, 0}, other = zero + elsewhere, center = zero + f.center, scale = zero + f.scale,
+                     offset = zero + f.offset;
   index i = 0;
   for (; i + lanes <= size; i += lanes) {
     double_lanes v;
-    flag_lanes flag;
-    __builtin_memcpy(&v, x + i, sizeof v);
-    __builtin_memcpy(&flag, flags + i, sizeof flag);
-    v = (v - f.center) * f.scale + f.offset;
-    v = (double_lanes)(((flag_lanes)v & flag) | ((flag_lanes)other & ~flag));
-    if constexpr (std::is_same_v<T, float>) {
-      const float_lanes narrow = __builtin_convertvector(v, float_lanes);
-      __builtin_memcpy(out + i, &narrow, sizeof narrow);
-    } else {
-      for (index lane = 0; lane < lanes; ++lane) out[i + lane] = static_cast<T>(v[lane]);
+    load_lanes(x + i, v);
+    v = (v - center) * scale + offset;
+    if constexpr (IsMasked) {
+      flag_lanes flag;
+      __builtin_memcpy(&flag, flags + i, sizeof flag);
+      v = (double_lanes)(((flag_lanes)v & flag) | ((flag_lanes)other & ~flag));
     }
+    store_lanes(v, out + i);
   }
-  for (; i < size; ++i) out[i] = static_cast<T>(flags[i] != 0 ? f(x[i]) : elsewhere);
+  for (; i < size; ++i) out[i] = static_cast<T>(!IsMasked || flags[i] != 0 ? f(static_cast<double>(x[i])) : elsewhere);
+}
+template <class X, class T>
+[[gnu::always_inline]] inline void whiten_run_loop(const X* x, const long long* flags, index size, bool is_masked, const whitening& f,
+                                                   double elsewhere, T* out) {
+  if (is_masked) whiten_run_loop<true>(x, flags, size, f, elsewhere, out);
+  else whiten_run_loop<false>(x, flags, size, f, elsewhere, out);
 }
 
 #if defined(__x86_64__)
-template <class T>
-[[gnu::target("avx2")]] void whiten_run_avx2(const double* x, const long long* flags, index size, const whitening& f,
+template <class X, class T>
+[[gnu::target("avx2")]] void whiten_run_avx2(const X* x, const long long* flags, index size, bool is_masked, const whitening& f,
                                              double elsewhere, T* out) {
-  whiten_run_loop(x, flags, size, f, elsewhere, out);
+  whiten_run_loop(x, flags, size, is_masked, f, elsewhere, out);
 }
 #endif
+
+template <class X, class T>
+void whiten_run(const X* x, const long long* flags, index size, bool is_masked, const whitening& f, double elsewhere, T* out) {
+#if defined(__x86_64__)
+  if (has_avx2()) return whiten_run_avx2(x, flags, size, is_masked, f, elsewhere, out);
+#endif
+  whiten_run_loop(x, flags, size, is_masked, f, elsewhere, out);
+}
 
 template <class T>
 void whiten_range(const column& values, const column& mask, index first, index last, const whitening& f, uncounted_value uncounted,
                   T* out) {
+  const float* const in_place = values.contiguous<float>();
   double x[run_length];
-  long long flags[run_length];
+  long long flags[run_length] = {};
   const double elsewhere = uncounted == uncounted_value::zero ? 0 : f(0);
+  const bool has_mask = !mask.empty() && uncounted != uncounted_value::transformed;
   for (index begin = first; begin < last; begin += run_length) {
     const index size = last - begin < run_length ? last - begin : run_length;
-    values.read(begin, size, x);
-    read_mask(uncounted == uncounted_value::transformed ? column{} : mask, begin, size, flags);
-#if defined(__x86_64__)
-    if (has_avx2()) {
-      whiten_run_avx2(x, flags, size, f, elsewhere, out + begin);
-      continue;
+    const bool is_masked = has_mask && mask.read_flags(begin, size, flags) != size;
+    if (in_place) {
+      whiten_run(in_place + begin, flags, size, is_masked, f, elsewhere, out + begin);
+    } else {
+      values.read(begin, size, x);
+      whiten_run(x, flags, size, is_masked, f, elsewhere, out + begin);
     }
-#endif
-    whiten_run_loop(x, flags, size, f, elsewhere, out + begin);
   }
 }
 

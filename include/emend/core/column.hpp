@@ -55,8 +55,14 @@ class column {
   constexpr double operator[](index i) const { return read_(data_, i * stride_); }
   /// Reads entries first .. first+count-1 into out: one call for a run of them, for loops that a call per entry would rule.
   void read(index first, index count, double* out) const { read_run_(data_, first * stride_, stride_, count, out); }
-  /// The same entries as a mask: -1 where the number is not 0, else 0.
-  void read_flags(index first, index count, long long* out) const { read_flags_(data_, first * stride_, stride_, count, out); }
+  /// The same entries as a mask: -1 where the number is not 0, else 0. Returns how many are not 0; if all are,
+  /// out may be left as it was.
+  index read_flags(index first, index count, long long* out) const { return read_flags_(data_, first * stride_, stride_, count, out); }
+  /// The entries themselves where they are of type T and stand one after the other, else null: for loops without a buffer.
+  template <class T>
+  const T* contiguous() const {
+    return read_run_ == &read_run<T> && stride_ == 1 ? static_cast<const T*>(data_) : nullptr;
+  }
 
  private:
   template <class T>
@@ -68,15 +74,15 @@ class column {
     detail::read_numbers(static_cast<const T*>(data) + first, stride, count, out);
   }
   template <class T>
-  static void read_flags_run(const void* data, index first, index stride, index count, long long* out) {
-    detail::read_flags(static_cast<const T*>(data) + first, stride, count, out);
+  static index read_flags_run(const void* data, index first, index stride, index count, long long* out) {
+    return detail::read_flags(static_cast<const T*>(data) + first, stride, count, out);
   }
 
   const void* data_ = nullptr;
   index size_ = 0, stride_ = 1;
   double (*read_)(const void*, index) = nullptr;
   void (*read_run_)(const void*, index, index, index, double*) = nullptr;
-  void (*read_flags_)(const void*, index, index, index, long long*) = nullptr;
+  index (*read_flags_)(const void*, index, index, index, long long*) = nullptr;
 };
 
 /// One id or position per token: targets, rows, links, offsets.

@@ -23,6 +23,29 @@ inline bool has_avx2() {
 #endif
 }
 
+/// Four numbers as double, and back.
+template <class T>
+[[gnu::always_inline]] inline void load_lanes(const T* from, double_lanes& x) {
+  if constexpr (std::is_same_v<T, double>) {
+    __builtin_memcpy(&x, from, sizeof x);
+  } else {
+    // Of float one instruction; GCC 12 makes five of __builtin_convertvector.
+    x = double_lanes{static_cast<double>(from[0]), static_cast<double>(from[1]), static_cast<double>(from[2]),
+                     static_cast<double>(from[3])};
+  }
+}
+template <class T>
+[[gnu::always_inline]] inline void store_lanes(const double_lanes& x, T* to) {
+  if constexpr (std::is_same_v<T, double>) {
+    __builtin_memcpy(to, &x, sizeof x);
+  } else if constexpr (std::is_same_v<T, float>) {
+    const float_lanes narrow = __builtin_convertvector(x, float_lanes);
+    __builtin_memcpy(to, &narrow, sizeof narrow);
+  } else {
+    for (index i = 0; i < lanes; ++i) to[i] = static_cast<T>(x[i]);
+  }
+}
+
 /// a where all bits of the flag are set, b where none is, without a branch.
 [[gnu::always_inline]] inline double number_if(long long flag, double a, double b) {
   long long bits_a, bits_b;
@@ -37,42 +60,64 @@ inline bool has_avx2() {
 template <class T>
 [[gnu::always_inline]] inline void read_numbers_loop(const T* from, index stride, index count, double* out) {
   index i = 0;
-  if constexpr (std::is_same_v<T, float>)
+  if constexpr (std::is_floating_point_v<T>)
     for (; stride == 1 && i + lanes <= count; i += lanes) {
-      float_lanes x;
-      __builtin_memcpy(&x, from + i, sizeof x);
-      const double_lanes y = __builtin_convertvector(x, double_lanes);
-      __builtin_memcpy(out + i, &y, sizeof y);
+      double_lanes x;
+      load_lanes(from + i, x);
+      store_lanes(x, out + i);
     }
   for (; i < count; ++i) out[i] = static_cast<double>(from[i * stride]);
 }
 
-/// out[i] = all bits where from[i * stride] is not 0, else none.
+/// Whether one of eight bytes is 0.
+[[gnu::always_inline]] inline bool has_zero_byte(unsigned long long bytes) {
+  return ((bytes - 0x0101010101010101U) & ~bytes & 0x8080808080808080U) != 0;
+}
+
+/// out[i] = all bits where from[i * stride] is not 0, else none. Returns how many are not 0; if all are, out may be left as it was.
 template <class T>
-[[gnu::always_inline]] inline void read_flags_loop(const T* from, index stride, index count, long long* out) {
-  index i = 0;
-  if constexpr (sizeof(T) == 1)
+[[gnu::always_inline]] inline index read_flags_loop(const T* from, index stride, index count, long long* out) {
+  index i = 0, set = 0;
+  if constexpr (sizeof(T) == 1) {
     // Masks change seldom: eight bytes that are all set, or all not, are one question.
+    index full = 0;
+    for (unsigned long long bytes; stride == 1 && full + 8 <= count; full += 8) {
+      __builtin_memcpy(&bytes, from + full, sizeof bytes);
+      if (has_zero_byte(bytes)) break;
+    }
+    if (full > 0 && full == count) return count;
     for (; stride == 1 && i + 8 <= count; i += 8) {
       unsigned long long bytes;
       __builtin_memcpy(&bytes, from + i, sizeof bytes);
-      const bool has_zero = ((bytes - 0x0101010101010101U) & ~bytes & 0x8080808080808080U) != 0;
+      const bool has_zero = has_zero_byte(bytes);
       if (has_zero && bytes != 0) {
-        for (index k = i; k < i + 8; ++k) out[k] = from[k] != T(0) ? -1 : 0;
+        for (index k = i; k < i + 8; ++k) {
+          out[k] = from[k] != T(0) ? -1 : 0;
+          set -= static_cast<index>(out[k]);
+        }
       } else {
         const flag_lanes all = flag_lanes{0, 0, 0, 0} - (has_zero ? 0 : 1);
         __builtin_memcpy(out + i, &all, sizeof all);
         __builtin_memcpy(out + i + lanes, &all, sizeof all);
+        set += has_zero ? 0 : 8;
       }
     }
-  else if constexpr (std::is_same_v<T, float>)
+  } else if constexpr (std::is_same_v<T, float>) {
+    flag_lanes sum = {0, 0, 0, 0};
     for (; stride == 1 && i + lanes <= count; i += lanes) {
-      float_lanes x;
-      __builtin_memcpy(&x, from + i, sizeof x);
-      const flag_lanes y = __builtin_convertvector(x, double_lanes) != 0;
+      double_lanes x;
+      load_lanes(from + i, x);
+      const flag_lanes y = x != 0;
       __builtin_memcpy(out + i, &y, sizeof y);
+      sum -= y;
     }
-  for (; i < count; ++i) out[i] = from[i * stride] != T(0) ? -1 : 0;
+    set = static_cast<index>(sum[0] + sum[1] + sum[2] + sum[3]);
+  }
+  for (; i < count; ++i) {
+    out[i] = from[i * stride] != T(0) ? -1 : 0;
+    set -= static_cast<index>(out[i]);
+  }
+  return set;
 }
 
 #if defined(__x86_64__)
@@ -81,8 +126,8 @@ template <class T>
   read_numbers_loop(from, stride, count, out);
 }
 template <class T>
-[[gnu::target("avx2")]] void read_flags_avx2(const T* from, index stride, index count, long long* out) {
-  read_flags_loop(from, stride, count, out);
+[[gnu::target("avx2")]] index read_flags_avx2(const T* from, index stride, index count, long long* out) {
+  return read_flags_loop(from, stride, count, out);
 }
 #endif
 
@@ -94,11 +139,11 @@ void read_numbers(const T* from, index stride, index count, double* out) {
   read_numbers_loop(from, stride, count, out);
 }
 template <class T>
-void read_flags(const T* from, index stride, index count, long long* out) {
+index read_flags(const T* from, index stride, index count, long long* out) {
 #if defined(__x86_64__)
   if (has_avx2()) return read_flags_avx2(from, stride, count, out);
 #endif
-  read_flags_loop(from, stride, count, out);
+  return read_flags_loop(from, stride, count, out);
 }
 
 }  // namespace emend::detail

@@ -164,15 +164,7 @@ column counted_positions(const L& layout, std::vector<char>& storage) {
 }
 
 /// Entries of a column that a scan holds at a time: small enough for the first-level cache, large enough to hide the call.
-inline constexpr index run_length = 512;
-
-/// Reads a run of a mask as flags; an empty mask counts everything.
-inline void read_mask(const column& mask, index first, index count, long long* out) {
-  if (mask.empty())
-    for (index i = 0; i < count; ++i) out[i] = -1;
-  else
-    mask.read_flags(first, count, out);
-}
+inline constexpr index run_length = 256;
 
 /// Somewhere to write one number per token: a contiguous range of float or double.
 template <class X>

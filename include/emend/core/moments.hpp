@@ -41,73 +41,83 @@ namespace detail {
 /// Sums side by side: an addition waits for the one before it.
 inline constexpr index moment_sums = 4;
 
-/// The moments of the counted entries of a run, about its first: equal numbers then have no spread, exactly. Two passes
-/// over numbers that are in cache; size is a multiple of moment_sums * lanes.
-[[gnu::always_inline]] inline void moments_of_run_loop(const double* x, const long long* flags, index size, double pivot,
+/// The moments of the counted entries of a run, in one pass about one of them. Equal numbers then have no spread, exactly;
+/// and as the pivot is one of n numbers, n (mean - pivot)^2 is at most n times the squares: what cancels is a factor n of
+/// the rounding, not more.
+template <bool IsMasked, class T>
+[[gnu::always_inline]] inline void moments_of_run_loop(const T* x, const long long* flags, index size, index count, double pivot,
                                                        moments& result) {
-  flag_lanes count = {0, 0, 0, 0};
   double_lanes sums[moment_sums] = {}, squares[moment_sums] = {};
-  for (index i = 0; i < size; i += moment_sums * lanes)
+  index i = 0;
+  for (; i + moment_sums * lanes <= size; i += moment_sums * lanes)
     for (index k = 0; k < moment_sums; ++k) {
       double_lanes v;
-      flag_lanes flag;
-      __builtin_memcpy(&v, x + i + k * lanes, sizeof v);
-      __builtin_memcpy(&flag, flags + i + k * lanes, sizeof flag);
-      count -= flag;
-      sums[k] += (double_lanes)((flag_lanes)(v - pivot) & flag);
+      load_lanes(x + i + k * lanes, v);
+      v -= pivot;
+      if constexpr (IsMasked) {
+        flag_lanes flag;
+        __builtin_memcpy(&flag, flags + i + k * lanes, sizeof flag);
+        v = (double_lanes)((flag_lanes)v & flag);
+      }
+      sums[k] += v;
+      squares[k] += v * v;
     }
-  result.count = static_cast<double>((count[0] + count[1]) + (count[2] + count[3]));
-  if (result.count == 0) return;
-  const double_lanes sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-  const double mean = pivot + ((sum[0] + sum[1]) + (sum[2] + sum[3])) / result.count;
-  for (index i = 0; i < size; i += moment_sums * lanes)
-    for (index k = 0; k < moment_sums; ++k) {
-      double_lanes v;
-      flag_lanes flag;
-      __builtin_memcpy(&v, x + i + k * lanes, sizeof v);
-      __builtin_memcpy(&flag, flags + i + k * lanes, sizeof flag);
-      const double_lanes step = (double_lanes)((flag_lanes)(v - mean) & flag);
-      squares[k] += step * step;
-    }
-  const double_lanes square = (squares[0] + squares[1]) + (squares[2] + squares[3]);
-  result.mean = mean;
-  result.squares = (square[0] + square[1]) + (square[2] + square[3]);
+  const double_lanes sum = (sums[0] + sums[1]) + (sums[2] + sums[3]), square = (squares[0] + squares[1]) + (squares[2] + squares[3]);
+  double total = (sum[0] + sum[1]) + (sum[2] + sum[3]), total_square = (square[0] + square[1]) + (square[2] + square[3]);
+  for (; i < size; ++i) {
+    if (IsMasked && flags[i] == 0) continue;
+    const double v = static_cast<double>(x[i]) - pivot;
+    total += v;
+    total_square += v * v;
+  }
+  result.count = static_cast<double>(count);
+  result.mean = pivot + total / result.count;
+  result.squares = total_square - total * (total / result.count);
+}
+template <class T>
+[[gnu::always_inline]] inline void moments_of_run_loop(const T* x, const long long* flags, index size, index count, double pivot,
+                                                       moments& result) {
+  if (count == size) moments_of_run_loop<false>(x, flags, size, count, pivot, result);
+  else moments_of_run_loop<true>(x, flags, size, count, pivot, result);
 }
 
 #if defined(__x86_64__)
-[[gnu::target("avx2")]] inline void moments_of_run_avx2(const double* x, const long long* flags, index size, double pivot,
-                                                        moments& result) {
-  moments_of_run_loop(x, flags, size, pivot, result);
+template <class T>
+[[gnu::target("avx2")]] void moments_of_run_avx2(const T* x, const long long* flags, index size, index count, double pivot,
+                                                 moments& result) {
+  moments_of_run_loop(x, flags, size, count, pivot, result);
 }
 #endif
 
-/// x and flags have room for a multiple of moment_sums * lanes.
-inline moments moments_of_run(double* x, long long* flags, index size) {
+/// The moments of the entries of a run whose flags are set, `count` of them, at least one.
+template <class T>
+moments moments_of_run(const T* x, const long long* flags, index size, index count) {
   moments result;
   index first = 0;
-  while (first < size && flags[first] == 0) ++first;
-  if (first == size) return result;
-  for (; size % (moment_sums * lanes) != 0; ++size) x[size] = 0, flags[size] = 0;
+  while (count < size && flags[first] == 0) ++first;
+  const auto pivot = static_cast<double>(x[first]);
 #if defined(__x86_64__)
   if (has_avx2()) {
-    moments_of_run_avx2(x, flags, size, x[first], result);
+    moments_of_run_avx2(x, flags, size, count, pivot, result);
     return result;
   }
 #endif
-  moments_of_run_loop(x, flags, size, x[first], result);
+  moments_of_run_loop(x, flags, size, count, pivot, result);
   return result;
 }
 
 /// The moments of the counted entries among positions first .. last-1.
 inline moments moments_of_range(const column& values, const column& mask, index first, index last) {
+  const float* const in_place = values.contiguous<float>();
   double x[run_length];
-  long long flags[run_length];
+  long long flags[run_length] = {};
   moments result;
   for (index begin = first; begin < last; begin += run_length) {
     const index size = last - begin < run_length ? last - begin : run_length;
-    values.read(begin, size, x);
-    read_mask(mask, begin, size, flags);
-    result.merge(moments_of_run(x, flags, size));
+    const index count = mask.empty() ? size : mask.read_flags(begin, size, flags);
+    if (count == 0) continue;
+    if (!in_place) values.read(begin, size, x);
+    result.merge(in_place ? moments_of_run(in_place + begin, flags, size, count) : moments_of_run(x, flags, size, count));
   }
   return result;
 }

@@ -106,6 +106,29 @@ TEST_CASE("the bits of a sequence depend on nothing beside it") {
   }
 }
 
+TEST_CASE("columns of float are scanned in place, with the same bits; the result may take the place of the rewards") {
+  random_numbers random;
+  for (double share : {1.0, 0.7}) {
+    const index rows = 3, length = 701;
+    const auto size = static_cast<std::size_t>(rows * length);
+    std::vector<double> reward = random.normal(size), value = random.normal(size);
+    for (double& x : reward) x = static_cast<float>(x);
+    for (double& x : value) x = static_cast<float>(x);
+    std::vector<float> narrow_reward(reward.begin(), reward.end()), narrow_value(value.begin(), value.end());
+    std::vector<int> mask = random.flags(size, share);
+    for (index t = 300; t < 640; ++t) mask[static_cast<std::size_t>(t)] = 1;  // whole runs between holes
+    const padded layout(rows, length, mask);
+    const gae_options options{.gamma = 0.99, .lambda = 0.9, .value_lambda = 1};
+    const auto want = gae(reward, value, layout, options);
+    const auto got = gae(narrow_reward, narrow_value, layout, options);
+    CHECK(got.advantage == want.advantage);
+    CHECK(got.returns == want.returns);
+    gae_into(narrow_reward, narrow_value, layout, options, narrow_reward, narrow_value);
+    CHECK(narrow_reward == std::vector<float>(want.advantage.begin(), want.advantage.end()));
+    CHECK(narrow_value == std::vector<float>(want.returns.begin(), want.returns.end()));
+  }
+}
+
 TEST_CASE("a hole decays, or is carried; padding on either side changes nothing") {
   const std::vector<double> reward{9, 1, 9, 3, 9}, value{9, 0, 9, 0, 9};
   const std::vector<int> mask{0, 1, 0, 1, 0};

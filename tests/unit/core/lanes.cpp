@@ -24,11 +24,14 @@ void check_runs(const std::vector<double>& of) {
         std::vector<double> numbers(static_cast<std::size_t>(count) + 1, 77);
         std::vector<long long> flags(static_cast<std::size_t>(count) + 1, 77);
         c.read(first, count, numbers.data());
-        c.read_flags(first, count, flags.data());
+        const index set = c.read_flags(first, count, flags.data());
+        index want = 0;
         for (index i = 0; i < count; ++i) {
+          want += c[first + i] != 0;
           CHECK(numbers[static_cast<std::size_t>(i)] == c[first + i]);
-          CHECK(flags[static_cast<std::size_t>(i)] == (c[first + i] != 0 ? -1 : 0));
+          if (set < count) CHECK(flags[static_cast<std::size_t>(i)] == (c[first + i] != 0 ? -1 : 0));
         }
+        CHECK(set == want);
         CHECK(numbers.back() == 77);  // nothing beyond
         CHECK(flags.back() == 77);
       }
@@ -48,32 +51,36 @@ TEST_CASE("a run of a column is its entries, whatever their type, start and stri
   std::array<bool, 50> flags;
   for (std::size_t i = 0; i < 50; ++i) flags[i] = values[i] != 0;
   std::array<long long, 50> got;
-  column(flags).read_flags(0, 50, got.data());
+  CHECK(column(flags).read_flags(0, 50, got.data()) < 50);
   for (std::size_t i = 0; i < 50; ++i) CHECK(got[i] == (flags[i] ? -1 : 0));
 }
 
-TEST_CASE("with and without AVX2: the same bits") {
+TEST_CASE("with and without AVX2, of float in place and through a buffer: the same bits") {
   random_numbers random;
-  std::vector<double> x = random.normal(64);
-  std::vector<long long> flags;
-  for (int f : random.flags(64, 0.6)) flags.push_back(-f);
-  moments portable;
-  detail::moments_of_run_loop(x.data(), flags.data(), 64, x[0], portable);
-  std::vector<double> padded_x = x;
-  std::vector<long long> padded_flags = flags;
-  padded_flags[0] = flags[0] = -1;
-  detail::moments_of_run_loop(x.data(), flags.data(), 64, x[0], portable);
-  const moments chosen = detail::moments_of_run(padded_x.data(), padded_flags.data(), 64);
-  CHECK(chosen.count == portable.count);
-  CHECK(chosen.mean == portable.mean);
-  CHECK(chosen.squares == portable.squares);
-  std::vector<char> mask;
-  for (long long f : flags) mask.push_back(f != 0);
-  const std::vector<double> want = whiten(x, padded(1, 64, mask));
-  std::vector<double> got(64);
-  detail::whiten_run_loop(x.data(), flags.data(), 63, detail::whitening(portable, {}), 0.0, got.data());
-  for (std::size_t i = 0; i < 63; ++i) CHECK(got[i] == want[i]);
-  CHECK(got[63] == 0);
+  std::vector<double> x = random.normal(67);
+  for (double& v : x) v = static_cast<float>(v);
+  const std::vector<float> narrow(x.begin(), x.end());
+  for (double share : {0.6, 1.0}) {
+    std::vector<long long> flags;
+    std::vector<char> mask;
+    index count = 0, first = 66;
+    for (int f : random.flags(67, share)) flags.push_back(-f), mask.push_back(f != 0), count += f != 0;
+    for (index i = 66; i >= 0; --i)
+      if (mask[static_cast<std::size_t>(i)] != 0) first = i;
+    moments portable;
+    detail::moments_of_run_loop(x.data(), flags.data(), 67, count, x[static_cast<std::size_t>(first)], portable);
+    const padded layout(1, 67, mask);
+    for (const moments& chosen : {moments_of(x, layout), moments_of(narrow, layout)}) {
+      CHECK(chosen.count == portable.count);
+      CHECK(chosen.mean == portable.mean);
+      CHECK(chosen.squares == portable.squares);
+    }
+    std::vector<double> got(67);
+    detail::whiten_run_loop(x.data(), flags.data(), 66, count < 67, detail::whitening(portable, {}), 0.0, got.data());
+    CHECK(got[66] == 0);
+    for (const std::vector<double>& want : {whiten(x, layout), whiten(narrow, layout)})
+      for (std::size_t i = 0; i < 66; ++i) CHECK(got[i] == want[i]);
+  }
 }
 
 }  // namespace
