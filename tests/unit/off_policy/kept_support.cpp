@@ -22,11 +22,11 @@ TEST_CASE("a PPO ratio over the sampler's kept ids") {
   const ppo_clip loss{.old_log_prob = behaviour, .advantage = advantage};
 
   const auto replayed = evaluate(loss, scores, targets, {.kept = kept});
-  CHECK(replayed.metrics[2] == doctest::Approx(1).epsilon(1e-14));  // ratio
+  CHECK(replayed.metrics[3] == doctest::Approx(1).epsilon(1e-14));  // ratio
   CHECK(replayed.metrics[0] == 0);                                  // clip fraction
   // Over everything the same policy looks off its own policy, every ratio below 1.
   const auto biased = evaluate(loss, scores, targets);
-  CHECK(biased.metrics[2] < 0.95);
+  CHECK(biased.metrics[3] < 0.95);
 
   // Gradient: central differences, 0 outside the kept set.
   for (index i = 0; i < 2; ++i)
