@@ -22,14 +22,17 @@ struct evaluation_buffers {
 using buffer_lease = scratch_lease<evaluation_buffers>;
 
 /// of: what stands before the names of the fields in a message, as "student_transform.".
-inline void check_transform(const score_transform& transform, index rows, const std::string& of = "") {
-  require_positive((of + "temperature").c_str(), transform.temperature);
-  require_positive((of + "logit_scale").c_str(), transform.logit_scale);
-  if (transform.soft_cap != 0) require_positive((of + "soft_cap").c_str(), transform.soft_cap);
+inline void check_transform(const score_transform& transform, index rows, const char* of = "") {
+  // The whole name is put together only where it is needed: a call in order allocates nothing.
+  const auto require = [&](const char* name, double value) {
+    if (!(value > 0 && value < infinity)) require_positive(std::string(of).append(name).c_str(), value);
+  };
+  require("temperature", transform.temperature);
+  require("logit_scale", transform.logit_scale);
+  if (transform.soft_cap != 0) require("soft_cap", transform.soft_cap);
   if (transform.temperatures.empty()) return;
-  const std::string temperatures = of + "temperatures";
-  require_length(temperatures.c_str(), transform.temperatures.size(), rows);
-  for (index i = 0; i < rows; ++i) require_positive(temperatures.c_str(), transform.temperatures[i]);
+  if (transform.temperatures.size() != rows) require_length(std::string(of).append("temperatures").c_str(), transform.temperatures.size(), rows);
+  for (index i = 0; i < rows; ++i) require("temperatures", transform.temperatures[i]);
 }
 
 inline void check_kept(const kept_ids& kept, index rows, index vocab) {
