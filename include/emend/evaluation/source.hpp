@@ -57,9 +57,9 @@ bool check_overlap(score_view<const T> in, score_view<T> out) {
 }
 
 inline void check_shape(const char* argument, index rows, index vocab, index expected_rows, index expected_vocab) {
-  if (rows != expected_rows || vocab != expected_vocab)
-    fail(argument, "shape [" + std::to_string(expected_rows) + ", " + std::to_string(expected_vocab) + "]",
-         "[" + std::to_string(rows) + ", " + std::to_string(vocab) + "]");
+  // Appended, not inserted in front: GCC 12 warns of the latter where there is nothing to warn of (GCC bug 105651).
+  const auto text = [](index r, index v) { return std::to_string(r).append(" x ").append(std::to_string(v)); };
+  if (rows != expected_rows || vocab != expected_vocab) fail(argument, "shape " + text(expected_rows, expected_vocab), text(rows, vocab));
 }
 
 /// Scores in memory.
