@@ -87,11 +87,10 @@ class scalar_reward {
   }
 
  private:
-  template <class P, class R>
-  static void add(lm::batch& packed, const P& prompt, const R& response) {
+  static void add(lm::batch& packed, emend::id_column prompt, emend::id_column response) {
     std::vector<int> sequence;
-    for (emend::index i = 0; i < static_cast<emend::index>(prompt.size()); ++i) sequence.push_back(static_cast<int>(prompt[static_cast<std::size_t>(i)]));
-    for (emend::index i = 0; i < static_cast<emend::index>(response.size()); ++i) sequence.push_back(static_cast<int>(response[static_cast<std::size_t>(i)]));
+    for (emend::index i = 0; i < prompt.size(); ++i) sequence.push_back(static_cast<int>(prompt[i]));
+    for (emend::index i = 0; i < response.size(); ++i) sequence.push_back(static_cast<int>(response[i]));
     packed.add_sequence(sequence, static_cast<int>(sequence.size()) - 1);
   }
   value_network network_;
