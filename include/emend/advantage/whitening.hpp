@@ -56,8 +56,8 @@ struct whitening {
 };
 
 /// out_i = (x_i - center) scale + offset where the flag is set, `elsewhere` where it is not.
-template <bool IsMasked, class X, class T>
-[[gnu::always_inline]] inline void whiten_run_loop(const X* x, const long long* flags, index size, const whitening& f, double elsewhere,
+template <bool IsMasked, class X, class F, class T>
+[[gnu::always_inline]] inline void whiten_run_loop(const X* x, const F* flags, index size, const whitening& f, double elsewhere,
                                                    T* out) {
   const double_lanes zero = {0, 0, 0, 0}, other = zero + elsewhere, center = zero + f.center, scale = zero + f.scale,
                      offset = zero + f.offset;
@@ -68,30 +68,30 @@ template <bool IsMasked, class X, class T>
     v = (v - center) * scale + offset;
     if constexpr (IsMasked) {
       flag_lanes flag;
-      __builtin_memcpy(&flag, flags + i, sizeof flag);
+      load_flags(flags + i, flag);
       v = (double_lanes)(((flag_lanes)v & flag) | ((flag_lanes)other & ~flag));
     }
     store_lanes(v, out + i);
   }
   for (; i < size; ++i) out[i] = static_cast<T>(!IsMasked || flags[i] != 0 ? f(static_cast<double>(x[i])) : elsewhere);
 }
-template <class X, class T>
-[[gnu::always_inline]] inline void whiten_run_loop(const X* x, const long long* flags, index size, bool is_masked, const whitening& f,
+template <class X, class F, class T>
+[[gnu::always_inline]] inline void whiten_run_loop(const X* x, const F* flags, index size, bool is_masked, const whitening& f,
                                                    double elsewhere, T* out) {
   if (is_masked) whiten_run_loop<true>(x, flags, size, f, elsewhere, out);
   else whiten_run_loop<false>(x, flags, size, f, elsewhere, out);
 }
 
 #if defined(__x86_64__)
-template <class X, class T>
-[[gnu::target("avx2")]] void whiten_run_avx2(const X* x, const long long* flags, index size, bool is_masked, const whitening& f,
+template <class X, class F, class T>
+[[gnu::target("avx2")]] void whiten_run_avx2(const X* x, const F* flags, index size, bool is_masked, const whitening& f,
                                              double elsewhere, T* out) {
   whiten_run_loop(x, flags, size, is_masked, f, elsewhere, out);
 }
 #endif
 
-template <class X, class T>
-void whiten_run(const X* x, const long long* flags, index size, bool is_masked, const whitening& f, double elsewhere, T* out) {
+template <class X, class F, class T>
+void whiten_run(const X* x, const F* flags, index size, bool is_masked, const whitening& f, double elsewhere, T* out) {
 #if defined(__x86_64__)
   if (has_avx2()) return whiten_run_avx2(x, flags, size, is_masked, f, elsewhere, out);
 #endif
@@ -102,19 +102,25 @@ template <class T>
 void whiten_range(const column& values, const column& mask, index first, index last, const whitening& f, uncounted_value uncounted,
                   T* out) {
   const float* const in_place = values.contiguous<float>();
-  double x[run_length];
-  long long flags[run_length] = {};
   const double elsewhere = uncounted == uncounted_value::zero ? 0 : f(0);
   const bool has_mask = !mask.empty() && uncounted != uncounted_value::transformed;
+  const signed char* const bytes = mask.contiguous_bytes();
+  double x[run_length];
+  long long flags[run_length] = {};
   for (index begin = first; begin < last; begin += run_length) {
     const index size = last - begin < run_length ? last - begin : run_length;
-    const bool is_masked = has_mask && mask.read_flags(begin, size, flags) != size;
-    if (in_place) {
-      whiten_run(in_place + begin, flags, size, is_masked, f, elsewhere, out + begin);
-    } else {
-      values.read(begin, size, x);
-      whiten_run(x, flags, size, is_masked, f, elsewhere, out + begin);
+    const index counted = !has_mask ? size : bytes ? count_bytes(bytes + begin, size) : mask.read_flags(begin, size, flags);
+    if (counted == 0) {
+      for (index i = begin; i < begin + size; ++i) out[i] = static_cast<T>(elsewhere);
+      continue;
     }
+    if (!in_place) values.read(begin, size, x);
+    const auto write = [&](const auto* of_run) {
+      if (in_place) whiten_run(in_place + begin, of_run, size, counted != size, f, elsewhere, out + begin);
+      else whiten_run(x, of_run, size, counted != size, f, elsewhere, out + begin);
+    };
+    if (bytes) write(bytes + begin);
+    else write(flags);
   }
 }
 

@@ -63,6 +63,12 @@ class column {
   const T* contiguous() const {
     return read_run_ == &read_run<T> && stride_ == 1 ? static_cast<const T*>(data_) : nullptr;
   }
+  /// The same for entries of one byte, whatever they are called: most masks.
+  const signed char* contiguous_bytes() const {
+    const bool are_bytes = read_run_ == &read_run<bool> || read_run_ == &read_run<char> || read_run_ == &read_run<signed char> ||
+                           read_run_ == &read_run<unsigned char>;
+    return are_bytes && stride_ == 1 ? static_cast<const signed char*>(data_) : nullptr;
+  }
 
  private:
   template <class T>

@@ -12,6 +12,8 @@ namespace emend::detail {
 using double_lanes [[gnu::vector_size(32)]] = double;
 using flag_lanes [[gnu::vector_size(32)]] = long long;
 using float_lanes [[gnu::vector_size(16)]] = float;
+using byte_lanes [[gnu::vector_size(32)]] = signed char;
+using four_bytes [[gnu::vector_size(4)]] = signed char;
 inline constexpr index lanes = 4;
 
 inline bool has_avx2() {
@@ -69,9 +71,29 @@ template <class T>
   for (; i < count; ++i) out[i] = static_cast<double>(from[i * stride]);
 }
 
-/// Whether one of eight bytes is 0.
-[[gnu::always_inline]] inline bool has_zero_byte(unsigned long long bytes) {
-  return ((bytes - 0x0101010101010101U) & ~bytes & 0x8080808080808080U) != 0;
+/// Four flags: all bits where the entry is not 0, else none. Entries are bytes, or flags already.
+[[gnu::always_inline]] inline void load_flags(const signed char* from, flag_lanes& flags) {
+  four_bytes bytes;
+  __builtin_memcpy(&bytes, from, sizeof bytes);
+  flags = __builtin_convertvector(bytes != 0, flag_lanes);
+}
+[[gnu::always_inline]] inline void load_flags(const long long* from, flag_lanes& flags) { __builtin_memcpy(&flags, from, sizeof flags); }
+
+/// How many of `count` bytes, at most 4000, are not 0.
+[[gnu::always_inline]] inline index count_bytes_loop(const signed char* from, index count) {
+  byte_lanes missing = {};
+  index i = 0;
+  for (; i + 32 <= count; i += 32) {
+    byte_lanes bytes;
+    __builtin_memcpy(&bytes, from + i, sizeof bytes);
+    missing -= bytes == 0;
+  }
+  const auto words = (flag_lanes)missing;
+  index set = i;
+  if ((words[0] | words[1] | words[2] | words[3]) != 0)
+    for (index k = 0; k < 32; ++k) set -= missing[k];
+  for (; i < count; ++i) set += from[i] != 0;
+  return set;
 }
 
 /// out[i] = all bits where from[i * stride] is not 0, else none. Returns how many are not 0; if all are, out may be left as it was.
@@ -79,28 +101,19 @@ template <class T>
 [[gnu::always_inline]] inline index read_flags_loop(const T* from, index stride, index count, long long* out) {
   index i = 0, set = 0;
   if constexpr (sizeof(T) == 1) {
-    // Masks change seldom: eight bytes that are all set, or all not, are one question.
-    index full = 0;
-    for (unsigned long long bytes; stride == 1 && full + 8 <= count; full += 8) {
-      __builtin_memcpy(&bytes, from + full, sizeof bytes);
-      if (has_zero_byte(bytes)) break;
-    }
-    if (full > 0 && full == count) return count;
-    for (; stride == 1 && i + 8 <= count; i += 8) {
-      unsigned long long bytes;
-      __builtin_memcpy(&bytes, from + i, sizeof bytes);
-      const bool has_zero = has_zero_byte(bytes);
-      if (has_zero && bytes != 0) {
-        for (index k = i; k < i + 8; ++k) {
-          out[k] = from[k] != T(0) ? -1 : 0;
-          set -= static_cast<index>(out[k]);
-        }
-      } else {
-        const flag_lanes all = flag_lanes{0, 0, 0, 0} - (has_zero ? 0 : 1);
-        __builtin_memcpy(out + i, &all, sizeof all);
-        __builtin_memcpy(out + i + lanes, &all, sizeof all);
-        set += has_zero ? 0 : 8;
+    if (stride == 1) {
+      // Masks change seldom: most runs are all set.
+      const auto* const bytes = reinterpret_cast<const signed char*>(from);
+      index seen = 0, counted = 0;
+      for (; seen < count; seen += 2048) counted += count_bytes_loop(bytes + seen, count - seen < 2048 ? count - seen : 2048);
+      if (counted == count) return count;
+      for (; i + lanes <= count; i += lanes) {
+        flag_lanes flags;
+        load_flags(bytes + i, flags);
+        __builtin_memcpy(out + i, &flags, sizeof flags);
       }
+      for (; i < count; ++i) out[i] = bytes[i] != 0 ? -1 : 0;
+      return counted;
     }
   } else if constexpr (std::is_same_v<T, float>) {
     flag_lanes sum = {0, 0, 0, 0};
@@ -125,6 +138,7 @@ template <class T>
 [[gnu::target("avx2")]] void read_numbers_avx2(const T* from, index stride, index count, double* out) {
   read_numbers_loop(from, stride, count, out);
 }
+[[gnu::target("avx2")]] inline index count_bytes_avx2(const signed char* from, index count) { return count_bytes_loop(from, count); }
 template <class T>
 [[gnu::target("avx2")]] index read_flags_avx2(const T* from, index stride, index count, long long* out) {
   return read_flags_loop(from, stride, count, out);
@@ -137,6 +151,12 @@ void read_numbers(const T* from, index stride, index count, double* out) {
   if (has_avx2()) return read_numbers_avx2(from, stride, count, out);
 #endif
   read_numbers_loop(from, stride, count, out);
+}
+inline index count_bytes(const signed char* from, index count) {
+#if defined(__x86_64__)
+  if (has_avx2()) return count_bytes_avx2(from, count);
+#endif
+  return count_bytes_loop(from, count);
 }
 template <class T>
 index read_flags(const T* from, index stride, index count, long long* out) {

@@ -44,8 +44,8 @@ inline constexpr index moment_sums = 4;
 /// The moments of the counted entries of a run, in one pass about one of them. Equal numbers then have no spread, exactly;
 /// and as the pivot is one of n numbers, n (mean - pivot)^2 is at most n times the squares: what cancels is a factor n of
 /// the rounding, not more.
-template <bool IsMasked, class T>
-[[gnu::always_inline]] inline void moments_of_run_loop(const T* x, const long long* flags, index size, index count, double pivot,
+template <bool IsMasked, class T, class F>
+[[gnu::always_inline]] inline void moments_of_run_loop(const T* x, const F* flags, index size, index count, double pivot,
                                                        moments& result) {
   double_lanes sums[moment_sums] = {}, squares[moment_sums] = {};
   index i = 0;
@@ -56,7 +56,7 @@ template <bool IsMasked, class T>
       v -= pivot;
       if constexpr (IsMasked) {
         flag_lanes flag;
-        __builtin_memcpy(&flag, flags + i + k * lanes, sizeof flag);
+        load_flags(flags + i + k * lanes, flag);
         v = (double_lanes)((flag_lanes)v & flag);
       }
       sums[k] += v;
@@ -74,24 +74,24 @@ template <bool IsMasked, class T>
   result.mean = pivot + total / result.count;
   result.squares = total_square - total * (total / result.count);
 }
-template <class T>
-[[gnu::always_inline]] inline void moments_of_run_loop(const T* x, const long long* flags, index size, index count, double pivot,
+template <class T, class F>
+[[gnu::always_inline]] inline void moments_of_run_loop(const T* x, const F* flags, index size, index count, double pivot,
                                                        moments& result) {
   if (count == size) moments_of_run_loop<false>(x, flags, size, count, pivot, result);
   else moments_of_run_loop<true>(x, flags, size, count, pivot, result);
 }
 
 #if defined(__x86_64__)
-template <class T>
-[[gnu::target("avx2")]] void moments_of_run_avx2(const T* x, const long long* flags, index size, index count, double pivot,
+template <class T, class F>
+[[gnu::target("avx2")]] void moments_of_run_avx2(const T* x, const F* flags, index size, index count, double pivot,
                                                  moments& result) {
   moments_of_run_loop(x, flags, size, count, pivot, result);
 }
 #endif
 
-/// The moments of the entries of a run whose flags are set, `count` of them, at least one.
-template <class T>
-moments moments_of_run(const T* x, const long long* flags, index size, index count) {
+/// The moments of the entries of a run whose flags are set, `count` of them, at least one. Flags as `load_flags` takes them.
+template <class T, class F>
+moments moments_of_run(const T* x, const F* flags, index size, index count) {
   moments result;
   index first = 0;
   while (count < size && flags[first] == 0) ++first;
@@ -109,15 +109,20 @@ moments moments_of_run(const T* x, const long long* flags, index size, index cou
 /// The moments of the counted entries among positions first .. last-1.
 inline moments moments_of_range(const column& values, const column& mask, index first, index last) {
   const float* const in_place = values.contiguous<float>();
+  const signed char* const bytes = mask.contiguous_bytes();
   double x[run_length];
   long long flags[run_length] = {};
   moments result;
   for (index begin = first; begin < last; begin += run_length) {
     const index size = last - begin < run_length ? last - begin : run_length;
-    const index count = mask.empty() ? size : mask.read_flags(begin, size, flags);
+    const index count = mask.empty() ? size : bytes ? count_bytes(bytes + begin, size) : mask.read_flags(begin, size, flags);
     if (count == 0) continue;
     if (!in_place) values.read(begin, size, x);
-    result.merge(in_place ? moments_of_run(in_place + begin, flags, size, count) : moments_of_run(x, flags, size, count));
+    const auto merge = [&](const auto* of_run) {
+      result.merge(in_place ? moments_of_run(in_place + begin, of_run, size, count) : moments_of_run(x, of_run, size, count));
+    };
+    if (bytes) merge(bytes + begin);
+    else merge(flags);
   }
   return result;
 }

@@ -83,4 +83,29 @@ TEST_CASE("with and without AVX2, of float in place and through a buffer: the sa
   }
 }
 
+TEST_CASE("a mask of bytes and the same mask of integers: the same bits, whatever the length and the bytes") {
+  random_numbers random;
+  for (index size : {1, 31, 32, 33, 511, 512, 513, 1100, 5000}) {
+    const auto n = static_cast<std::size_t>(size);
+    const std::vector<double> x = random.normal(n);
+    for (double share : {0.0, 0.02, 0.5, 0.98, 1.0}) {
+      const std::vector<int> wide = random.flags(n, share);
+      std::vector<unsigned char> bytes;
+      for (std::size_t i = 0; i < n; ++i) bytes.push_back(static_cast<unsigned char>(wide[i] == 0 ? 0 : 1 + i % 255));
+      const padded by_integers(1, size, wide), by_bytes(1, size, bytes);
+      const moments want = moments_of(x, by_integers), got = moments_of(x, by_bytes);
+      CHECK(got.count == want.count);
+      CHECK(got.mean == want.mean);
+      CHECK(got.squares == want.squares);
+      CHECK(whiten(x, by_bytes) == whiten(x, by_integers));
+      std::vector<long long> flags(n);
+      index set = 0;
+      for (int f : wide) set += f != 0;
+      CHECK(column(bytes).read_flags(0, size, flags.data()) == set);
+      if (set < size)
+        for (std::size_t i = 0; i < n; ++i) CHECK(flags[i] == (wide[i] != 0 ? -1 : 0));
+    }
+  }
+}
+
 }  // namespace
