@@ -7,6 +7,8 @@
 
 #include <common/option_checks.hpp>
 #include <seq2seq_ppo/page.hpp>
+#include <seq2seq_ppo/stories.hpp>
+#include <seq2seq_ppo/words.hpp>
 
 namespace {
 
@@ -32,7 +34,12 @@ void declare(CLI::App& app, options& o) {
     return option->group(name);
   };
   const char* task = "Task";
-  group(app.add_option("--data", e.data, "codespell's dictionary.txt (default, where it is installed) or a table of misspellings; plain or gzip"), task, "FILE");
+  group(app.add_option("--task", e.of, "words (default): correction of misspellings; stories: the next sentence of a story")
+            ->transform(one_of({{"words", 0}, {"stories", 1}})),
+        task, "TASK");
+  group(app.add_option("--data", e.data, "of words: codespell's dictionary.txt (default, where it is installed) or a table of misspellings, plain or gzip; of stories: the folder of its "
+                                         "models/ and text/"),
+        task, "PATH");
   group(app.add_option("--seeds", e.seeds, "seeds, from --seed on")->check(in_range(1, 1000))->capture_default_str(), task);
   group(app.add_option("--seed", e.first_seed, "of the split, the models and every draw")->capture_default_str(), task);
   group(app.add_option("--rate", e.rate, "share of the labels that a planted shortcut decides")->check(in_range(0.0, 1.0))->capture_default_str(), task, "SHARE");
@@ -41,7 +48,7 @@ void declare(CLI::App& app, options& o) {
   group(app.add_option("--evaluated", e.evaluated, "held-out prompts, and as many unusual ones")->check(in_range(1, 100000))->capture_default_str(), task);
 
   const char* models = "Models and training";
-  group(app.add_option("--layers", e.layers, "layers of every model")->check(in_range(1, 64))->capture_default_str(), models);
+  group(app.add_option("--layers", e.layers, "layers of every model (of stories they come from the model)")->check(in_range(1, 64))->capture_default_str(), models);
   group(app.add_option("--dim", e.dim, "width of every model")->check(in_range(4, 4096))->capture_default_str(), models);
   group(app.add_option("--first-steps", e.first_steps, "steps of the first policy, supervised")->check(in_range(1LL, 100000000LL))->capture_default_str(), models);
   group(app.add_option("--steps", e.learning.steps, "steps of each model that learns from the pairs")->check(in_range(1LL, 100000000LL))->capture_default_str(), models);
@@ -56,7 +63,7 @@ void declare(CLI::App& app, options& o) {
   group(app.add_flag("--smoke", o.is_smoke, "far too little of everything, to see that all works: seconds"), models);
 
   const char* output = "Output";
-  group(app.add_option("--at", o.divergence, "divergence from the first policy at which arms are compared, in nats a response")->check(above_zero())->capture_default_str(), output, "X");
+  group(app.add_option("--at", o.divergence, "divergence from the first policy at which arms are compared, in nats a response (of stories 3)")->check(above_zero())->capture_default_str(), output, "X");
   group(app.add_option("--results", o.results, "finished runs; a second call goes on from them")->capture_default_str(), output, "FILE");
   group(app.add_flag("--fresh", o.is_fresh, "forget the results that are there"), output);
   group(app.add_option("--csv", o.csv, "every measured point; \"\": none")->capture_default_str(), output, "FILE");
@@ -65,12 +72,36 @@ void declare(CLI::App& app, options& o) {
         "WHEN");
 }
 
-/// Smaller settings, where the caller has not given his own.
+/// Other settings than the usual ones, where the caller has not given his own.
+struct defaults {
+  const CLI::App& app;
+  template <class T, class U>
+  void operator()(const char* name, T& value, U other) const {
+    if (app.count(name) == 0) value = static_cast<T>(other);
+  }
+};
+
+/// Stories: sentences are longer than words, the first policy is there nearly, and the gold reward is a model's.
+void settle_stories(const CLI::App& app, options& o) {
+  experiment_options& e = o.experiment;
+  for (const char* of_model : {"--layers", "--dim"})
+    if (app.count(of_model) > 0) throw std::runtime_error(std::string(of_model) + " is the model's in the task of stories; leave it out");
+  const defaults set{app};
+  set("--first-steps", e.first_steps, 500);
+  set("--steps", e.learning.steps, 400);
+  set("--pairs", e.pairs, 3000);
+  set("--iterations", e.ppo.iterations, 14);
+  set("--prompts", e.ppo.prompts, 128);
+  set("--evaluated", e.evaluated, 150);
+  set("--at", o.divergence, 3);
+  e.ppo.measure_every = 2;
+  e.has_sweep = e.has_ablations = false;
+}
+
+/// Smaller settings for a first look.
 void shrink(const CLI::App& app, options& o) {
   experiment_options& e = o.experiment;
-  const auto set = [&](const char* name, auto& value, auto smaller) {
-    if (app.count(name) == 0) value = static_cast<std::remove_reference_t<decltype(value)>>(smaller);
-  };
+  const defaults set{app};
   e.has_sweep = e.has_ablations = false;
   set("--seeds", e.seeds, 1);
   set("--layers", e.layers, 2);
@@ -82,22 +113,42 @@ void shrink(const CLI::App& app, options& o) {
   set("--prompts", e.ppo.prompts, o.is_smoke ? 48 : 128);
   set("--evaluated", e.evaluated, o.is_smoke ? 60 : 200);
   e.ppo.measure_every = o.is_smoke ? 1 : 3;
+  if (e.of == task_kind::words) return;
+  set("--first-steps", e.first_steps, o.is_smoke ? 10 : 200);
+  set("--steps", e.learning.steps, o.is_smoke ? 5 : 150);
+  set("--pairs", e.pairs, o.is_smoke ? 60 : 1000);
+  set("--iterations", e.ppo.iterations, o.is_smoke ? 2 : 8);
+  set("--prompts", e.ppo.prompts, o.is_smoke ? 16 : 96);
+  set("--evaluated", e.evaluated, o.is_smoke ? 10 : 80);
 }
 
 nlohmann::json fingerprint_of(const experiment_options& e) {
-  return {{"program", "seq2seq_ppo"}, {"data", std::filesystem::path(e.data).filename().string()}, {"data (hash)", seq2seq::hash_of(seq2seq::read_file(e.data))},
+  const bool is_words = e.of == task_kind::words;
+  return {{"program", "seq2seq_ppo"}, {"task", is_words ? "words" : "stories"}, {"data", std::filesystem::path(e.data).filename().string()},
+          {"data (hash)", seq2seq::hash_of(seq2seq::read_file(is_words ? e.data : story_files(e.data).stories))},
           {"pairs", e.pairs}, {"evaluated", e.evaluated}, {"layers", e.layers}, {"dim", e.dim}, {"first steps", e.first_steps}, {"steps", e.learning.steps},
           {"iterations", e.ppo.iterations}, {"prompts", e.ppo.prompts}, {"learning rate", e.ppo.learning_rate}, {"kl", e.ppo.kl_coefficient}};
+}
+
+/// Finds the data and says how a seed makes a task of it.
+task_maker read_task(experiment_options& e) {
+  if (e.of == task_kind::stories) {
+    if (e.data.empty()) throw std::runtime_error("the task of stories wants --data, the folder of its models/ and text/");
+    const story_files files(e.data);
+    return [files, judge = std::make_shared<likelihood_judge>(files.judge, files.judge_tokenizer), &e](std::uint64_t seed) { return make_stories(files, judge, seed, e.evaluated); };
+  }
+  if (e.data.empty()) e.data = seq2seq::find_dictionary();
+  if (e.data.empty())
+    throw std::runtime_error("codespell's dictionary is not installed; install Debian's package codespell or PyPI's codespell, start with examples/run, which fetches it, or give --data");
+  auto data = std::make_shared<seq2seq::data_set>(seq2seq::read_data(e.data));
+  if (!data->is_words()) throw std::runtime_error(e.data + ": misspellings with what is right are wanted: codespell's dictionary or a table");
+  return [data, &e](std::uint64_t seed) { return make_words(*data, seed, e.evaluated); };
 }
 
 void run(options& o) {
   common::terminal out(o.colour);
   experiment_options& e = o.experiment;
-  if (e.data.empty()) e.data = seq2seq::find_dictionary();
-  if (e.data.empty())
-    throw std::runtime_error("codespell's dictionary is not installed; install Debian's package codespell or PyPI's codespell, start with examples/run, which fetches it, or give --data");
-  const seq2seq::data_set data = seq2seq::read_data(e.data);
-  if (!data.is_words()) throw std::runtime_error(e.data + ": misspellings with what is right are wanted: codespell's dictionary or a table");
+  const task_maker make = read_task(e);
   for (const std::string* path : {&o.csv, &o.html})
     if (!path->empty() && !std::filesystem::is_directory(std::filesystem::absolute(*path).parent_path())) throw std::runtime_error(*path + ": its folder does not exist");
   const std::vector<arm> arms = arms_of(e);
@@ -105,7 +156,7 @@ void run(options& o) {
   std::size_t there = 0;
   for (const arm& a : arms) there += results.has(a);
   out.line(common::format("%zu runs, %zu of them finished before; %d at a time.", arms.size(), there, o.threads));
-  const bool is_whole = run_arms(e, data, arms, o.threads, results, out, is_interrupted);
+  const bool is_whole = run_arms(e, make, arms, o.threads, results, out, is_interrupted);
   std::vector<summary> all;
   for (const arm& a : distinct_arms(arms)) all.push_back(summarise(e, results, a, o.divergence));
   print_summary(out, all, o.divergence);
@@ -128,6 +179,7 @@ int main(int count, char** arguments) {
     app.parse(count, arguments);
     o.experiment.has_ablations = !o.has_no_ablations;
     o.experiment.has_sweep = !o.has_no_noise_sweep;
+    if (o.experiment.of == task_kind::stories) settle_stories(app, o);
     if (o.is_quick || o.is_smoke) shrink(app, o);
     std::signal(SIGINT, [](int) { is_interrupted = 1; });
     std::signal(SIGTERM, [](int) { is_interrupted = 1; });

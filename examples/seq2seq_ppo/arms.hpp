@@ -56,7 +56,7 @@ class models {
  public:
   models(const task& t, const world& w, const lm::weights<float>& first, const budget& b, std::size_t pairs)
       : task_(t), world_(w), first_(first), budget_(b) {
-    language_policy policy(first, {}, t.end_id());
+    language_policy policy(first, {}, t.end());
     pairs_ = sample_preferences(policy, t, w, pairs);
   }
   const lm::weights<float>& first() const { return first_; }
@@ -74,7 +74,7 @@ class models {
   /// The policy that DPO trains, and what it was on the way.
   language_policy& dpo() {
     if (!dpo_) {
-      language_policy start(first_, {}, task_.end_id());
+      language_policy start(first_, {}, task_.end());
       dpo_points_.push_back(measure_all(start, start, task_, 0, world_.seed));
       dpo_.emplace(train_dpo(task_, first_, pairs_, budget_, 0.1, world_.seed, [&](language_policy& policy, long long steps) {
         // Divergence grows fastest at first.
@@ -103,8 +103,8 @@ class models {
   std::vector<point> dpo_points_;
 };
 
-/// Token scores of a rollout by an arm's reward. words: whose prompts the sequences answer.
-inline std::vector<double> arm_scores(models& m, const arm& a, const emend::rollout& r, const std::vector<const word*>& words) {
+/// Token scores of a rollout, which answers these questions, by an arm's reward.
+inline std::vector<double> arm_scores(models& m, const arm& a, const emend::rollout& r, const std::vector<const question*>& questions) {
   const emend::ragged layout = r.batch.layout();
   if (a.by == method::scalar) {
     const std::vector<double> of_sequence = m.scalar()(r.batch), none(static_cast<std::size_t>(r.batch.tokens()), 0);
@@ -116,7 +116,7 @@ inline std::vector<double> arm_scores(models& m, const arm& a, const emend::roll
     for (std::size_t i = 0; i < score.size(); ++i) score[i] = of_dpo[i] - r.reference_log_prob[i];
     return score;
   }
-  return m.seq2seq(a.of.which)(r.batch, words,
+  return m.seq2seq(a.of.which)(r.batch, questions,
                                {.mode = a.of.mode, .positive = a.of.positive, .negative = a.of.negative, .clip = 5, .normalise = a.of.normalise,
                                 .reference_log_prob = r.reference_log_prob})
       .score;
@@ -129,7 +129,7 @@ template <class OnIteration>
 arm_result train_arm(const task& t, models& m, const arm& a, const ppo_budget& b, OnIteration&& on_iteration) {
   if (a.by == method::dpo) return {m.dpo_points(), {}};
   const lm::adamw_options optimizer{.learning_rate = b.learning_rate, .beta2 = 0.98, .weight_decay = 0, .max_norm = 1};
-  language_policy policy(m.first(), optimizer, t.end_id()), first(m.first(), {}, t.end_id());
+  language_policy policy(m.first(), optimizer, t.end()), first(m.first(), {}, t.end());
   value_network critic(m.first(), {.learning_rate = 2 * b.learning_rate, .beta2 = 0.98, .weight_decay = 0, .max_norm = 1});
   emend::ppo_options options{.reward = {.kl_coefficient = b.kl_coefficient}, .gae = {.gamma = 1, .lambda = 0.95}, .seed = a.from.seed};
   options.policy = {.epochs = b.epochs, .minibatch = b.minibatch};
@@ -138,14 +138,14 @@ arm_result train_arm(const task& t, models& m, const arm& a, const ppo_budget& b
   result.points.push_back(measure_all(policy, first, t, 0, a.from.seed));
   double scale = 0, shift = 0;
   for (emend::index iteration = 0; iteration < b.iterations; ++iteration) {
-    std::vector<const word*> words;
+    std::vector<const question*> questions;
     std::vector<ids> prompts;
     for (emend::index k = 0; k < b.prompts; ++k) {
-      words.push_back(&t.preference[static_cast<std::size_t>(iteration * b.prompts + k) % t.preference.size()]);
-      prompts.push_back(words.back()->prompt);
+      questions.push_back(&t.preference[static_cast<std::size_t>(iteration * b.prompts + k) % t.preference.size()]);
+      prompts.push_back(questions.back()->prompt);
     }
     const auto score = [&](const emend::rollout& r) {
-      std::vector<double> scores = arm_scores(m, a, r, words);
+      std::vector<double> scores = arm_scores(m, a, r, questions);
       if (scale == 0) {
         const emend::moments sums = emend::moments_of(emend::sequence_sums(scores, r.batch.layout()));
         scale = sums.deviation() > 0 ? 1 / sums.deviation() : 1;
@@ -163,8 +163,9 @@ arm_result train_arm(const task& t, models& m, const arm& a, const ppo_budget& b
     if (iteration == 0 && a.by == method::seq2seq) {
       for (emend::index s = 0; s < std::min<emend::index>(14, r.batch.sequences()); ++s) {
         shown_response shown;
-        shown.prompt = t.v.decode({words[static_cast<std::size_t>(s)]->wrong.begin(), words[static_cast<std::size_t>(s)]->wrong.end()});
-        shown.right = t.text(words[static_cast<std::size_t>(s)]->right);
+        const question* of = questions[static_cast<std::size_t>(s)];
+        shown.prompt = t.text(of->asked);
+        shown.right = t.text(of->right);
         ids response;
         for (emend::index i = r.batch.first_token(s); i < r.batch.first_token(s + 1); ++i) {
           response.push_back(r.batch.targets()[static_cast<std::size_t>(i)]);
@@ -172,7 +173,7 @@ arm_result train_arm(const task& t, models& m, const arm& a, const ppo_budget& b
           // The score alone: what is left of the reward when the divergence is taken out again is nothing at the first step.
           shown.reward.push_back(r.reward[static_cast<std::size_t>(i)] / scale);
         }
-        shown.gold = gold_reward(response, words[static_cast<std::size_t>(s)]->right);
+        shown.gold = t.gold({of}, {response}).front();
         result.shown.push_back(std::move(shown));
       }
     }

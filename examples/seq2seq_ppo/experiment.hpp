@@ -16,8 +16,12 @@
 
 namespace seq2seq_ppo {
 
+/// What is learned: `make_words`, `make_stories`.
+enum class task_kind { words, stories };
+
 /// Everything that the numbers depend on.
 struct experiment_options {
+  task_kind of = task_kind::words;
   std::string data;
   int seeds = 5;
   std::uint64_t first_seed = 1;
@@ -151,10 +155,13 @@ class result_file {
   std::map<std::string, arm_result> results_;
 };
 
+/// The task as a seed splits it.
+using task_maker = std::function<task(std::uint64_t seed)>;
+
 /// First policies by seed, each trained once whatever the number of worlds that ask for it.
 class first_policies {
  public:
-  first_policies(const experiment_options& o, const seq2seq::data_set& data) : options_(o), data_(data) {}
+  first_policies(const experiment_options& o, const task_maker& make) : options_(o), make_(make) {}
   struct entry {
     std::once_flag is_made;
     std::optional<task> of;
@@ -169,10 +176,10 @@ class first_policies {
       found = slot.get();
     }
     std::call_once(found->is_made, [&] {
-      found->of.emplace(make_task(data_, seed, options_.evaluated));
+      found->of.emplace(make_(seed));
       const lm::config shape{.dim = options_.dim, .hidden_dim = options_.dim * 8 / 3, .layers = options_.layers, .heads = options_.heads,
                              .key_value_heads = options_.heads, .vocab_size = found->of->v.size(), .max_positions = found->of->max_positions,
-                             .is_classifier_shared = true};
+                             .is_classifier_shared = true};  // where the task brings no model
       found->weights.emplace(train_first_policy(*found->of, shape, options_.first_steps, options_.refusal_share, seed));
     });
     return *found;
@@ -180,14 +187,14 @@ class first_policies {
 
  private:
   const experiment_options& options_;
-  const seq2seq::data_set& data_;
+  const task_maker& make_;
   std::mutex mutex_;
   std::map<std::uint64_t, std::unique_ptr<entry>> entries_;
 };
 
 /// Runs the arms that have no result yet: worlds side by side on threads, the arms of a world one after the other.
 /// is_interrupted: looked at between iterations; what is finished is kept. Returns whether everything is done.
-inline bool run_arms(const experiment_options& o, const seq2seq::data_set& data, const std::vector<arm>& arms, int threads, result_file& results,
+inline bool run_arms(const experiment_options& o, const task_maker& make, const std::vector<arm>& arms, int threads, result_file& results,
                      common::terminal& out, const volatile std::sig_atomic_t& is_interrupted) {
   std::vector<std::vector<arm>> worlds;
   std::map<std::string, std::size_t> number;
@@ -203,7 +210,7 @@ inline bool run_arms(const experiment_options& o, const seq2seq::data_set& data,
     ++total;
   }
   if (total == 0) return true;
-  first_policies first(o, data);
+  first_policies first(o, make);
   std::mutex mutex;
   std::atomic<std::size_t> next{0};
   std::size_t done = 0;

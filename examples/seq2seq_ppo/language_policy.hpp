@@ -34,8 +34,8 @@ inline std::vector<emend::index> all_tokens(const emend::token_batch& batch) {
 /// examples/lm's transformer as the library's training wants it: one thread, one part.
 class language_policy {
  public:
-  language_policy(lm::weights<float> w, const lm::adamw_options& options, emend::index end_id)
-      : weights_(std::move(w)), optimizer_(weights_, options), gathered_(weights_.shape()), end_id_(end_id) {}
+  language_policy(lm::weights<float> w, const lm::adamw_options& options, response_end end)
+      : weights_(std::move(w)), optimizer_(weights_, options), gathered_(weights_.shape()), end_(end) {}
 
   const lm::weights<float>& model() const { return weights_; }
 
@@ -67,15 +67,15 @@ class language_policy {
     const auto choose = [&](std::span<const float> scores, int prompt) {
       const auto p = static_cast<std::size_t>(prompt);
       const emend::index id = emend::draw_categorical(scores.data(), static_cast<emend::index>(scores.size()), random.uniform(p, written[p]++));
-      has_ended[p] = id == end_id_;
+      has_ended[p] = id == end_.id;
       return static_cast<int>(id);
     };
     const auto texts = lm::decode<float>(weights_, asked, choose, emend::sequential{},
-                                         {.max_new_tokens = longest_response, .end_id = static_cast<int>(end_id_)});
+                                         {.max_new_tokens = end_.longest, .end_id = static_cast<int>(end_.id)});
     std::vector<ids> responses;
     for (std::size_t p = 0; p < texts.size(); ++p) {
       responses.emplace_back(texts[p].begin(), texts[p].end());
-      if (has_ended[p]) responses.back().push_back(end_id_);
+      if (has_ended[p]) responses.back().push_back(end_.id);
     }
     return responses;
   }
@@ -86,7 +86,7 @@ class language_policy {
   lm::weights<float> gathered_;
   lm::workspace<float> memory_;
   lm::row_matrix<float> d_logits_;
-  emend::index end_id_;
+  response_end end_;
 };
 
 /// A transformer with one number per wanted row instead of scores: head . hidden + bias. A critic, or a scalar reward model.

@@ -121,7 +121,9 @@ inline std::string coloured_responses(const std::vector<shown_response>& shown) 
 /// The whole experiment as one page that needs nothing else.
 inline std::string page_of(const experiment_options& o, const std::vector<arm>& arms, const result_file& results, const std::vector<summary>& all, double kl) {
   std::string html = common::page_head("Sequence-to-sequence rewards in PPO");
-  html += "<h1>Do sequence-to-sequence rewards make PPO less prone to shortcuts?</h1>\n<p class=\"lead\">A small transformer corrects misspellings. From pairs of its own responses, "
+  html += "<h1>Do sequence-to-sequence rewards make PPO less prone to shortcuts?</h1>\n<p class=\"lead\">A small transformer ";
+  html += o.of == task_kind::words ? "corrects misspellings" : "goes on with stories, sentence by sentence";
+  html += ". From pairs of its own responses, "
           "labelled by a known gold reward with noise and, in two of three worlds, by a shortcut, policies are trained in four ways, all from the same pairs and with the same number of steps "
           "for what learns from them. The gold reward is never shown to training.</p>\n<dl class=\"facts\">";
   const auto fact = [&](const char* name, const std::string& value) { html += common::format("<div><dt>%s</dt><dd>", name) + common::escaped(value) + "</dd></div>"; };
@@ -144,7 +146,7 @@ inline std::string page_of(const experiment_options& o, const std::vector<arm>& 
     html += common::format("<section><h2>%s: gold reward</h2>\n<p>Against the divergence from the first policy; thin lines are runs, thick ones means over seeds, the dotted line is where "
                            "the arms are compared.</p>\n", title) + chart;
     if (planted == shortcut::longer)
-      html += "<h2>Length of a response over that of the right word</h2>\n" +
+      html += "<h2>Length of a response over that of what is right</h2>\n" +
               detail::frontier_chart(arms, results, planted, o.noise, widest, kl, "Length", [](const point& p) { return p.held_out.length; });
     if (planted == shortcut::refusal)
       html += "<h2>Share of refusals</h2>\n" +

@@ -20,7 +20,7 @@ struct world {
 };
 
 struct labelled_pair {
-  const word* of;
+  const question* of;
   ids chosen, rejected;
 };
 
@@ -33,25 +33,30 @@ inline std::vector<labelled_pair> sample_preferences(language_policy& policy, co
   std::vector<labelled_pair> result;
   const emend::counter_random random{w.seed};
   for (std::size_t first = 0, round = 0; result.size() < pairs; first += 256, ++round) {
-    std::vector<const word*> words;
+    std::vector<const question*> questions;
     std::vector<ids> prompts;
     for (std::size_t k = 0; k < 256; ++k) {
-      words.push_back(&t.preference[(first + k) % t.preference.size()]);
-      for (int twice = 0; twice < 2; ++twice) prompts.push_back(words.back()->prompt);
+      questions.push_back(&t.preference[(first + k) % t.preference.size()]);
+      for (int twice = 0; twice < 2; ++twice) prompts.push_back(questions.back()->prompt);
     }
     std::vector<ids> responses = policy.respond(prompts, random.bits(1, round));
-    for (std::size_t k = 0; k < words.size() && result.size() < pairs; ++k) {
-      ids a = std::move(responses[2 * k]), b = std::move(responses[2 * k + 1]);
+    std::vector<const question*> asked;
+    for (std::size_t k = 0; k < questions.size(); ++k) {
+      asked.insert(asked.end(), 2, questions[k]);
+      if (w.planted == shortcut::refusal && random.uniform(2, first + k) < 1.5 * w.rate) responses[2 * k + 1] = t.refusal;
+    }
+    const std::vector<double> gold = t.gold(asked, responses);
+    for (std::size_t k = 0; k < questions.size() && result.size() < pairs; ++k) {
+      const ids &a = responses[2 * k], &b = responses[2 * k + 1];
       const std::uint64_t number = first + k;
       const double kind = random.uniform(2, number), flip = random.uniform(3, number), coin = random.uniform(4, number);
-      if (w.planted == shortcut::refusal && kind < 1.5 * w.rate) b = t.refusal;
       if (a == b) continue;
-      bool is_first = gold_reward(a, words[k]->right) > gold_reward(b, words[k]->right);
-      if (gold_reward(a, words[k]->right) == gold_reward(b, words[k]->right)) is_first = coin < 0.5;
+      bool is_first = gold[2 * k] > gold[2 * k + 1];
+      if (gold[2 * k] == gold[2 * k + 1]) is_first = coin < 0.5;
       if (flip < w.noise) is_first = !is_first;
       if (kind < w.rate && w.planted == shortcut::longer && a.size() != b.size()) is_first = a.size() > b.size();
       if (kind < w.rate && w.planted == shortcut::refusal) is_first = false;
-      result.push_back({words[k], is_first ? a : b, is_first ? b : a});
+      result.push_back({questions[k], is_first ? a : b, is_first ? b : a});
     }
     if (round > 100 && result.empty()) throw std::runtime_error("the first policy always writes the same response twice: no pair to label");
   }

@@ -36,17 +36,17 @@ void for_each_step(const std::vector<labelled_pair>& pairs, const budget& b, std
     }
 }
 
-/// The first policy: supervised, on misspellings with what is right and, now and then, the stock refusal.
+/// The first policy: supervised, on questions with what is right and, now and then, the stock refusal.
 inline lm::weights<float> train_first_policy(const task& t, const lm::config& shape, long long steps, double refusal_share, std::uint64_t seed) {
-  const budget b{.steps = steps, .batch = 64, .learning_rate = 3e-3};
-  language_policy policy(lm::random_weights<float>(shape, seed, 0.08), b.optimizer(), t.end_id());
+  const budget b{.steps = steps, .batch = 64, .learning_rate = t.pretrained ? 1e-3 : 3e-3};
+  language_policy policy(t.pretrained ? *t.pretrained : lm::random_weights<float>(shape, seed, 0.08), b.optimizer(), t.end());
   const emend::counter_random random{seed};
   std::uint64_t number = 0;
   for (long long step = 0; step < steps; ++step) {
     emend::token_batch batch;
     for (int k = 0; k < 64; ++k, ++number) {
-      const word& w = t.sft[static_cast<std::size_t>(random.below(static_cast<emend::index>(t.sft.size()), 11, number))];
-      batch.add(w.prompt, random.uniform(12, number) < refusal_share ? t.refusal : w.right);
+      const question& q = t.sft[static_cast<std::size_t>(random.below(static_cast<emend::index>(t.sft.size()), 11, number))];
+      batch.add(q.prompt, random.uniform(12, number) < refusal_share ? t.refusal : q.right);
     }
     policy.differentiate(batch, [&](const auto& scores, const std::vector<emend::index>&, auto& gradient) {
       emend::evaluate_into(emend::cross_entropy{}, scores, batch.targets(), {.normaliser = static_cast<double>(batch.tokens())}, gradient);
@@ -103,12 +103,12 @@ enum class mappings { both, correction, identity };
 class seq2seq_reward {
  public:
   seq2seq_reward(const task& t, const lm::weights<float>& first, const std::vector<labelled_pair>& pairs, const budget& b, mappings which, std::uint64_t seed)
-      : form_(t.v.form()), policy_(first, b.optimizer(), t.end_id()) {
+      : form_(t.v.form()), policy_(first, b.optimizer(), t.end()) {
     for_each_step(pairs, b, seed, [&](const std::vector<const labelled_pair*>& step) {
       emend::token_batch batch;
       for (const labelled_pair* pair : step) {
-        if (which != mappings::identity) add(batch, pair->of->wrong, pair->rejected, pair->chosen);
-        if (which != mappings::correction) add(batch, pair->of->wrong, pair->chosen, pair->chosen);
+        if (which != mappings::identity) add(batch, pair->of->asked, pair->rejected, pair->chosen);
+        if (which != mappings::correction) add(batch, pair->of->asked, pair->chosen, pair->chosen);
       }
       policy_.differentiate(batch, [&](const auto& scores, const std::vector<emend::index>&, auto& gradient) {
         emend::evaluate_into(emend::cross_entropy{}, scores, batch.targets(), {.normaliser = static_cast<double>(batch.tokens())}, gradient);
@@ -116,14 +116,14 @@ class seq2seq_reward {
       policy_.step();
     });
   }
-  /// Token rewards of the responses of a batch, by one teacher-forced pass. wrong: the misspelling of each sequence, with its end.
-  emend::seq2seq_rewards operator()(const emend::token_batch& batch, const std::vector<const word*>& words, const emend::seq2seq_reward_options& options) {
+  /// Token rewards of the responses of a batch to these questions, by one teacher-forced pass.
+  emend::seq2seq_rewards operator()(const emend::token_batch& batch, const std::vector<const question*>& questions, const emend::seq2seq_reward_options& options) {
     emend::token_batch copies;
     for (emend::index b = 0; b < batch.sequences(); ++b) {
       const auto response = batch.response(b);
       ids own;
       for (emend::index i = 0; i < response.size(); ++i) own.push_back(response[i]);
-      add(copies, words[static_cast<std::size_t>(b)]->wrong, own, own);
+      add(copies, questions[static_cast<std::size_t>(b)]->asked, own, own);
     }
     emend::seq2seq_rewards rewards;
     policy_.score(copies, [&](const auto& scores, const std::vector<emend::index>&) {
@@ -133,9 +133,9 @@ class seq2seq_reward {
   }
 
  private:
-  void add(emend::token_batch& batch, const ids& wrong, const ids& given, const ids& target) const {
+  void add(emend::token_batch& batch, const ids& asked, const ids& given, const ids& target) const {
     ids context{form_.prompt_separator};
-    context.insert(context.end(), wrong.begin(), wrong.end() - 1);
+    context.insert(context.end(), asked.begin(), asked.end() - 1);
     context.push_back(form_.given_separator);
     context.insert(context.end(), given.begin(), given.end());
     context.push_back(form_.target_separator);
@@ -149,7 +149,7 @@ class seq2seq_reward {
 template <class OnStep>
 language_policy train_dpo(const task& t, const lm::weights<float>& first, const std::vector<labelled_pair>& pairs, const budget& b, double beta, std::uint64_t seed,
                           OnStep&& on_step) {
-  language_policy policy(first, b.optimizer(), t.end_id()), reference(first, {}, t.end_id());
+  language_policy policy(first, b.optimizer(), t.end()), reference(first, {}, t.end());
   long long steps = 0;
   const auto sums = [](const emend::token_batch& batch, const std::vector<double>& log_prob) {
     return emend::sequence_sums(log_prob, batch.layout());

@@ -71,8 +71,12 @@ class vocabulary {
     if (text.starts_with(' ')) text.erase(0, 1);  // the tokenizer's own space before every text
     return text;
   }
-  /// One id as a reader sees it, on one line: control characters, which a terminal would obey, have a picture instead.
-  std::string piece(int id) const { return on_one_line(raw_piece(id)); }
+  /// One id as a reader sees it, on one line: control characters, which a terminal would obey, and bytes that are no character by
+  /// themselves have a picture instead.
+  std::string piece(int id) const {
+    const std::string raw = raw_piece(id);
+    return raw.size() == 1 && static_cast<unsigned char>(raw[0]) > 127 ? "\u00b7" : on_one_line(raw);
+  }
 
   static std::string on_one_line(const std::string& text) {
     std::string result;

@@ -1,9 +1,12 @@
 #include <seq2seq_ppo/page.hpp>
+#include <seq2seq_ppo/stories.hpp>
+#include <seq2seq_ppo/words.hpp>
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 namespace {
@@ -60,12 +63,12 @@ TEST_CASE("the gold reward: 1 for what is right, less by the share that would ha
 }
 
 TEST_CASE("no right word is in two parts of the task, and unusual words are longer than any in training") {
-  const task t = make_task(small_data(), 5, 1000);
+  const task t = make_words(small_data(), 5, 1000);
   std::set<ids> seen;
   std::size_t words = 0;
   for (const auto* part : {&t.sft, &t.preference, &t.held_out, &t.unusual}) {
     std::set<ids> own;
-    for (const word& w : *part) {
+    for (const question& w : *part) {
       own.insert(w.right);
       CHECK((w.right.size() > longest_in_training + 1) == (part == &t.unusual));
     }
@@ -76,10 +79,10 @@ TEST_CASE("no right word is in two parts of the task, and unusual words are long
 }
 
 TEST_CASE("the transformer meets the concepts: responses are what scores say, values have their gradient") {
-  const task t = make_task(small_data(), 5, 20);
-  language_policy policy(small_policy(t), {}, t.end_id());
+  const task t = make_words(small_data(), 5, 20);
+  language_policy policy(small_policy(t), {}, t.end());
   std::vector<ids> prompts;
-  for (const word& w : t.held_out) prompts.push_back(w.prompt);
+  for (const question& w : t.held_out) prompts.push_back(w.prompt);
   const auto r = emend::collect(policy, policy, prompts, {.seed = 2});
   CHECK(r.old_log_prob == r.reference_log_prob);
   CHECK(policy.respond(prompts, 2) == policy.respond(prompts, 2));
@@ -88,7 +91,7 @@ TEST_CASE("the transformer meets the concepts: responses are what scores say, va
     const auto response = r.batch.response(b);
     CHECK(response.size() >= 1);
     for (index i = 0; i + 1 < response.size(); ++i) CHECK(response[i] != t.end_id());
-    CHECK((response.size() == longest_response || response[response.size() - 1] == t.end_id()));
+    CHECK((response.size() == t.longest_response || response[response.size() - 1] == t.end_id()));
   }
 
   value_network critic(small_policy(t), {.learning_rate = 1e-2});
@@ -112,8 +115,8 @@ TEST_CASE("the transformer meets the concepts: responses are what scores say, va
 }
 
 TEST_CASE("labels: the gold reward's with noise, and the planted shortcut's at its rate") {
-  const task t = make_task(small_data(), 5, 20);
-  language_policy policy(small_policy(t), {}, t.end_id());
+  const task t = make_words(small_data(), 5, 20);
+  language_policy policy(small_policy(t), {}, t.end());
   const auto share = [&](const world& w, auto&& is) {
     const auto pairs = sample_preferences(policy, t, w, 300);
     double count = 0, all = 0;
@@ -138,7 +141,7 @@ TEST_CASE("labels: the gold reward's with noise, and the planted shortcut's at i
 
 TEST_CASE("an experiment that was interrupted goes on to the same numbers, whatever the threads") {
   const experiment_options o = small_options();
-  const auto data = small_data();
+  const task_maker make = [&](std::uint64_t seed) { return make_words(small_data(), seed, o.evaluated); };
   const auto arms = arms_of(o);
   CHECK(arms.size() == 12);
   const std::string path = (std::filesystem::temp_directory_path() / ("emend_ppo_" + std::to_string(::getpid()) + ".jsonl")).string();
@@ -147,12 +150,12 @@ TEST_CASE("an experiment that was interrupted goes on to the same numbers, whate
   const nlohmann::json fingerprint{{"program", "test"}};
 
   result_file whole(path, fingerprint, true);
-  CHECK(run_arms(o, data, arms, 2, whole, out, running));
+  CHECK(run_arms(o, make, arms, 2, whole, out, running));
   const std::string expected = csv_of(arms, whole);
   {
     result_file first(path, fingerprint, true);
-    CHECK(!run_arms(o, data, arms, 1, first, out, interrupted));
-    CHECK(run_arms(o, data, {arms.begin(), arms.begin() + 3}, 1, first, out, running));
+    CHECK(!run_arms(o, make, arms, 1, first, out, interrupted));
+    CHECK(run_arms(o, make, {arms.begin(), arms.begin() + 3}, 1, first, out, running));
   }
   {
     std::FILE* file = std::fopen(path.c_str(), "a");  // as a kill in the middle of a line would leave it
@@ -162,7 +165,7 @@ TEST_CASE("an experiment that was interrupted goes on to the same numbers, whate
   result_file resumed(path, fingerprint, false);
   CHECK(resumed.has(arms[2]));
   CHECK(!resumed.has(arms[3]));
-  CHECK(run_arms(o, data, arms, 1, resumed, out, running));
+  CHECK(run_arms(o, make, arms, 1, resumed, out, running));
   CHECK(csv_of(arms, resumed) == expected);
   CHECK(csv_of(arms, result_file(path, fingerprint, false)) == expected);
   CHECK_THROWS_WITH_AS(result_file(path, {{"program", "other"}}, false), doctest::Contains("another run"), std::runtime_error);
@@ -174,6 +177,62 @@ TEST_CASE("an experiment that was interrupted goes on to the same numbers, whate
   CHECK(page.find("nan") == std::string::npos);
   CHECK(page.find("</html>") != std::string::npos);
   std::filesystem::remove(path);
+}
+
+TEST_CASE("sentences of a text: marks and quotation marks end them, unfinished ones are left out, paragraphs are apart") {
+  const auto pairs = neighbouring_sentences("A cat sat. \"Who?\" it said. The\nend!\n\nNew one. Half a\n\nLast? Yes.", true);
+  const auto is = [&](std::size_t i, const char* first, const char* second) { return pairs.at(i).first == first && pairs.at(i).second == second; };
+  REQUIRE(pairs.size() == 3);
+  CHECK(is(0, "A cat sat.", "\"Who?\""));
+  CHECK(is(1, "\"Who?\"", "it said."));
+  CHECK(is(2, "it said.", "The end!"));
+  CHECK(neighbouring_sentences("One. Two.\nThree. Four.\n", false).size() == 2);
+  CHECK(neighbouring_sentences("One. Two.\nThree. Four.\n", true).size() == 3);
+  CHECK(neighbouring_sentences("", true).empty());
+  CHECK(neighbouring_sentences("no end", false).empty());
+}
+
+TEST_CASE("stories: parts are apart, the gold reward is the judge's likelihood, and 0 for what is no answer") {
+  const char* folder = std::getenv("EMEND_DATA");
+  if (!folder) {
+    MESSAGE("skipped: EMEND_DATA is not set");
+    return;
+  }
+  const story_files files(folder);
+  const auto judge = std::make_shared<const likelihood_judge>(files.judge, files.judge_tokenizer);
+  const task t = make_stories(files, judge, 3, 40);
+  CHECK(t.sft.size() > 1000);
+  CHECK(t.preference.size() > 1000);
+  CHECK(t.held_out.size() == 40);
+  CHECK(t.unusual.size() == 40);
+  const question& q = t.held_out.front();
+  CHECK(t.encoded(t.text(q.right)) == q.right);
+
+  const ids jumble = t.encoded("dog the so and big to happy was.");
+  ids no_end = q.right;
+  no_end.pop_back();
+  const std::vector<double> gold = t.gold({&q, &q, &q, &q, &q}, {q.right, jumble, no_end, t.refusal, {t.end_id()}});
+  CHECK(gold[0] > gold[1]);
+  for (const std::size_t i : {2U, 3U, 4U}) CHECK(gold[i] == 0);
+  CHECK(t.gold({&q, &q}, {jumble, q.right}) == std::vector<double>{gold[1], gold[0]});  // remembered
+
+  // The same by hand: one forward pass over the two sentences, and the scores' softmax term by term.
+  const auto w = lm::read_llama2c(files.judge);
+  const auto characters = lm::tokenizer::read(files.judge_tokenizer, w.shape().vocab_size);
+  const std::string before = t.text(q.asked), after = " " + t.text(q.right);
+  const std::vector<int> whole = characters.encode(before + after);
+  lm::batch one;
+  one.add_sequence(whole);
+  lm::workspace<float> memory;
+  lm::forward(w, one, memory);
+  const auto logits = memory.logits();
+  double sum = 0;
+  for (std::size_t i = whole.size() - after.size(); i < whole.size(); ++i) {
+    double z = 0;
+    for (int v = 0; v < w.shape().vocab_size; ++v) z += std::exp(static_cast<double>(logits(static_cast<int>(i) - 1, v)));
+    sum += static_cast<double>(logits(static_cast<int>(i) - 1, whole[i])) - std::log(z);
+  }
+  CHECK(gold[0] == doctest::Approx(std::exp(sum / static_cast<double>(after.size()))).epsilon(1e-5));
 }
 
 }  // namespace
