@@ -87,6 +87,7 @@
 #include <emend/reward/seq2seq_loss.hpp>
 #include <emend/reward/seq2seq_rewards.hpp>
 #include <emend/reward/tlcr.hpp>
+#include <emend/reward/truncation_penalty.hpp>
 #include <emend/reward/token_rewards.hpp>
 #include <emend/sampling/categorical.hpp>
 #include <emend/sequence_match/augment.hpp>

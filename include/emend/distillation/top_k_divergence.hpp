@@ -25,6 +25,7 @@ struct top_k_options {
   divergence_kind kind = divergence_kind::forward_kl;
   top_k_tail tail = top_k_tail::bucket;
   double mixture = 0.5;          ///< b of jensen_shannon, in [0, 1]
+  bool is_clamped = false;       ///< verl: a row below 0, as `dropped` makes most, is 0 and has no gradient
   column mask = {};              ///< [N]; 0: the row is not read, its gradient 0
   column weight = {};            ///< [N], default 1
   double normaliser = 1;         ///< an explicit count, so that parts of a batch add up to the whole
@@ -112,6 +113,10 @@ struct top_k_row {
       log_q.push_back(emend::log(emend::max(-emend::expm1(log_sum(log_q)), options.smallest_tail)));
     }
     const double value = small_divergence(options.kind, options.mixture, log_p, log_q, derivative);
+    if (options.is_clamped && value < 0) {
+      derivative.assign(count, 0);
+      return 0;
+    }
     if (!is_tail_constant)
       for (std::size_t k = 0; k < count; ++k) derivative[k] -= derivative[count] * emend::exp(log_p[k]) / tail;
     return value;

@@ -106,6 +106,26 @@ TEST_CASE("top-k by hand: a bucket, renormalised, dropped") {
   CHECK(top_k_divergence(x, {one_row, best, log_q}, {.tail = top_k_tail::renormalised}).gradient(0, 3) == 0);
 }
 
+TEST_CASE("top-k clamped: rows below 0 are 0 and have no gradient, others are as they were") {
+  // Of the two best ids the student has more of both in the first row.
+  const matrix<double> x(2, 3, {3, 3, 0, 0, 0, 3});
+  const std::vector<int> two_rows{0, 2, 4}, best{0, 1, 0, 1};
+  const numbers log_q{std::log(0.3), std::log(0.3), std::log(0.3), std::log(0.3)};
+  numbers plain, clamped;
+  const auto before = top_k_divergence(x, {two_rows, best, log_q}, {.tail = top_k_tail::dropped, .per_token = &plain});
+  const auto after = top_k_divergence(x, {two_rows, best, log_q}, {.tail = top_k_tail::dropped, .is_clamped = true, .per_token = &clamped});
+  CHECK(plain[0] < 0);
+  CHECK(clamped[0] == 0);
+  CHECK(clamped[1] == plain[1]);
+  CHECK(plain[1] > 0);
+  CHECK(after.value == plain[1]);
+  for (index j = 0; j < 3; ++j) {
+    CHECK(before.gradient(0, j) != 0);
+    CHECK(after.gradient(0, j) == 0);
+    CHECK(after.gradient(1, j) == before.gradient(1, j));
+  }
+}
+
 TEST_CASE("top-k: probabilities of 0, certain students, rows without ids") {
   const double inf = HUGE_VAL;
   const matrix<double> x(1, 3, {1, -inf, 0}), certain(1, 3, {800, 0, 0});

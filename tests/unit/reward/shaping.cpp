@@ -2,6 +2,7 @@
 #include <emend/reward/kl_controller.hpp>
 #include <emend/reward/missing_end_penalty.hpp>
 #include <emend/reward/overlong_penalty.hpp>
+#include <emend/reward/truncation_penalty.hpp>
 #include <emend/reward/response_mask.hpp>
 #include <emend/reward/reward_scaling.hpp>
 
@@ -37,6 +38,19 @@ TEST_CASE("bias, scale, clamp, in this order; an absent reward stays absent") {
   CHECK(got[1] == 5);
   CHECK(got[2] != got[2]);
   CHECK_THROWS_NAMING(scale_rewards(reward, {.low = 1, .high = 0}), "low");
+}
+
+TEST_CASE("truncation: scaled, zeroed without 0 times infinity, or replaced; whole responses as they were") {
+  const numbers reward{2, -3, HUGE_VAL, 5};
+  const std::vector<char> truncated{1, 1, 1, 0};
+  CHECK(truncation_penalty(reward, truncated, 0.5) == numbers{1, -1.5, HUGE_VAL, 5});
+  CHECK(truncation_penalty(reward, truncated, 0) == numbers{0, 0, 0, 5});
+  CHECK(truncation_penalty(reward, truncated, -0.5) == numbers{-0.5, -0.5, -0.5, 5});
+  CHECK(truncation_penalty(reward, truncated, 1) == reward);
+  CHECK(truncation_penalty(numbers{}, std::vector<char>{}, 0).empty());
+  CHECK_THROWS_NAMING(truncation_penalty(reward, truncated, 1.5), "coefficient");
+  CHECK_THROWS_NAMING(truncation_penalty(reward, truncated, std::nan("")), "coefficient");
+  CHECK_THROWS_NAMING(truncation_penalty(reward, std::vector<char>{1}, 0), "truncated");
 }
 
 TEST_CASE("overlong: nothing before the buffer, linear within, capped or not beyond") {
