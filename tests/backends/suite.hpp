@@ -19,6 +19,9 @@
 #ifdef EMEND_TEST_EIGEN
 #include <Eigen/Core>
 #endif
+#ifdef EMEND_TEST_XTENSOR
+#include <emend/xtensor.hpp>
+#endif
 
 namespace suite {
 
@@ -106,12 +109,30 @@ using eigen_carriers =
 #else
 using eigen_carriers = std::tuple<>;
 #endif
+#ifdef EMEND_TEST_XTENSOR
+template <class X>
+struct xtensor_owner {};
+struct xtensor_view {};     ///< a view with strides
+struct xtensor_adaptor {};  ///< xt::adapt
+using column_major_xtensor = xt::xtensor<double, 2, xt::layout_type::column_major>;
+using xtensor_carriers = std::tuple<xtensor_owner<xt::xtensor<float, 2>>, xtensor_owner<column_major_xtensor>, xtensor_owner<xt::xarray<bfloat16>>,
+                                    xtensor_view, xtensor_adaptor>;
+#else
+using xtensor_carriers = std::tuple<>;
+#endif
+#ifdef EMEND_TEST_DLPACK
+template <class T>
+struct dlpack {};
+using dlpack_carriers = std::tuple<dlpack<float>, dlpack<float16>>;
+#else
+using dlpack_carriers = std::tuple<>;
+#endif
 using other_carriers = std::tuple<device, linear<float>, linear<double>>;
 
 template <class... Tuples>
 using concatenate = decltype(std::tuple_cat(std::declval<Tuples>()...));
-using in_memory = concatenate<memory_carriers, eigen_carriers>;
-using every_carrier = concatenate<memory_carriers, eigen_carriers, other_carriers>;
+using in_memory = concatenate<memory_carriers, eigen_carriers, xtensor_carriers, dlpack_carriers>;
+using every_carrier = concatenate<in_memory, other_carriers>;
 
 /// What the tests must know of a carrier.
 struct traits {

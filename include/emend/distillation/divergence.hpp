@@ -146,7 +146,7 @@ divergence_evaluation<gradient_type<X>> divergence(divergence_kind kind, const X
   divergence_options with_columns = options;
   with_columns.per_token = &result.per_token;
   with_columns.entropy = &result.entropy;
-  const divergence_sum sum = detail::run_divergence(kind, student, teacher, with_columns, &result.gradient, executor);
+  const divergence_sum sum = detail::run_divergence(kind, student, teacher, with_columns, __builtin_addressof(result.gradient), executor);
   if (options.per_token) *options.per_token = result.per_token;
   if (options.entropy) *options.entropy = result.entropy;
   result.value = sum.value;
@@ -159,7 +159,7 @@ divergence_evaluation<gradient_type<X>> divergence(divergence_kind kind, const X
 template <host_scores X, host_scores Y, gradient_target<X> G, executor E = const sequential>
 divergence_sum divergence_into(divergence_kind kind, const X& student, const Y& teacher, const divergence_options& options,
                                G& gradient, E&& executor = sequential{}) {
-  return detail::run_divergence(kind, student, teacher, options, &gradient, executor);
+  return detail::run_divergence(kind, student, teacher, options, __builtin_addressof(gradient), executor);
 }
 
 /// As `divergence`, the value alone: no gradient is computed.

@@ -228,7 +228,7 @@ top_k_evaluation<gradient_type<X>> top_k_divergence(const X& student, const top_
   top_k_evaluation<gradient_type<X>> result{.gradient = backend<X>::like(student)};
   top_k_options with_column = options;
   with_column.per_token = &result.per_token;
-  const top_k_sum sum = detail::run_top_k(student, ids, with_column, &result.gradient, executor);
+  const top_k_sum sum = detail::run_top_k(student, ids, with_column, __builtin_addressof(result.gradient), executor);
   if (options.per_token) *options.per_token = result.per_token;
   result.value = sum.value;
   result.evaluated = sum.evaluated;
@@ -239,7 +239,7 @@ top_k_evaluation<gradient_type<X>> top_k_divergence(const X& student, const top_
 template <scores X, gradient_target<X> G, executor E = const sequential>
 top_k_sum top_k_divergence_into(const X& student, const top_k& ids, const top_k_options& options, G& gradient,
                                 E&& executor = sequential{}) {
-  return detail::run_top_k(student, ids, options, &gradient, executor);
+  return detail::run_top_k(student, ids, options, __builtin_addressof(gradient), executor);
 }
 
 /// As `top_k_divergence`, the value alone.

@@ -192,7 +192,7 @@ template <class Loss, scores X, executor E = const sequential>
 evaluation<Loss, gradient_type<X>> evaluate(const Loss& loss, const X& x, id_column targets,
                                             const evaluation_options& options = {}, E&& executor = sequential{}) {
   evaluation<Loss, gradient_type<X>> result{.gradient = backend<X>::like(x)};
-  const evaluation_value<Loss> value = detail::run(loss, x, targets, options, &result.gradient, executor);
+  const evaluation_value<Loss> value = detail::run(loss, x, targets, options, __builtin_addressof(result.gradient), executor);
   result.value = value.value;
   result.evaluated = value.evaluated;
   result.metrics = value.metrics;
@@ -206,7 +206,7 @@ template <class Loss, scores X, gradient_target<X> G, executor E = const sequent
   requires token_loss<Loss>
 evaluation_value<Loss> evaluate_into(const Loss& loss, const X& x, id_column targets, const evaluation_options& options,
                                      G& gradient, E&& executor = sequential{}) {
-  return detail::run(loss, x, targets, options, &gradient, executor);
+  return detail::run(loss, x, targets, options, __builtin_addressof(gradient), executor);
 }
 
 /// As `evaluate`, the value alone: no gradient is computed.

@@ -53,7 +53,7 @@ evaluation_value<Loss> evaluate_sequences_into(const Loss& loss, const X& x, id_
   inner.normaliser = 1;
   if (!options.weight.empty()) detail::require_length("weight", options.weight.size(), targets.size());
   detail::require_positive("normaliser", options.normaliser);
-  detail::with_source(x, &gradient, targets, inner, options.with_log_sum_squares, [&](auto& source, index rows, index vocab) {
+  detail::with_source(x, __builtin_addressof(gradient), targets, inner, options.with_log_sum_squares, [&](auto& source, index rows, index vocab) {
     const detail::term_plan plan(rows, vocab, targets, inner, buffers);
     detail::check_loss(loss, plan.terms());
     const detail::loss_pass<Loss> pass(loss, plan, buffers);
