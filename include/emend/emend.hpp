@@ -91,7 +91,10 @@
 #include <emend/sampling/categorical.hpp>
 #include <emend/sequence_match/augment.hpp>
 #include <emend/sequence_match/divergences.hpp>
+#include <emend/sequence_match/evaluate_trajectories.hpp>
+#include <emend/sequence_match/least_squares_objective.hpp>
 #include <emend/sequence_match/packing.hpp>
+#include <emend/sequence_match/sequence_match_objective.hpp>
 #include <emend/structure/edit_distance.hpp>
 #include <emend/structure/edit_script.hpp>
 #include <emend/training/minibatches.hpp>
