@@ -64,8 +64,7 @@ enum entry_flag : std::uint8_t {
   follows_step = 2,   ///< its V is the next value of a scored step
   is_tail = 4,        ///< its V is that of a tail
   is_of_rollout = 8,
-  is_zero = 16,       ///< its V is 0
-  is_dropped = 32     ///< a step of data without a label
+  is_zero = 16        ///< its V is 0
 };
 
 /// One objective over one batch of trajectories.
@@ -204,8 +203,8 @@ class trajectory_pass {
         }
         if (columns_.label[i] < 0 && !of_rollout) {
           // The step has left the loss, with its value step.
-          b_.linear[at(i)] -= share;
-          b_.linear[at(i + 1)] += share * gamma;
+          b_.linear[at(i)] -= share * objective_.dropped_weight();
+          b_.linear[at(i + 1)] += share * gamma * objective_.dropped_weight();
         } else if (columns_.label[i] >= 0 && objective_.counts_step(of_rollout)) {
           flags |= is_step;
           b_.flags[at(i + 1)] |= follows_step;

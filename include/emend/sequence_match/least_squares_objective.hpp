@@ -39,6 +39,7 @@ struct least_squares_objective {
   bool counts_step(bool) const { return true; }
   bool counts_tail(bool) const { return has_tail; }
   bool starts_from_value(bool is_rollout) const { return is_rollout && start == rollout_start::value; }
+  double dropped_weight() const { return 0; }
   double value_weight(bool) const { return 0; }
 
   value_and_slope step(bool is_rollout, double r) const { return square(is_rollout, r, 1); }

@@ -10,6 +10,7 @@ namespace emend {
 ///   r_i = l(a_i | s_i) - gamma V(s_{i+1}),   V(s) = log sum_a exp l(a | s),   w_i = gamma^i
 ///   J =   sum over data     1/C_d [ sum_{i<N} w_i/alpha phi(alpha r_i) + [complete] w_N/(alpha(1-gamma)) phi(alpha(1-gamma) V(s_N)) ]
 ///       - sum over data     data_value_weight/C_d bracket - sum over rollouts (1 - data_value_weight)/C_r bracket
+///       + sum over dropped steps of data 1/C_d w_i (V(s_i) - gamma V(s_{i+1}))
 ///       - sum over rollouts alpha c/C_r [ sum_{i<M} w_i r_i^2 + [complete] (1-gamma) w_M V(s_M)^2 ]
 /// bracket: the value term of `value_form`; c: mixture_coefficient; C_d, C_r: constants of `evaluate_trajectories`.
 /// phi = `divergences::identity`: J = sum_i w_i log pi(a_i | s_i), discounted maximum likelihood (behavioural cloning) for every
@@ -46,6 +47,7 @@ struct sequence_match_objective {
   bool counts_step(bool is_rollout) const { return !is_rollout || mixture_coefficient > 0; }
   bool counts_tail(bool is_rollout) const { return !is_rollout || (mixture_coefficient > 0 && has_mixture_tail); }
   bool starts_from_value(bool) const { return false; }
+  double dropped_weight() const { return 1; }
   double value_weight(bool is_rollout) const { return is_rollout ? 1 - data_value_weight : data_value_weight; }
 
   value_and_slope step(bool is_rollout, double r) const { return is_rollout ? penalty(1, r) : scaled(alpha, r); }

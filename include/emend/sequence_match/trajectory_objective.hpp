@@ -36,6 +36,7 @@ enum class terminal_value { log_z, end_score, zero };
 ///   o.step(is_rollout, x) -> value_and_slope     term of one step at r = x, and its derivative
 ///   o.tail(is_rollout, x) -> value_and_slope     term of all steps after the end, at V(terminal state) = x
 ///   o.value_weight(is_rollout) -> double         factor of the value term, which is subtracted
+///   o.dropped_weight() -> double                 factor of a dropped step's value term w (V(s) - gamma V(s')), which is added
 ///   o.starts_from_value(is_rollout) -> bool      whether V(s) stands in place of l(a | s) in r; then scores are read twice
 ///   o.is_step_outside(x), o.is_tail_outside(x) -> bool     whether a data term is beyond its formula's domain, for the metrics
 ///   o.check()                                    throws std::invalid_argument on a bad option
@@ -53,6 +54,7 @@ concept trajectory_objective = requires(const O& o, bool is_rollout, double x) {
   { o.step(is_rollout, x) } -> std::convertible_to<value_and_slope>;
   { o.tail(is_rollout, x) } -> std::convertible_to<value_and_slope>;
   { o.value_weight(is_rollout) } -> std::convertible_to<double>;
+  { o.dropped_weight() } -> std::convertible_to<double>;
   { o.starts_from_value(is_rollout) } -> std::convertible_to<bool>;
   { o.is_step_outside(x) } -> std::convertible_to<bool>;
   { o.is_tail_outside(x) } -> std::convertible_to<bool>;
