@@ -69,13 +69,14 @@ std::string packing(vector_case& c) {
     const std::vector<emend::index> own(prompt.begin() + first, prompt.begin() + first + length[j]);
     first += length[j];
     const auto slots = emend::pack_slots(own, actions, floor);
+    const auto attends = emend::list_attended(slots.parent);
     const auto tree = emend::pack_tree(own, actions, floor);
     const emend::index slots_before = slot_offset.back(), nodes_before = node_offset.back();
     for (std::size_t i = 0; i < slots.token.size(); ++i) {
       slot_token.push_back(slots.token[i]);
       slot_position.push_back(slots.position[i]);
-      for (emend::index k = slots.attend_offsets[i]; k < slots.attend_offsets[i + 1]; ++k)
-        attended.push_back(slots.attended[static_cast<std::size_t>(k)] + slots_before);
+      for (emend::index k = attends.offsets[i]; k < attends.offsets[i + 1]; ++k)
+        attended.push_back(attends.attended[static_cast<std::size_t>(k)] + slots_before);
       attend_offset.push_back(static_cast<emend::index>(attended.size()));
     }
     for (std::size_t i = 0; i < tree.token.size(); ++i) {

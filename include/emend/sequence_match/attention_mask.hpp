@@ -1,0 +1,99 @@
+#pragma once
+
+#include <emend/core/column.hpp>
+
+#include <cstring>
+#include <vector>
+
+namespace emend {
+
+/// What the nodes of a forest attend to, given as a list of parents (`state_tree`, `state_slots`, `trajectory_forest`): each node
+/// to its ancestors and itself. The list is the compact form; dense masks and bits are for models that take nothing else.
+
+namespace detail {
+
+inline void check_parents(id_column parent) {
+  for (index i = 0; i < parent.size(); ++i)
+    if (parent[i] < -1 || parent[i] >= i) fail("parent", "entry " + std::to_string(i) + " -1 or an earlier node", std::to_string(parent[i]));
+}
+
+/// A 1-byte number repeated, or an object copied: the compiler makes the best of either.
+template <class T>
+void fill_mask(T* out, index count, T value) {
+  if constexpr (sizeof(T) == 1) {
+    unsigned char byte;
+    std::memcpy(&byte, &value, 1);
+    std::memset(out, byte, static_cast<std::size_t>(count));
+  } else {
+    for (index i = 0; i < count; ++i) out[i] = value;
+  }
+}
+
+}  // namespace detail
+
+/// The attention mask as one number a pair: out(i, j) = allowed where node i attends to node j, else forbidden.
+/// parent: [N], -1 or an earlier node; out: [N, N], row i begins at out + i * row_stride (0: N), any trivially copyable type.
+/// Throws std::invalid_argument on a parent that is not earlier, or a stride below N. Cost: writes N^2 numbers, reads half as many.
+template <class T>
+  requires std::is_trivially_copyable_v<T>
+void write_attention_mask(id_column parent, T* out, T allowed, T forbidden, index row_stride = 0) {
+  const index n = parent.size(), stride = row_stride == 0 ? n : row_stride;
+  if (stride < n) detail::fail("row_stride", "0 or at least " + std::to_string(n), std::to_string(row_stride));
+  detail::check_parents(parent);
+  for (index i = 0; i < n; ++i) {
+    T* row = out + i * stride;
+    const index p = parent[i];
+    // A row is its parent's with one number more; beyond the parent itself that one has nothing.
+    if (p >= 0) std::memcpy(row, out + p * stride, static_cast<std::size_t>(p + 1) * sizeof(T));
+    detail::fill_mask(row + p + 1, n - p - 1, forbidden);
+    row[i] = allowed;
+  }
+}
+template <class T>
+void write_attention_mask(id_column parent, T* out) {
+  write_attention_mask(parent, out, T(1), T(0));
+}
+
+/// Words of 64 bits that a row of an attention mask takes.
+constexpr index mask_words(index nodes) { return (nodes + 63) / 64; }
+
+/// The attention mask as bits: bit j % 64 of word out[i * mask_words(N) + j / 64] is set where node i attends to node j.
+/// parent: [N]; out: [N * mask_words(N)]. Throws std::invalid_argument on a parent that is not earlier.
+inline void write_attention_bits(id_column parent, std::uint64_t* out) {
+  const index n = parent.size(), words = mask_words(n);
+  detail::check_parents(parent);
+  for (index i = 0; i < n; ++i) {
+    std::uint64_t* row = out + i * words;
+    const index p = parent[i], known = p < 0 ? 0 : p / 64 + 1;
+    if (p >= 0) std::memcpy(row, out + p * words, static_cast<std::size_t>(known) * sizeof(std::uint64_t));
+    for (index w = known; w < words; ++w) row[w] = 0;
+    row[i / 64] |= std::uint64_t{1} << (i % 64);
+  }
+}
+
+/// The nodes that each node attends to, ascending, itself last: attended[offsets[i] .. offsets[i + 1] - 1].
+struct attended_nodes {
+  std::vector<index> attended, offsets;
+};
+
+/// Lists of ancestors; their length is the sum of all positions, so only for short texts or sparse kernels.
+/// Throws std::invalid_argument on a parent that is not earlier.
+inline attended_nodes list_attended(id_column parent) {
+  detail::check_parents(parent);
+  attended_nodes lists{{}, {0}};
+  for (index i = 0; i < parent.size(); ++i) {
+    if (parent[i] >= 0) {
+      const auto begin = static_cast<std::size_t>(lists.offsets[static_cast<std::size_t>(parent[i])]);
+      const auto end = static_cast<std::size_t>(lists.offsets[static_cast<std::size_t>(parent[i]) + 1]);
+      for (std::size_t k = begin; k < end; ++k) {
+        const index ancestor = lists.attended[k];
+        lists.attended.push_back(ancestor);
+      }
+    }
+    lists.attended.push_back(i);
+    lists.offsets.push_back(static_cast<index>(lists.attended.size()));
+  }
+  return lists;
+}
+
+}  // namespace emend
