@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/core/column.hpp>
+#include <emend/core/scratch_lease.hpp>
 
 #include <cstring>
 #include <vector>
@@ -17,37 +18,86 @@ inline void check_parents(id_column parent) {
     if (parent[i] < -1 || parent[i] >= i) fail("parent", "entry " + std::to_string(i) + " -1 or an earlier node", std::to_string(parent[i]));
 }
 
-/// A 1-byte number repeated, or an object copied: the compiler makes the best of either.
+/// The row of one node after the other, kept in cache: from node to node only what differs is changed.
 template <class T>
-void fill_mask(T* out, index count, T value) {
-  if constexpr (sizeof(T) == 1) {
-    unsigned char byte;
-    std::memcpy(&byte, &value, 1);
-    std::memset(out, byte, static_cast<std::size_t>(count));
-  } else {
-    for (index i = 0; i < count; ++i) out[i] = value;
+class mask_row {
+ public:
+  void start(index nodes, T allowed, T forbidden) {
+    row_.assign(static_cast<std::size_t>(nodes), forbidden);
+    allowed_ = allowed;
+    forbidden_ = forbidden;
+    last_ = -1;
   }
+  /// Nodes ascending, or any others.
+  const T* move_to(index node, id_column parent) {
+    // Parents come earlier, so of two nodes the later one is no ancestor of the other.
+    for (index from = last_, to = node; from != to;) {
+      index& later = from > to ? from : to;
+      row_[static_cast<std::size_t>(later)] = from > to ? forbidden_ : allowed_;
+      later = parent[later];
+    }
+    last_ = node;
+    return row_.data();
+  }
+
+ private:
+  std::vector<T> row_;
+  T allowed_{}, forbidden_{};
+  index last_ = -1;
+};
+
+/// A copy to memory that is not read soon.
+inline void copy_past_cache(char* to, const char* from, std::size_t bytes) {
+#if defined(__x86_64__)
+  constexpr std::size_t line = 64;
+  const std::size_t misaligned = reinterpret_cast<std::uintptr_t>(to) % line, head = misaligned == 0 ? 0 : line - misaligned;
+  if (bytes > head + line) {
+    std::memcpy(to, from, head);
+    std::size_t i = head;
+    for (; i + line <= bytes; i += line)
+      asm volatile(
+          "movups (%1), %%xmm0\n\tmovups 16(%1), %%xmm1\n\tmovups 32(%1), %%xmm2\n\tmovups 48(%1), %%xmm3\n\t"
+          "movntps %%xmm0, (%0)\n\tmovntps %%xmm1, 16(%0)\n\tmovntps %%xmm2, 32(%0)\n\tmovntps %%xmm3, 48(%0)"
+          :
+          : "r"(to + i), "r"(from + i)
+          : "memory", "xmm0", "xmm1", "xmm2", "xmm3");
+    std::memcpy(to + i, from + i, bytes - i);
+    return;
+  }
+#endif
+  std::memcpy(to, from, bytes);
+}
+
+inline void finish_copies() {
+#if defined(__x86_64__)
+  // Streaming stores are ordered with nothing until a fence.
+  __builtin_ia32_sfence();
+#endif
 }
 
 }  // namespace detail
 
 /// The attention mask as one number a pair: out(i, j) = allowed where node i attends to node j, else forbidden.
 /// parent: [N], -1 or an earlier node; out: [N, N], row i begins at out + i * row_stride (0: N), any trivially copyable type.
-/// Throws std::invalid_argument on a parent that is not earlier, or a stride below N. Cost: writes N^2 numbers, reads half as many.
+/// Throws std::invalid_argument on a parent that is not earlier, or a stride below N. Cost: writes N^2 numbers, past the cache
+/// where they are many.
 template <class T>
   requires std::is_trivially_copyable_v<T>
 void write_attention_mask(id_column parent, T* out, T allowed, T forbidden, index row_stride = 0) {
   const index n = parent.size(), stride = row_stride == 0 ? n : row_stride;
   if (stride < n) detail::fail("row_stride", "0 or at least " + std::to_string(n), std::to_string(row_stride));
   detail::check_parents(parent);
+  const detail::scratch_lease<detail::mask_row<T>> lease;
+  (*lease).start(n, allowed, forbidden);
+  const auto bytes = static_cast<std::size_t>(n) * sizeof(T);
+  constexpr std::size_t cached_bytes = std::size_t{8} << 20;
+  const bool is_streaming = bytes * static_cast<std::size_t>(n) > cached_bytes;
   for (index i = 0; i < n; ++i) {
-    T* row = out + i * stride;
-    const index p = parent[i];
-    // A row is its parent's with one number more; beyond the parent itself that one has nothing.
-    if (p >= 0) std::memcpy(row, out + p * stride, static_cast<std::size_t>(p + 1) * sizeof(T));
-    detail::fill_mask(row + p + 1, n - p - 1, forbidden);
-    row[i] = allowed;
+    const auto* row = reinterpret_cast<const char*>((*lease).move_to(i, parent));
+    if (is_streaming) detail::copy_past_cache(reinterpret_cast<char*>(out + i * stride), row, bytes);
+    else if (bytes > 0) std::memcpy(out + i * stride, row, bytes);
   }
+  if (is_streaming) detail::finish_copies();
 }
 template <class T>
 void write_attention_mask(id_column parent, T* out) {

@@ -97,6 +97,21 @@ TEST_CASE("dense masks of any type and bits say what the lists of ancestors say"
   }
 }
 
+TEST_CASE("masks larger than the cache, with rows that stand on any byte") {
+  const index n = 3001;
+  ids parent{-1};
+  for (index i = 1; i < n; ++i) parent.push_back(i % 7 == 0 ? i - 3 : i % 500 == 0 ? -1 : i - 1);
+  std::vector<char> mask(static_cast<std::size_t>(n * n) + 5, 7), row(static_cast<std::size_t>(n));
+  write_attention_mask(parent, mask.data() + 3, char{1}, char{2});
+  bool is_right = mask[2] == 7 && mask[static_cast<std::size_t>(n * n) + 3] == 7;
+  for (index i = 0; i < n; ++i) {
+    std::fill(row.begin(), row.end(), 2);
+    for (index a = i; a >= 0; a = parent[static_cast<std::size_t>(a)]) row[static_cast<std::size_t>(a)] = 1;
+    is_right &= std::equal(row.begin(), row.end(), mask.begin() + 3 + i * n);
+  }
+  CHECK(is_right);
+}
+
 TEST_CASE("the paper's four replays end in its states") {
   const auto replay = [](const std::string& prompt, const std::string& written) {
     ids text{0};
