@@ -46,7 +46,7 @@ struct sequence_match_state {
 /// What one step did.
 struct sequence_match_report {
   index step = 0;
-  trajectory_value objective;            ///< value and its parts, before the step
+  trajectory_value objective = {};       ///< value and its parts, before the step
   index data_actions = 0, rollout_actions = 0;
   index rollouts = 0, buffered = 0, sampled = 0;
 };
