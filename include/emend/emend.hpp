@@ -89,6 +89,7 @@
 #include <emend/reward/tlcr.hpp>
 #include <emend/reward/token_rewards.hpp>
 #include <emend/sampling/categorical.hpp>
+#include <emend/sequence_match/action_ids.hpp>
 #include <emend/sequence_match/annealed_divergence.hpp>
 #include <emend/sequence_match/attention_mask.hpp>
 #include <emend/sequence_match/augment.hpp>

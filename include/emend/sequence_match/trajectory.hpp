@@ -1,27 +1,9 @@
 #pragma once
 
+#include <emend/sequence_match/action_ids.hpp>
 #include <emend/sequence_match/augment.hpp>
-#include <emend/sequence_match/packing.hpp>
 
 namespace emend {
-
-/// Which ids of a model's vocabulary are actions other than writing a token. -1: there is none.
-struct action_vocabulary {
-  index end = -1;        ///< end of sequence: appended like a token, and terminal
-  index backspace = -1;  ///< erases 1 token
-  index reset = -1;      ///< erases everything down to the floor (Zhang et al. 2024, arXiv 2409.14586)
-  index erase = -1;      ///< ids erase .. erase + longest_erase - 1 erase 1 .. longest_erase tokens
-  index longest_erase = 0;
-
-  /// What an id does. Throws std::invalid_argument if it is below 0.
-  action of(index id) const {
-    if (id < 0) detail::fail("id", "a number not below 0", std::to_string(id));
-    if (id == backspace) return {action_kind::erase, 1};
-    if (id == reset) return {action_kind::reset, 0};
-    if (erase >= 0 && id >= erase && id < erase + longest_erase) return {action_kind::erase, id - erase + 1};
-    return {action_kind::append, id};
-  }
-};
 
 /// What came to pass from a prompt on: data with their errors, or what the model did.
 struct trajectory {
@@ -33,24 +15,29 @@ struct trajectory {
 };
 
 /// A trajectory of data: every pushed id moves the state, every label is scored.
-/// Complete if the last pushed id is `vocabulary.end`. Throws std::invalid_argument on an empty prompt or an id below 0.
-inline trajectory data_trajectory(id_column prompt, const labelled_actions& actions, const action_vocabulary& vocabulary) {
+/// Complete if the last pushed id is `ids.end`. Throws std::invalid_argument on an empty prompt, an id below 0, or an end that is
+/// not the last (noise must not be the end: nothing is erased after it).
+inline trajectory data_trajectory(id_column prompt, const labelled_actions& actions, const action_ids& ids) {
   if (prompt.empty()) detail::fail("prompt", "at least one token", "none");
   detail::require_length("label", static_cast<index>(actions.label.size()), static_cast<index>(actions.pushed.size()));
   trajectory result;
   for (index i = 0; i < prompt.size(); ++i) result.prompt.push_back(prompt[i]);
-  for (const index id : actions.pushed) result.actions.push_back(vocabulary.of(id));
+  for (const index id : actions.pushed) {
+    if (ids.end >= 0 && id == ids.end && result.actions.size() + 1 < actions.pushed.size())
+      detail::fail("pushed", "the end only as the last", std::to_string(id) + " at " + std::to_string(result.actions.size()));
+    result.actions.push_back(ids.action_of(id));
+  }
   result.label = actions.label;
-  result.is_complete = !actions.pushed.empty() && actions.pushed.back() == vocabulary.end;
+  result.is_complete = !actions.pushed.empty() && actions.pushed.back() == ids.end;
   return result;
 }
 
 /// A trajectory of what the model did; every action is its own label. Otherwise as `data_trajectory`.
-inline trajectory rollout_trajectory(id_column prompt, id_column actions, const action_vocabulary& vocabulary) {
+inline trajectory rollout_trajectory(id_column prompt, id_column actions, const action_ids& ids) {
   labelled_actions own;
   for (index i = 0; i < actions.size(); ++i) own.pushed.push_back(actions[i]);
   own.label = own.pushed;
-  trajectory result = data_trajectory(prompt, own, vocabulary);
+  trajectory result = data_trajectory(prompt, own, ids);
   result.is_rollout = true;
   return result;
 }
@@ -62,15 +49,15 @@ enum class overlong_treatment { forced_end, no_tail };
 
 /// A trajectory cut to at most `longest` actions; one that fits stays as it is.
 /// Throws std::invalid_argument if longest is below 1, or forced_end is asked for without an end id.
-inline trajectory cut_trajectory(trajectory t, index longest, overlong_treatment how, const action_vocabulary& vocabulary) {
+inline trajectory cut_trajectory(trajectory t, index longest, overlong_treatment how, const action_ids& ids) {
   if (longest < 1) detail::fail("longest", "at least 1", std::to_string(longest));
   if (static_cast<index>(t.actions.size()) <= longest) return t;
   t.actions.resize(static_cast<std::size_t>(longest));
   t.label.resize(static_cast<std::size_t>(longest));
   t.is_complete = how == overlong_treatment::forced_end;
   if (t.is_complete) {
-    if (vocabulary.end < 0) detail::fail("vocabulary.end", "an id, for overlong_treatment::forced_end", std::to_string(vocabulary.end));
-    t.actions.back() = {action_kind::append, vocabulary.end};
+    if (ids.end < 0) detail::fail("ids.end", "an id, for overlong_treatment::forced_end", std::to_string(ids.end));
+    t.actions.back() = {action_kind::append, ids.end};
   }
   return t;
 }

@@ -106,7 +106,7 @@ TEST_CASE("both packings and each text alone have the same scores, with the trai
 }
 
 TEST_CASE("the objective's gradient reaches the model's parameters through the tree") {
-  const emend::action_vocabulary words{.end = 9, .backspace = 10};
+  const emend::action_ids words{.end = 9, .backspace = 10};
   std::vector<emend::trajectory> all;
   for (std::uint64_t j = 0; j < 4; ++j) {
     const std::vector<index> tokens{1, 2, static_cast<index>(3 + j), 4, 9};

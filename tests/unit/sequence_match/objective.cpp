@@ -456,6 +456,25 @@ struct own_divergence {
   double derivative(double y) const { return 1 / (1 + y * y); }
 };
 
+TEST_CASE("an id left out at the floor is as good as a score of -inf there") {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    problem p = random_problem(seed);
+    // Nobody does at the floor what is not legal there.
+    for (std::size_t i = 0; i < p.at.size(); ++i)
+      if (p.label[i] == 4 && p.is_at_floor[static_cast<std::size_t>(p.at[i])] != 0) p.label[i] = 1;
+    matrix<double> forbidden = p.scores;
+    for (index row = 0; row < p.rows; ++row)
+      if (p.is_at_floor[static_cast<std::size_t>(row)] != 0) forbidden(row, 4) = -detail::infinity;
+    // Terminal states are nobody's floor.
+    for (std::size_t j = 0; j + 1 < p.offsets.size(); ++j) p.is_complete[j] = 0;
+    const sequence_match_objective<> left_out{.alpha = 0.3, .gamma = 0.9, .masked_at_floor = 4, .mixture_coefficient = 0.25};
+    const sequence_match_objective<> plain{.alpha = 0.3, .gamma = 0.9, .mixture_coefficient = 0.25};
+    const auto one = evaluate_trajectories(left_out, p.scores, p.columns()), other = evaluate_trajectories(plain, forbidden, p.columns());
+    CHECK(one.value == doctest::Approx(other.value).epsilon(1e-13));
+    for (index i = 0; i < p.rows * p.vocab; ++i) CHECK(std::abs(one.gradient.data()[i] - other.gradient.data()[i]) < 1e-13);
+  }
+}
+
 TEST_CASE("a step beyond the domain is counted, and a user's own divergence serves") {
   matrix<double> x(2, 2);
   x(0, 0) = -60;

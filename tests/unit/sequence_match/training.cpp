@@ -16,7 +16,7 @@ namespace div = divergences;
 
 // Tokens 0 (start), 1, 2; actions 1, 2, end 3, backspace 4.
 constexpr index vocab = 5;
-constexpr action_vocabulary words{.end = 3, .backspace = 4};
+const action_ids words{.end = 3, .backspace = 4};
 
 /// A row of logits for each text, and gradient ascent on them.
 struct tabular_policy {

@@ -13,11 +13,11 @@ using namespace emend;
 using emend::index;  // not the one of <strings.h>
 using ids = std::vector<index>;
 
-constexpr action_vocabulary words{.end = 9, .backspace = 10, .reset = 11, .erase = 12, .longest_erase = 3};
+const action_ids words{.end = 9, .backspace = 10, .reset = 11, .erase = {{12, 1}, {13, 2}, {14, 3}}};
 
 TEST_CASE("ids of a vocabulary are actions") {
   const auto is = [](index id, action_kind kind, index argument) {
-    const action a = words.of(id);
+    const action a = words.action_of(id);
     return a.kind == kind && a.argument == argument;
   };
   CHECK(is(0, action_kind::append, 0));
@@ -27,8 +27,8 @@ TEST_CASE("ids of a vocabulary are actions") {
   CHECK(is(12, action_kind::erase, 1));
   CHECK(is(14, action_kind::erase, 3));
   CHECK(is(15, action_kind::append, 15));
-  CHECK(action_vocabulary{}.of(3).kind == action_kind::append);
-  CHECK_THROWS_NAMING(words.of(-1), "id");
+  CHECK(action_ids{}.action_of(3).kind == action_kind::append);
+  CHECK_THROWS_NAMING(words.action_of(-1), "id");
 }
 
 TEST_CASE("trajectories of data and of the model; over-long ones end by force, or not") {
@@ -52,8 +52,9 @@ TEST_CASE("trajectories of data and of the model; over-long ones end by force, o
   CHECK(!data_trajectory(ids{0}, {}, words).is_complete);
   CHECK_THROWS_NAMING(data_trajectory(ids{}, {}, words), "prompt");
   CHECK_THROWS_NAMING(data_trajectory(ids{0}, {{1}, {}}, words), "label");
+  CHECK_THROWS_NAMING(rollout_trajectory(ids{0}, ids{9, 1}, words), "pushed");
   CHECK_THROWS_NAMING(cut_trajectory(t, 0, overlong_treatment::no_tail, words), "longest");
-  CHECK_THROWS_NAMING(cut_trajectory(t, 2, overlong_treatment::forced_end, {}), "vocabulary.end");
+  CHECK_THROWS_NAMING(cut_trajectory(t, 2, overlong_treatment::forced_end, {}), "ids.end");
 }
 
 TEST_CASE("a forest reads the states that its trajectories pass; neighbours share their prompt") {
