@@ -3,7 +3,6 @@
 #include <emend/core/column.hpp>
 #include <emend/core/scratch_lease.hpp>
 
-#include <cstring>
 #include <vector>
 
 namespace emend {
@@ -52,7 +51,7 @@ inline void copy_past_cache(char* to, const char* from, std::size_t bytes) {
   constexpr std::size_t line = 64;
   const std::size_t misaligned = reinterpret_cast<std::uintptr_t>(to) % line, head = misaligned == 0 ? 0 : line - misaligned;
   if (bytes > head + line) {
-    std::memcpy(to, from, head);
+    __builtin_memcpy(to, from, head);
     std::size_t i = head;
     for (; i + line <= bytes; i += line)
       asm volatile(
@@ -61,11 +60,11 @@ inline void copy_past_cache(char* to, const char* from, std::size_t bytes) {
           :
           : "r"(to + i), "r"(from + i)
           : "memory", "xmm0", "xmm1", "xmm2", "xmm3");
-    std::memcpy(to + i, from + i, bytes - i);
+    __builtin_memcpy(to + i, from + i, bytes - i);
     return;
   }
 #endif
-  std::memcpy(to, from, bytes);
+  __builtin_memcpy(to, from, bytes);
 }
 
 inline void finish_copies() {
@@ -95,7 +94,7 @@ void write_attention_mask(id_column parent, T* out, T allowed, T forbidden, inde
   for (index i = 0; i < n; ++i) {
     const auto* row = reinterpret_cast<const char*>((*lease).move_to(i, parent));
     if (is_streaming) detail::copy_past_cache(reinterpret_cast<char*>(out + i * stride), row, bytes);
-    else if (bytes > 0) std::memcpy(out + i * stride, row, bytes);
+    else if (bytes > 0) __builtin_memcpy(out + i * stride, row, bytes);
   }
   if (is_streaming) detail::finish_copies();
 }
@@ -115,7 +114,7 @@ inline void write_attention_bits(id_column parent, std::uint64_t* out) {
   for (index i = 0; i < n; ++i) {
     std::uint64_t* row = out + i * words;
     const index p = parent[i], known = p < 0 ? 0 : p / 64 + 1;
-    if (p >= 0) std::memcpy(row, out + p * words, static_cast<std::size_t>(known) * sizeof(std::uint64_t));
+    if (p >= 0) __builtin_memcpy(row, out + p * words, static_cast<std::size_t>(known) * sizeof(std::uint64_t));
     for (index w = known; w < words; ++w) row[w] = 0;
     row[i / 64] |= std::uint64_t{1} << (i % 64);
   }
