@@ -69,13 +69,14 @@ std::string packing(vector_case& c) {
     const std::vector<emend::index> own(prompt.begin() + first, prompt.begin() + first + length[j]);
     first += length[j];
     const auto slots = emend::pack_slots(own, actions, floor);
+    const auto attends = emend::list_attended(slots.parent);
     const auto tree = emend::pack_tree(own, actions, floor);
     const emend::index slots_before = slot_offset.back(), nodes_before = node_offset.back();
     for (std::size_t i = 0; i < slots.token.size(); ++i) {
       slot_token.push_back(slots.token[i]);
       slot_position.push_back(slots.position[i]);
-      for (emend::index k = slots.attend_offsets[i]; k < slots.attend_offsets[i + 1]; ++k)
-        attended.push_back(slots.attended[static_cast<std::size_t>(k)] + slots_before);
+      for (emend::index k = attends.offsets[i]; k < attends.offsets[i + 1]; ++k)
+        attended.push_back(attends.attended[static_cast<std::size_t>(k)] + slots_before);
       attend_offset.push_back(static_cast<emend::index>(attended.size()));
     }
     for (std::size_t i = 0; i < tree.token.size(); ++i) {
@@ -102,8 +103,50 @@ std::string packing(vector_case& c) {
   return {};
 }
 
+std::string objective(vector_case& c) {
+  const auto ids = [&](const char* name) { return c.input(name).ids(); };
+  const auto offsets = ids("offsets"), at = ids("at"), label = ids("label");
+  const std::vector<double> is_rollout = c.input("is_model").data, is_complete = c.input("complete").data, is_at_floor = c.input("row_floor").data;
+  const emend::trajectory_columns columns{offsets, at, label, is_rollout, is_complete, is_at_floor};
+  const emend::trajectory_options options{.data_normaliser = c.parameter("data_normaliser"), .rollout_normaliser = c.parameter("model_normaliser")};
+  in_precision(c, [&]<class T>() {
+    const auto logits = c.input("logits").matrix<T>();
+    with_divergence(c, [&]<class D>(const D& divergence) {
+      const emend::sequence_match_objective<D> objective{
+          .divergence = divergence,
+          .alpha = c.parameter("alpha"),
+          .gamma = c.parameter("gamma"),
+          .data_value_weight = c.parameter("data_value_weight"),
+          .form = c.has_text("value_form", "summed") ? emend::value_form::summed : emend::value_form::telescoped,
+          .weighting = c.has_text("weighting", "uniform") ? emend::step_weighting::uniform : emend::step_weighting::discounted,
+          .terminal = c.has_text("terminal_value", "eos_logit") ? emend::terminal_value::end_score
+                      : c.has_text("terminal_value", "zero")    ? emend::terminal_value::zero
+                                                                : emend::terminal_value::log_z,
+          .end_id = static_cast<emend::index>(c.parameter("eos_id")),
+          .masked_at_floor = c.is_true("mask_backspace_at_floor") ? static_cast<emend::index>(c.parameter("bk_id")) : -1,
+          .mixture_coefficient = c.is_true("mixture_penalty") ? c.parameter("mixture_coef") : 0,
+          .has_mixture_tail = c.is_true("mixture_tail")};
+      const auto result = emend::evaluate_trajectories(objective, logits, columns, options);
+      const double bound = 1e-11;  // that of the file for this group
+      c.expect_near("objective", std::vector<double>{result.objective()}, bound);
+      c.expect_near("phi_term", std::vector<double>{result.data_term}, bound);
+      c.expect_near("value_term", std::vector<double>{result.value_term}, bound);
+      c.expect_near("penalty_term", std::vector<double>{result.rollout_term}, bound);
+      c.expect_exactly("phi_count", {result.steps});
+      c.expect_exactly("phi_outside", {result.outside});
+      std::vector<T> ascent(result.gradient.data(), result.gradient.data() + logits.rows() * logits.columns());
+      for (T& g : ascent) g = -g;
+      c.expect_near("logits", ascent, bound, true);
+      const double alone = emend::evaluate_trajectories_value(objective, logits, columns, options);
+      if (alone != result.value) throw std::runtime_error("another value without the gradient");
+    });
+  });
+  return {};
+}
+
 const known_group known[] = {
     {"sequence_match/phi", phi},
+    {"sequence_match/objective", objective},
     {"sequence_match/augment", augment},
     {"packing/forms", packing},
 };

@@ -134,6 +134,14 @@ class vector_case {
   void expect_gradient(const std::string& name, const std::vector<double>& got) {
     compare("gradient of " + name, array_of(source_.at("grads").at(name)), got, usual());
   }
+  /// For groups with a tolerance of their own, relative to the larger of 1 and the array's largest magnitude, in double.
+  template <class T>
+  void expect_near(const std::string& name, const std::vector<T>& got, double relative, bool is_gradient = false) {
+    const array expected = array_of(source_.at(is_gradient ? "grads" : "outputs").at(name));
+    tolerance allowed = usual();
+    if (is_double_) allowed = {relative, relative, true};
+    compare(is_gradient ? "gradient of " + name : name, expected, {got.begin(), got.end()}, allowed);
+  }
   template <class T>
   void expect_gradient(const std::string& name, const emend::matrix<T>& got) {
     expect_gradient(name, std::vector<double>(got.data(), got.data() + got.rows() * got.columns()));

@@ -5,6 +5,8 @@
 #include <emend/evaluation/evaluate_sequences.hpp>
 #include <emend/evaluation/statistics.hpp>
 #include <emend/losses/ppo_clip.hpp>
+#include <emend/sequence_match/evaluate_trajectories.hpp>
+#include <emend/sequence_match/sequence_match_objective.hpp>
 
 #include <doctest/doctest.h>
 
@@ -55,6 +57,33 @@ TEST_CASE("scores in memory") {
         CHECK(statistics(x, of.targets, {}, pool).log_z == statistics(x, of.targets).log_z);
       }
     }
+  }
+}
+
+TEST_CASE("trajectories whose states are linked, and come back") {
+  const matrix<float> x = scores(60, 500);
+  std::vector<index> offsets{0}, at, label;
+  std::vector<int> is_rollout, is_at_floor(60, 0);
+  is_at_floor[0] = 1;
+  for (index j = 0; j < 8; ++j) {
+    for (index i = 0; i < 12; ++i) {
+      at.push_back(i == 0 ? 0 : (j * 17 + i * 5) % 60);
+      label.push_back(i == 11 ? -1 : (i * 31 + j) % 500);
+    }
+    offsets.push_back(static_cast<index>(at.size()));
+    is_rollout.push_back(j % 2 == 0 ? 0 : 1);
+  }
+  const trajectory_columns columns{offsets, at, label, is_rollout, {}, is_at_floor};
+  const sequence_match_objective<> objective{.alpha = 0.1, .masked_at_floor = 7, .mixture_coefficient = 0.25};
+  const auto alone = evaluate_trajectories(objective, x, columns);
+  thread_pool pool(3);
+  for (int again = 0; again < 5; ++again) {
+    const auto got = evaluate_trajectories(objective, x, columns, {}, pool);
+    CHECK(got.value == alone.value);
+    CHECK(is_same(got.gradient, alone.gradient));
+    matrix<float> in_place = x;
+    CHECK(evaluate_trajectories_into(objective, in_place, columns, {}, in_place, pool).value == alone.value);
+    CHECK(is_same(in_place, alone.gradient));
   }
 }
 

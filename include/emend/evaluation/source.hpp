@@ -25,7 +25,11 @@ namespace emend::detail {
 //   forward(executor, plan, buffers, visit)     statistics of every active row, then visit(row) once
 //   backward(executor, plan, buffers)           the whole gradient from buffers.adjoints and score_adjoints
 //   fused(executor, plan, buffers, visit)       both, row by row where the row can stay in cache
-// visit(row) may read buffers.statistics[row] and the scores of the row's terms, and writes the row's adjoints.
+//   fused_late(executor, plan, buffers, visit, finish)   both, for losses whose row adjoints follow from the row's own statistics
+//                                               and single scores of any row, but whose score_adjoints need every row: these
+//                                               are written by finish(), once all rows have been visited
+// visit(row) may read buffers.statistics[row] and the scores of the row's terms, and writes the row's adjoints; in fused_late it
+// may read the scores of all terms.
 
 template <class T>
 score_view<std::remove_const_t<T>> no_gradient() {
@@ -104,7 +108,56 @@ class host_source {
     });
   }
 
+  template <class E, class Visit, class Finish>
+  void fused_late(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit, const Finish& finish) const {
+    // All scores first: in place, a row's are gone once it has been visited.
+    executor.for_each_chunk(plan.terms(), [&](index begin, index end) {
+      for (index i = begin; i < end; ++i)
+        if (plan.is_evaluated(i)) buffers.scores[static_cast<std::size_t>(i)] = head_.score(plan.row_of(i), plan.target(i));
+    });
+    executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
+      const scratch_lease<typename row_head<T>::scratch> work;
+      for_each_tile(begin, end, [&](index first, index last) {
+        head_.statistics(first, last, plan.active_rows(), buffers.statistics.data(), *work, true);
+        for (index row = first; row < last; ++row)
+          if (plan.active_rows()[row]) visit(row);
+        head_.gradient(first, last, plan.active_rows(), buffers.statistics.data(), buffers.adjoints.data(), [](index, auto&&) {},
+                       gradient_, is_streaming_, *work);
+      });
+      head_.flush(*work);
+      finish_stores();
+    });
+    finish();
+    executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
+      const scratch_lease<std::vector<late_target>> work;
+      for (index row = begin; row < end; ++row) write_late(row, plan, buffers, *work);
+    });
+  }
+
  private:
+  /// One target of a row, from its score before the row was overwritten.
+  struct late_target {
+    index id;
+    double z, value;
+  };
+
+  void write_late(index row, const term_plan& plan, const evaluation_buffers& buffers, std::vector<late_target>& targets) const {
+    targets.clear();
+    plan.for_each_term(row, [&](index i) {
+      const double value = buffers.score_adjoints[static_cast<std::size_t>(i)], z = buffers.scores[static_cast<std::size_t>(i)];
+      if (value == 0 || z == -infinity) return;  // outside the support: a constant
+      for (late_target& target : targets)
+        if (target.id == plan.target(i)) {
+          target.value += value;
+          return;
+        }
+      targets.push_back({plan.target(i), z, value});
+    });
+    for (const late_target& target : targets)
+      gradient_(row, target.id) = T(static_cast<arithmetic<T>>(
+          head_.entry(row, target.z, buffers.statistics[static_cast<std::size_t>(row)], buffers.adjoints[static_cast<std::size_t>(row)], target.value)));
+  }
+
   template <class F>
   void for_each_tile(index begin, index end, F&& f) const {
     const index tile = head_.tile();
@@ -170,6 +223,10 @@ class remote_source {
   void fused(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) {
     forward(executor, plan, buffers, visit);
     backward(executor, plan, buffers);
+  }
+  template <class E, class Visit, class Finish>
+  void fused_late(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit, const Finish& finish) {
+    forward_and_backward(*this, executor, plan, buffers, visit, finish);
   }
 
  private:

@@ -138,4 +138,15 @@ class term_plan {
   evaluation_buffers& buffers_;
 };
 
+/// The way of a fused_late that has no better one: scores are read once for each pass.
+template <class Source, class E, class Visit, class Finish>
+void forward_and_backward(Source& source, E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit,
+                          const Finish& finish) {
+  source.forward(executor, plan, buffers, [](index) {});
+  for (index row = 0; row < plan.rows(); ++row)
+    if (plan.active_rows()[row]) visit(row);
+  finish();
+  source.backward(executor, plan, buffers);
+}
+
 }  // namespace emend::detail

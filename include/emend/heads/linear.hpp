@@ -127,6 +127,11 @@ class linear_source {
     finish_gradient();
   }
 
+  template <class E, class Visit, class Finish>
+  void fused_late(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit, const Finish& finish) {
+    forward_and_backward(*this, executor, plan, buffers, visit, finish);
+  }
+
  private:
   static constexpr index chunk_rows = 512;
   static constexpr index column_block = 512;  // a thread's share of a product, a multiple of every register panel

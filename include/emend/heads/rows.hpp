@@ -44,6 +44,14 @@ class row_head {
 
   struct scratch;
 
+  /// The gradient at one id of a row, from its z: for a row whose other entries have been written.
+  double entry(index row, double z, const row_statistics& statistics, const row_adjoint& adjoint, double score_adjoint) const {
+    const double common = adjoint.is_zero() ? 0 : reference_gradient(z, statistics, adjoint);
+    // tanh of the cap is what z itself tells.
+    const double t = transform_.soft_cap == 0 ? 0 : z * temperature(row) / transform_.soft_cap;
+    return multiplier(row) * (1 - t * t) * (common + score_adjoint);
+  }
+
   /// z of one id of a row, -inf outside the kept set.
   double score(index row, index id) const {
     if (!kept_.offsets.empty() && kept_position(row, id) < 0) return -infinity;

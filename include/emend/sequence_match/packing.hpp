@@ -81,25 +81,23 @@ inline state_tree pack_tree(id_column prompt, const std::vector<action>& actions
 }
 
 /// One slot for every token of the prompt and every action (packing "Form 1"): an erasing action's slot stands for the token that
-/// is then the last again. Position of a slot: the length of its state less 1; it attends to the slots of its state.
+/// is then the last again. Position of a slot: the length of its state less 1; it attends to the slots of its state, which are
+/// itself and its ancestors (`attention_mask.hpp` writes masks of them).
 struct state_slots {
-  std::vector<index> token, position;           ///< [slots]
-  std::vector<index> attended, attend_offsets;  ///< slots attended by slot i, ascending: attended[attend_offsets[i] .. attend_offsets[i+1]-1]
+  std::vector<index> token, position, parent;  ///< [slots]; parent -1 at the first
 };
 
 /// The slots of one trajectory; the state after k actions is read at slot prompt.size() - 1 + k. For models without tree attention;
-/// `pack_tree` is smaller by the erasing actions. Throws as `pack_tree`. Cost: the length of the longest state times the actions.
+/// `pack_tree` is smaller by the erasing actions. Throws as `pack_tree`. Cost: linear in the actions.
 inline state_slots pack_slots(id_column prompt, const std::vector<action>& actions, erase_floor where = erase_floor::prompt_end) {
   detail::check_actions(prompt, actions);
   state_slots slots;
-  slots.attend_offsets.push_back(0);
   std::vector<index> state;
   const auto add = [&](index token) {
+    slots.parent.push_back(state.empty() ? -1 : state.back());
     state.push_back(static_cast<index>(slots.token.size()));
     slots.token.push_back(token);
     slots.position.push_back(static_cast<index>(state.size()) - 1);
-    slots.attended.insert(slots.attended.end(), state.begin(), state.end());
-    slots.attend_offsets.push_back(static_cast<index>(slots.attended.size()));
   };
   for (index i = 0; i < prompt.size(); ++i) add(prompt[i]);
   const index floor = where == erase_floor::prompt_end ? prompt.size() : 1;
@@ -114,18 +112,6 @@ inline state_slots pack_slots(id_column prompt, const std::vector<action>& actio
     add(again);
   }
   return slots;
-}
-
-/// The attention mask of packed slots as one number a pair: row i is 1 at the slots that slot i attends to, else 0. For torch-like
-/// dense masks of any dtype: `out` is [slots, slots], row-major, its numbers written as allowed or forbidden.
-template <class T>
-void write_attention_mask(const state_slots& slots, T* out, T allowed = T(1), T forbidden = T(0)) {
-  const auto count = slots.token.size();
-  for (std::size_t i = 0; i < count; ++i) {
-    T* row = out + i * count;
-    for (std::size_t j = 0; j < count; ++j) row[j] = forbidden;
-    for (index k = slots.attend_offsets[i]; k < slots.attend_offsets[i + 1]; ++k) row[slots.attended[static_cast<std::size_t>(k)]] = allowed;
-  }
 }
 
 }  // namespace emend
