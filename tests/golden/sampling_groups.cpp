@@ -1,0 +1,56 @@
+// Score processors.
+
+#include "vector_case.hpp"
+
+#include <emend/sampling/sampler.hpp>
+
+#include <sstream>
+
+namespace golden {
+namespace {
+
+std::string processors(vector_case& c) {
+  const std::vector<double> logits = c.input("logits").data;
+  std::vector<emend::index> previous;
+  if (c.has_input("previous")) previous = c.input("previous").ids();
+  emend::candidates<double> left;
+  left.assign(logits.data(), static_cast<emend::index>(logits.size()), 1, previous);
+  const emend::index least = c.has_parameter("min_tokens_to_keep") ? static_cast<emend::index>(c.parameter("min_tokens_to_keep")) : 1;
+  std::istringstream order(c.text("order"));
+  for (std::string name; std::getline(order, name, ',');) {
+    const double of = c.parameter(name);
+    if (name == "temperature") emend::temperature_scaling{of}(left);
+    else if (name == "top_k") emend::top_k_filter{static_cast<emend::index>(of), least}(left);
+    else if (name == "top_p") emend::top_p_filter{of, least}(left);
+    else if (name == "min_p") emend::min_p_filter{of, least}(left);
+    else if (name == "typical_p") emend::typical_filter{of, least}(left);
+    else if (name == "epsilon") emend::epsilon_filter{of, least}(left);
+    else if (name == "eta") emend::eta_filter{of, least}(left);
+    else if (name == "repetition_penalty") emend::repetition_penalty{of}(left);
+    else if (name == "no_repeat_ngram") emend::no_repeat_ngram_filter{static_cast<emend::index>(of)}(left);
+    else throw std::runtime_error("unknown processor " + name);
+  }
+  std::vector<emend::index> kept;
+  std::vector<double> probability;
+  for (emend::index i = 0; i < left.size(); ++i) {
+    if (left.score(i) == -std::numeric_limits<double>::infinity()) continue;
+    kept.push_back(left.id(i));
+    probability.push_back(left.probability(i));
+  }
+  c.expect_exactly("kept", kept);
+  const array expected = c.output("probability");
+  if (expected.data.size() != probability.size()) {  // over the whole vocabulary
+    std::vector<double> all(expected.data.size(), 0);
+    for (std::size_t i = 0; i < kept.size(); ++i) all.at(static_cast<std::size_t>(kept[i])) = probability[i];
+    probability = all;
+  }
+  c.expect("probability", probability);
+  return {};
+}
+
+const known_group known[] = {
+    {"sampling/processors", processors},
+};
+
+}  // namespace
+}  // namespace golden
