@@ -89,6 +89,9 @@
 #include <emend/reward/tlcr.hpp>
 #include <emend/reward/token_rewards.hpp>
 #include <emend/sampling/categorical.hpp>
+#include <emend/sampling/generate.hpp>
+#include <emend/sampling/processors.hpp>
+#include <emend/sampling/sampler.hpp>
 #include <emend/sequence_match/augment.hpp>
 #include <emend/sequence_match/divergences.hpp>
 #include <emend/sequence_match/packing.hpp>

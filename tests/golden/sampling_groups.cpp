@@ -9,11 +9,13 @@
 namespace golden {
 namespace {
 
-std::string processors(vector_case& c) {
-  const std::vector<double> logits = c.input("logits").data;
+template <class T>
+void processors_in(vector_case& c) {
+  const std::vector<double> numbers = c.input("logits").data;
+  const std::vector<T> logits(numbers.begin(), numbers.end());
   std::vector<emend::index> previous;
   if (c.has_input("previous")) previous = c.input("previous").ids();
-  emend::candidates<double> left;
+  emend::candidates<T> left;
   left.assign(logits.data(), static_cast<emend::index>(logits.size()), 1, previous);
   const emend::index least = c.has_parameter("min_tokens_to_keep") ? static_cast<emend::index>(c.parameter("min_tokens_to_keep")) : 1;
   std::istringstream order(c.text("order"));
@@ -45,6 +47,9 @@ std::string processors(vector_case& c) {
     probability = all;
   }
   c.expect("probability", probability);
+}
+std::string processors(vector_case& c) {
+  in_precision(c, [&]<class T>() { processors_in<T>(c); });
   return {};
 }
 

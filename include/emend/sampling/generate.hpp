@@ -87,55 +87,48 @@ template <class T>
 class writing {
  public:
   writing(const std::vector<index>& prompt, index number, index vocab, const generate_options& options)
-      : vocab_(vocab), number_(number), floor_(options.floor == erase_floor::prompt_end ? static_cast<index>(prompt.size()) : 1), highest_(static_cast<index>(prompt.size())) {
+      : vocab_(vocab), number_(number), prompt_(static_cast<index>(prompt.size())),
+        floor_(options.floor == erase_floor::prompt_end ? prompt_ : 1), highest_(prompt_) {
     result.state = prompt;
-    result.kept_prompt = static_cast<index>(prompt.size());
-    prompt_ = result.kept_prompt;
+    result.kept_prompt = model_length = prompt_;
     standing_.assign(prompt.size(), -1);
+    const bool can_erase = options.actions.backspace >= 0 || options.actions.reset >= 0 || !options.actions.erase.empty();
+    slots_.resize(can_erase ? static_cast<std::size_t>(options.kept_states) : 1);
   }
 
   /// Keeps the scores of the present state.
-  void take_scores(const T* row, index stride, index kept_states) {
-    const index length = static_cast<index>(result.state.size());
-    if (slots_.empty()) slots_.assign(static_cast<std::size_t>(kept_states), slot{});
-    slot& s = slots_[static_cast<std::size_t>(length % kept_states)];
-    s.length = length;
+  void take_scores(const T* row, index stride) {
+    slot& s = slots_[result.state.size() % slots_.size()];
+    s.length = model_length = static_cast<index>(result.state.size());
     s.scores.resize(static_cast<std::size_t>(vocab_));
-    for (index j = 0; j < vocab_; ++j) s.scores[static_cast<std::size_t>(j)] = row[j * stride];
+    if (stride == 1) __builtin_memcpy(s.scores.data(), row, static_cast<std::size_t>(vocab_) * sizeof(T));
+    else
+      for (index j = 0; j < vocab_; ++j) s.scores[static_cast<std::size_t>(j)] = row[j * stride];
   }
 
-  /// Takes actions until a token must be read by the model or the sequence ends. Returns whether a token must be read.
+  /// Takes actions until the model must read the state's last token, or the sequence ends.
   template <class Sampler>
-  bool act(const Sampler& how, const generate_options& options, const counter_random& random, index longest, std::vector<action_event>& events, bool only_one) {
+  void act(const Sampler& how, const generate_options& options, const counter_random& random, index longest) {
     for (;;) {
       const index length = static_cast<index>(result.state.size());
       if (length - prompt_ >= options.max_tokens || length >= longest) return close(generation_end::full);
       if (static_cast<index>(result.ids.size()) >= options.max_actions) return close(generation_end::exhausted);
-      const slot& here = slots_[static_cast<std::size_t>(length % static_cast<index>(slots_.size()))];
-      if (here.length != length) {  // the state's scores are not kept: its last token is read again
-        must_reread = true;
-        return true;
-      }
-      const drawn_id drawn = draw(how, here.scores.data(), options,
-                                  random.uniform(static_cast<std::uint64_t>(options.first_stream + number_), result.ids.size()));
-      events.push_back(take(drawn, options));
+      const slot& here = slots_[static_cast<std::size_t>(length) % slots_.size()];
+      if (here.length != length) return;
+      const double u = random.uniform(static_cast<std::uint64_t>(options.first_stream + number_), result.ids.size());
+      events.push_back(take(draw(how, here.scores.data(), options, u), options));
       if (events.back().is_end) return close(generation_end::ended);
-      if (events.back().what.kind == action_kind::append) return true;
-      if (only_one) {
-        is_waiting = true;
-        return true;
-      }
     }
   }
 
-  bool close(generation_end why) {
+  void close(generation_end why) {
     result.end = why;
     is_open = false;
-    return false;
   }
 
   generation result;
-  bool is_open = true, must_reread = false, is_waiting = false;
+  std::vector<action_event> events;  ///< taken since the last look
+  bool is_open = true;
   index model_length = 0;  ///< tokens that the model holds
 
  private:
@@ -151,8 +144,7 @@ class writing {
     c.assign(scores, vocab_, 1, result.state);
     if (options.erasing_at_floor == at_floor::masked && static_cast<index>(result.state.size()) <= floor_) {
       const auto forbid = [&](index id) {
-        if (id < 0) return;
-        c.change(id_column(&id, 1), [](index, double) { return -infinity; });
+        if (id >= 0) c.change(id_column(&id, 1), [](index, double) { return -infinity; });
       };
       forbid(options.actions.backspace);
       forbid(options.actions.reset);
@@ -171,8 +163,8 @@ class writing {
   }
 
   action_event take(const drawn_id& drawn, const generate_options& options) {
-    action_event event{.sequence = number_, .number = static_cast<index>(result.ids.size()), .id = drawn.id, .what = action_of(drawn.id, options.actions), .log_prob = drawn.log_prob};
-    event.is_end = drawn.id == options.actions.end;
+    action_event event{.sequence = number_, .number = static_cast<index>(result.ids.size()), .id = drawn.id,
+                       .what = action_of(drawn.id, options.actions), .log_prob = drawn.log_prob, .is_end = drawn.id == options.actions.end};
     result.ids.push_back(drawn.id);
     result.actions.push_back(event.what);
     result.log_prob.push_back(drawn.log_prob);
@@ -201,14 +193,103 @@ class writing {
     result.state.pop_back();
     ++result.erased;
     if (position < result.kept_prompt) result.kept_prompt = position;
-    // A slot that holds the scores of a longer state would be taken for the next one of that length.
-    slot& gone = slots_[static_cast<std::size_t>((position + 1) % static_cast<index>(slots_.size()))];
+    // The scores of the state left behind would be taken for those of the next one of its length.
+    slot& gone = slots_[static_cast<std::size_t>(position + 1) % slots_.size()];
     if (gone.length == position + 1) gone.length = -1;
   }
 
-  index vocab_, number_, floor_, highest_, prompt_ = 0;
+  index vocab_, number_, prompt_, floor_, highest_;  ///< highest_: longest state so far
   std::vector<index> standing_;  ///< which entry of `written` stands at each position, -1 for the prompt's
   std::vector<slot> slots_;
 };
 
+/// Throws std::invalid_argument unless the options are usable with `vocab` ids.
+inline void check_generate_options(const generate_options& options, index vocab) {
+  std::vector<index> ids;
+  const auto take = [&](const char* name, index id) {
+    if (id < -1 || id >= vocab) fail(name, "an id in [0, " + std::to_string(vocab) + "), or -1", std::to_string(id));
+    for (const index other : ids)
+      if (id >= 0 && id == other) fail(name, "an id of its own", std::to_string(id) + ", another action's");
+    ids.push_back(id);
+  };
+  take("actions.end", options.actions.end);
+  take("actions.backspace", options.actions.backspace);
+  take("actions.reset", options.actions.reset);
+  for (const erasing_id& e : options.actions.erase) {
+    take("actions.erase", e.id);
+    if (e.tokens < 1) fail("actions.erase", "at least 1 token", std::to_string(e.tokens));
+  }
+  if (options.max_actions < 0) fail("max_actions", "a number not below 0", std::to_string(options.max_actions));
+  if (options.max_tokens < 0) fail("max_tokens", "a number not below 0", std::to_string(options.max_tokens));
+  if (options.kept_states < 1) fail("kept_states", "at least 1", std::to_string(options.kept_states));
+  if (options.first_stream < 0) fail("first_stream", "a number not below 0", std::to_string(options.first_stream));
+}
+
+struct no_stream {
+  bool operator()(const action_event&) const { return true; }
+};
+
 }  // namespace detail
+
+/// Lets a model continue prompts with actions: tokens, backspace, erasing of several tokens, reset, end.
+///   action a of sequence b is drawn from the scores of its present state with u = random.uniform(first_stream + b, a)
+/// An erasing action costs no forward pass: the scores of the states below are kept (see `kept_states`), and the model rolls back before it
+/// reads the next token. All sequences take their actions, then the model reads one token of each that is still open, at once.
+/// prompts: each not empty. how: processors; `previous` is the state. stream: f(action_event) -> bool, called on this thread, in order
+/// within each sequence; false stops the sequence after the actions that were already drawn. The same actions for any number of threads,
+/// and for any cut of the batch, as far as the model's scores are the same.
+/// Throws std::invalid_argument on an empty prompt, an id outside the vocabulary or of two actions, a bad cap; and as the sampler and the model.
+/// Cost: one token of the model for every token written, a copy of its scores, one draw an action.
+/// Methods: Cundy and Ermon 2024, section 4.4; reset: Zhang et al. 2024 (arXiv 2409.14586).
+template <backtracking_model M, score_processor... P, executor E = const sequential, class F = detail::no_stream>
+std::vector<generation> generate(M& model, const std::vector<std::vector<index>>& prompts, const sampler<P...>& how,
+                                 const generate_options& options = {}, E&& executor = sequential{}, F&& stream = {}) {
+  const index vocab = model.vocab(), longest = model.longest(), count = static_cast<index>(prompts.size());
+  detail::check_generate_options(options, vocab);
+  for (const auto& prompt : prompts)
+    if (prompt.empty()) detail::fail("prompts", "at least one token each", "an empty one");
+  if (count == 0) return {};
+  auto scores = model.open(prompts);
+  const auto check_scores = [&](index rows) {
+    detail::require_length("scores of the model", scores.rows(), rows);
+    detail::require_length("a row of the model's scores", scores.vocab, vocab);
+  };
+  using score = std::remove_const_t<std::remove_pointer_t<decltype(scores.data)>>;
+  std::vector<detail::writing<score>> all;
+  std::vector<index> reading, tokens;
+  for (index b = 0; b < count; ++b) {
+    all.emplace_back(prompts[static_cast<std::size_t>(b)], b, vocab, options);
+    reading.push_back(b);
+  }
+  const counter_random random{options.seed};
+  while (!reading.empty()) {
+    check_scores(static_cast<index>(reading.size()));
+    executor.for_each_chunk(static_cast<index>(reading.size()), [&](index begin, index end) {
+      for (index k = begin; k < end; ++k) {
+        auto& sequence = all[static_cast<std::size_t>(reading[static_cast<std::size_t>(k)])];
+        sequence.take_scores(scores.row(k), scores.vocab_stride);
+        sequence.act(how, options, random, longest);
+      }
+    });
+    std::size_t open = 0;
+    tokens.clear();
+    for (const index b : reading) {
+      auto& sequence = all[static_cast<std::size_t>(b)];
+      for (const action_event& event : sequence.events)
+        if (!stream(event) && sequence.is_open) sequence.close(generation_end::stopped);
+      sequence.events.clear();
+      if (!sequence.is_open) continue;
+      const index before = static_cast<index>(sequence.result.state.size()) - 1;
+      if (sequence.model_length > before) model.roll_back(b, before);
+      tokens.push_back(sequence.result.state.back());
+      reading[open++] = b;
+    }
+    reading.resize(open);
+    if (open > 0) scores = model.advance(reading, tokens);
+  }
+  std::vector<generation> result;
+  for (auto& sequence : all) result.push_back(std::move(sequence.result));
+  return result;
+}
+
+}  // namespace emend
