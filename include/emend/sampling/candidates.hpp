@@ -42,7 +42,7 @@ class candidates {
       for (index j = 0; j < vocab; ++j) own_[at(j)] = static_cast<A>(row[j * stride]);
       source_ = own_.data();
     }
-    find_maxima();
+    find_largest();
   }
 
   /// Extent of the row, ids left, and the ids of the text so far.
@@ -80,6 +80,7 @@ class candidates {
 
   /// Leaves the highest score alone, of equals the lowest id.
   void keep_highest() {
+    find_maxima();
     index block = 0;
     while (maxima_[at(block)] != largest_) ++block;
     index best = block * detail::score_block;
@@ -91,7 +92,6 @@ class candidates {
     own_[0] = largest_;
     forget_powers();
     close(1);
-    find_maxima();
   }
 
   /// Removes what is below a score, but not the `minimum` best, nor what equals the last of these.
@@ -101,32 +101,40 @@ class candidates {
       const double least = static_cast<double>(nth_largest(minimum));
       bound = bound < least ? bound : least;
     }
-    keep_scores(bound < static_cast<double>(largest_) ? static_cast<A>(bound) : largest_);
+    collect(bound < static_cast<double>(largest_) ? static_cast<A>(bound) : largest_);
   }
 
   /// Leaves the k highest scores, and what equals the last of them. k at least 1.
   void keep_largest(index k) {
-    if (k < size_) keep_scores(nth_largest(k));
+    if (k >= size_) return;
+    find_maxima();
+    // k blocks hold k scores that reach the k-th largest block maximum; what is below need not be looked at.
+    const index blocks = detail::score_blocks(size_);
+    collect(k <= blocks ? cut_(maxima_.data(), nullptr, blocks, static_cast<double>(k)) : least_score);
+    if (k < size_) collect(cut_(source_, nullptr, size_, static_cast<double>(k)));
   }
 
   /// Leaves the highest scores that together reach a share of the probability, what equals the last of them, and the `minimum` best.
   void keep_share(double share, index minimum = 1) {
     find_powers();
-    const double rest = total_ * (1 - share);
-    // Ids of less than an even part of the rest are less than the rest together.
-    A lowest = -__builtin_huge_valf();
-    if (rest > 0) lowest = static_cast<A>(static_cast<double>(largest_) + emend::log(0.999 * rest / static_cast<double>(size_)) / factor_);
+    const double rest = total_ * (1 - share), target = total_ - rest;
     const A least = minimum > 1 ? nth_largest(minimum) : largest_;
-    collect(lowest < least ? lowest : least);
-    const A cut = cut_(source_, powers_.data(), size_, total_ - rest);
-    keep_scores(cut < least ? cut : least);
+    A cut;
+    if (!cut_.from_sample(source_, powers_.data(), size_, target, total_, cut)) {
+      // Ids of less than an even part of the rest are less than the rest together.
+      A lowest = least_score;
+      if (rest > 0) lowest = static_cast<A>(static_cast<double>(largest_) + emend::log(0.999 * rest / static_cast<double>(size_)) / factor_);
+      collect(lowest < least ? lowest : least);
+      cut = cut_(source_, powers_.data(), size_, target);
+    }
+    collect(cut < least ? cut : least);
   }
 
   /// Leaves the ids of the lowest distance |-log p - entropy| that together reach a share of the probability, what is as near as the
   /// last of them, and the `minimum` nearest.
   void keep_typical(double share, index minimum = 1) {
     const double center = log_z() - entropy();
-    collect(-__builtin_huge_valf());
+    collect(least_score);
     reserve(keys_);
     for (index i = 0; i < size_; ++i) keys_[at(i)] = static_cast<A>(-emend::abs(score(i) - center));
     A cut = cut_(keys_.data(), powers_.data(), size_, total_ * share);
@@ -135,15 +143,15 @@ class candidates {
       cut = cut < least ? cut : least;
     }
     keep_where([&](index i) { return keys_[at(i)] >= cut; });
-    find_maxima();
+    find_largest();
   }
 
   /// Leaves the entries for which keep(id, score) is true.
   template <class F>
   void keep_if(F&& keep) {
-    collect(-__builtin_huge_valf());
+    collect(least_score);
     keep_where([&](index i) { return keep(ids_[at(i)], score(i)); });
-    find_maxima();
+    find_largest();
   }
 
   /// Gives the k-th of some ids the score change(k, score); -inf forbids an id, ids that are not left stay out, and an id named twice
@@ -158,7 +166,7 @@ class candidates {
       if (i >= 0) own_[at(i)] = static_cast<A>(change(k, static_cast<double>(own_[at(i)])));
     }
     forget_powers();
-    find_maxima();
+    find_largest();
   }
 
   /// The ids of the text so far, each once, in the order of their first place, and how often each stands there.
@@ -203,6 +211,7 @@ class candidates {
   }
 
  private:
+  static constexpr A least_score = sizeof(A) == 4 ? A(-3.4028234663852886e38) : A(-1.7976931348623157e308);
   static constexpr std::size_t at(index i) { return static_cast<std::size_t>(i); }
   template <class E>
   void reserve(std::vector<E>& of) {
@@ -210,7 +219,18 @@ class candidates {
   }
   void forget_powers() { has_powers_ = has_sums_ = false; }
 
+  /// After scores have changed, or the largest may be gone.
+  void find_largest() {
+    has_maxima_ = false;
+    const A before = largest_;
+    find_maxima();
+    largest_ = -static_cast<A>(detail::infinity);
+    for (index b = 0; b < detail::score_blocks(size_); ++b) largest_ = maxima_[at(b)] > largest_ ? maxima_[at(b)] : largest_;
+    if (!(largest_ > -detail::infinity)) detail::fail("row", "a score above -inf", "none");
+    if (largest_ != before) forget_powers();
+  }
   void find_maxima() {
+    if (has_maxima_) return;
     const index blocks = detail::score_blocks(size_);
     if (maxima_.size() < at(blocks)) maxima_.resize(at(blocks));
     if (!detail::block_maxima(source_, size_, maxima_.data())) {
@@ -218,9 +238,7 @@ class candidates {
         if (!(source_[j] < static_cast<A>(detail::infinity)))
           detail::fail("row", "scores that are finite or -inf", std::to_string(source_[j]) + " at id " + std::to_string(id(j)));
     }
-    largest_ = -__builtin_huge_valf();
-    for (index b = 0; b < blocks; ++b) largest_ = maxima_[at(b)] > largest_ ? maxima_[at(b)] : largest_;
-    if (!(largest_ > -detail::infinity)) detail::fail("row", "a score above -inf", "none");
+    has_maxima_ = true;
   }
 
   /// powers = exp((x - largest) factor), their sums over blocks, and over all.
@@ -230,7 +248,7 @@ class candidates {
     if (sums_.size() < at(blocks)) sums_.resize(at(blocks));
     reserve(powers_);
     if (has_powers_) detail::block_sums(powers_.data(), size_, sums_.data());
-    else detail::row_powers(source_, size_, largest_, static_cast<A>(factor_), powers_.data(), sums_.data());
+    else detail::row_powers(source_, size_, largest_, static_cast<A>(factor_ * 1.44269504088896340736), powers_.data(), sums_.data());
     total_ = 0;
     for (index b = 0; b < blocks; ++b) total_ += sums_[at(b)];
     has_powers_ = has_sums_ = true;
@@ -238,51 +256,44 @@ class candidates {
 
   /// The k-th largest score before the factor.
   A nth_largest(index k) {
+    find_maxima();
     const index blocks = detail::score_blocks(size_);
-    A bound = -__builtin_huge_valf();
-    // k blocks hold k scores that reach the k-th largest block maximum.
-    if (k <= blocks) bound = cut_(maxima_.data(), nullptr, blocks, static_cast<double>(k));
+    const A bound = k <= blocks ? cut_(maxima_.data(), nullptr, blocks, static_cast<double>(k)) : least_score;
     reserve(keys_);
-    index count = 0;
-    for_each_from(bound, [&](index i) { keys_[at(count++)] = source_[i]; });
+    const index count = compact_from(bound, {.out_keys = keys_.data()});
     return cut_(keys_.data(), nullptr, count, static_cast<double>(k));
   }
 
-  /// f(i) for every entry of score at least `bound` and above -inf, in order; blocks below are not read.
-  template <class F>
-  void for_each_from(A bound, F&& f) const {
-    const A lowest = -static_cast<A>(sizeof(A) == 4 ? 3.4028234663852886e38 : 1.7976931348623157e308);
-    if (!(bound > lowest)) bound = lowest;
-    for (index first = 0; first < size_; first += detail::score_block) {
-      if (!(maxima_[at(first / detail::score_block)] >= bound)) continue;
-      const index end = first + detail::score_block < size_ ? first + detail::score_block : size_;
-      for (index i = first; i < end; ++i)
-        if (source_[i] >= bound) f(i);
+  /// Compacts the entries of score at least `bound`; blocks below are not read.
+  index compact_from(A bound, const detail::compaction<A>& to) {
+    find_maxima();
+    index kept = 0;
+    const index blocks = detail::score_blocks(size_);
+    for (index block = 0; block < blocks;) {
+      if (!(maxima_[at(block)] >= bound)) {
+        ++block;
+        continue;
+      }
+      const index first = block * detail::score_block;
+      while (block < blocks && maxima_[at(block)] >= bound) ++block;
+      const index last = block * detail::score_block < size_ ? block * detail::score_block : size_;
+      kept = detail::compact(source_, first, last, bound, static_cast<A>(detail::infinity), to, kept);
     }
+    return kept;
   }
 
-  /// What keep_scores does, without finding the maxima of what is left.
+  /// Leaves what has a score of at least `bound`, before the factor, and above -inf.
   void collect(A bound) {
+    if (!(bound > least_score)) bound = least_score;
     if (!is_dense_) {
       keep_where([&](index i) { return source_[i] >= bound; });
       return;
     }
     reserve(ids_);
     reserve(own_);
-    index kept = 0;
-    const bool has_powers = has_powers_;
-    // own_ may be what is read: entries only move to the front.
-    for_each_from(bound, [&](index i) {
-      ids_[at(kept)] = static_cast<std::int32_t>(i);
-      own_[at(kept)] = source_[i];
-      if (has_powers) powers_[at(kept)] = powers_[at(i)];
-      ++kept;
-    });
-    close(kept);
-  }
-  void keep_scores(A bound) {
-    collect(bound);
-    find_maxima();
+    detail::compaction<A> to{.out_keys = own_.data(), .out_ids = ids_.data()};
+    if (has_powers_) to.weights = to.out_weights = powers_.data();
+    close(compact_from(bound, to));
   }
   template <class F>
   void keep_where(F&& keep) {
@@ -301,7 +312,7 @@ class candidates {
     source_ = own_.data();
     size_ = kept;
     is_dense_ = false;
-    has_sums_ = false;
+    has_sums_ = has_maxima_ = false;
   }
 
   /// Makes the scores this object's own, with the factor in them.
@@ -330,7 +341,7 @@ class candidates {
   index vocab_ = 0, size_ = 0;
   double factor_ = 1, total_ = 0;
   A largest_ = 0;
-  bool is_dense_ = true, has_powers_ = false, has_sums_ = false;
+  bool is_dense_ = true, has_powers_ = false, has_sums_ = false, has_maxima_ = false;
   id_column previous_;
   std::vector<A> own_, powers_, maxima_, keys_;
   std::vector<double> sums_;

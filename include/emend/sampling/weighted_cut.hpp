@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/core/index.hpp>
+#include <emend/sampling/row_passes.hpp>
 
 #include <vector>
 
@@ -61,6 +62,40 @@ class cut_finder {
     return sorted(keys, weights, n, target - above);
   }
 
+  /// The same of many entries, of which some may have the key -inf, and whose weights add up to `total`. A sample says between which
+  /// keys the cut lies, almost surely; what is above is only added up, and what is between is looked at. Returns false where the cut is
+  /// not there after all, or there are too few entries for it to pay.
+  bool from_sample(const A* keys, const A* weights, index n, double target, double total, A& cut) {
+    constexpr index run = 16, runs = 64;
+    if (n < 4 * run * runs) return false;
+    between_keys_.resize(static_cast<std::size_t>(n));
+    between_weights_.resize(static_cast<std::size_t>(n));
+    index count = 0;
+    double sampled = 0;
+    for (index r = 0; r < runs; ++r)
+      for (index i = n / runs * r; i < n / runs * r + run; ++i) {
+        between_keys_[static_cast<std::size_t>(count)] = keys[i];
+        between_weights_[static_cast<std::size_t>(count)] = weights[i];
+        sampled += static_cast<double>(weights[i]);
+        count += keys[i] > -static_cast<A>(__builtin_inf());
+      }
+    // The mass below the cut is many small weights, of which a sample tells more than of the few large ones above.
+    const double below = (total - target) * (run * runs) / static_cast<double>(n);
+    if (!(below > 0) || count == 0) return false;
+    const A low = (*this)(between_keys_.data(), between_weights_.data(), count, sampled - 0.75 * below);
+    const A high = sampled > 1.35 * below ? (*this)(between_keys_.data(), between_weights_.data(), count, sampled - 1.35 * below)
+                                          : static_cast<A>(__builtin_inf());
+    if (!(low < high)) return false;
+    const double above = weight_from(keys, weights, n, high);
+    if (above >= target) return false;
+    count = compact(keys, 0, n, low, high, compaction<A>{weights, between_keys_.data(), between_weights_.data()}, 0);
+    double between = 0;
+    for (index i = 0; i < count; ++i) between += static_cast<double>(between_weights_[static_cast<std::size_t>(i)]);
+    if (!(above + between >= target)) return false;
+    cut = (*this)(between_keys_.data(), between_weights_.data(), count, target - above);
+    return true;
+  }
+
  private:
   static constexpr int buckets = 512, levels = 6;
   static constexpr index few = 48;
@@ -103,7 +138,7 @@ class cut_finder {
   }
 
   double sums_[buckets];
-  std::vector<A> keys_, weights_;
+  std::vector<A> keys_, weights_, sample_keys_, sample_weights_, between_keys_, between_weights_;
   std::vector<std::uint16_t> bucket_;
 };
 
