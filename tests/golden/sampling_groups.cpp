@@ -1,8 +1,9 @@
-// Score processors.
+// Score processors, contrastive search, unlikelihood.
 
 #include "vector_case.hpp"
 
-#include <emend/sampling/sampler.hpp>
+#include <emend/losses/unlikelihood.hpp>
+#include <emend/sampling/contrastive_search.hpp>
 
 #include <sstream>
 
@@ -53,7 +54,46 @@ std::string processors(vector_case& c) {
   return {};
 }
 
+template <class T>
+void contrastive_in(vector_case& c) {
+  const std::vector<double> numbers = c.input("logits").data;
+  const std::vector<T> logits(numbers.begin(), numbers.end());
+  const auto found = emend::most_probable(logits.data(), static_cast<emend::index>(logits.size()), static_cast<emend::index>(c.parameter("k")));
+  const auto chosen = emend::contrastive_choice(found.probability, c.input("candidate_hidden").matrix<T>(), c.input("context_hidden").matrix<T>(), c.parameter("alpha"));
+  c.expect_exactly("candidate", found.id);
+  c.expect("probability", found.probability);
+  c.expect("penalty", chosen.penalty);
+  c.expect("score", chosen.score);
+  c.expect_exactly("selected", {found.id[static_cast<std::size_t>(chosen.selected)]});
+}
+std::string contrastive_search(vector_case& c) {
+  in_precision(c, [&]<class T>() { contrastive_in<T>(c); });
+  return {};
+}
+
+template <class T>
+void unlikelihood_in(vector_case& c) {
+  const auto logits = c.input("logits").matrix<T>();
+  const auto target = c.input("target").ids(), prefix = c.input("prefix").ids();
+  const std::vector<emend::index> offsets{0, static_cast<emend::index>(prefix.size())};
+  const auto terms = emend::token_unlikelihood_terms(target, emend::padded(1, logits.rows()), {prefix, offsets});
+  const auto result = emend::unlikelihood_loss(
+      logits, terms,
+      {.alpha = c.parameter("alpha"), .clamp_min = c.has_parameter("clamp_min") ? c.parameter("clamp_min") : 0,
+       .normaliser = c.text("reduction") == "mean" ? static_cast<double>(target.size()) : 1});
+  c.expect("loss", result.value);
+  c.expect("mle", result.likelihood);
+  c.expect("unlikelihood", result.unlikelihood);
+  c.expect_gradient("logits", result.gradient);
+}
+std::string unlikelihood(vector_case& c) {
+  in_precision(c, [&]<class T>() { unlikelihood_in<T>(c); });
+  return {};
+}
+
 const known_group known[] = {
+    {"sampling/contrastive_search", contrastive_search},
+    {"sampling/unlikelihood", unlikelihood},
     {"sampling/processors", processors},
 };
 
