@@ -2,6 +2,7 @@
 
 // Everything of the examples' small language model.
 #include <lm/adamw.hpp>
+#include <lm/backtracking_model.hpp>
 #include <lm/character_tokenizer.hpp>
 #include <lm/checkpoint.hpp>
 #include <lm/decode.hpp>

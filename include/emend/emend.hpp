@@ -93,6 +93,9 @@
 #include <emend/sequence_match/action_ids.hpp>
 #include <emend/sequence_match/annealed_divergence.hpp>
 #include <emend/sequence_match/attention_mask.hpp>
+#include <emend/sampling/generate.hpp>
+#include <emend/sampling/processors.hpp>
+#include <emend/sampling/sampler.hpp>
 #include <emend/sequence_match/augment.hpp>
 #include <emend/sequence_match/divergences.hpp>
 #include <emend/sequence_match/draw_errors.hpp>

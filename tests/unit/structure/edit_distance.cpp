@@ -1,4 +1,5 @@
 #include <emend/core/random.hpp>
+#include <emend/core/thread_pool.hpp>
 #include <emend/structure/edit_distance.hpp>
 #include <emend/structure/edit_script.hpp>
 
@@ -29,6 +30,47 @@ TEST_CASE("bit-parallel distances are those of the table, over word borders and 
         REQUIRE(static_cast<double>(indel_distance(a, b)) == weighted_edit_distance(a, b, {1, 1, 2}));
         if (seed < 10) REQUIRE(static_cast<double>(edit_script(a, b).size()) == plain);
       }
+}
+
+TEST_CASE("tokens that stand at many places and at few, common ends, longer texts") {
+  for (std::uint64_t seed = 0; seed < 12; ++seed)
+    for (const index alphabet : {2, 30, 3000}) {
+      ids a = drawn(seed, 400 + static_cast<index>(seed), alphabet), b = a;
+      for (std::size_t i = 0; i < b.size(); i += 3 + seed * 5) b[i] = static_cast<index>(seed) - 5;
+      b.insert(b.begin() + 100, 7, 12345);
+      b.erase(b.begin() + 300, b.begin() + 310);
+      const double plain = weighted_edit_distance(a, b, {});
+      CHECK(static_cast<double>(levenshtein_distance(a, b)) == plain);
+      CHECK(static_cast<double>(levenshtein_distance(b, a)) == plain);
+      CHECK(static_cast<double>(indel_distance(a, b)) == weighted_edit_distance(a, b, {1, 1, 2}));
+    }
+  const ids a{1, 2, 3, 4}, same = a, inside{1, 4}, none;
+  CHECK(levenshtein_distance(a, same) == 0);
+  CHECK(levenshtein_distance(a, inside) == 2);
+  CHECK(levenshtein_distance(inside, a) == 2);
+  CHECK(levenshtein_distance(none, a) == 4);
+  CHECK(levenshtein_distance(a, none) == 4);
+}
+
+TEST_CASE("a batch is its pairs, whatever the number of threads") {
+  ids sources, targets, source_offsets{0}, target_offsets{0};
+  for (std::uint64_t b = 0; b < 9; ++b) {
+    for (const index t : drawn(b, static_cast<index>(b * 17), 5)) sources.push_back(t);
+    for (const index t : drawn(b + 100, static_cast<index>(120 - b * 11), 5)) targets.push_back(t);
+    source_offsets.push_back(static_cast<index>(sources.size()));
+    target_offsets.push_back(static_cast<index>(targets.size()));
+  }
+  thread_pool pool(3);
+  const auto one = levenshtein_distances(sources, source_offsets, targets, target_offsets);
+  const auto weighted = weighted_edit_distances(sources, source_offsets, targets, target_offsets, {1, 2, 2.5}, pool);
+  CHECK(one == levenshtein_distances(sources, source_offsets, targets, target_offsets, pool));
+  for (std::size_t b = 0; b < 9; ++b) {
+    const ids a = drawn(b, static_cast<index>(b * 17), 5), c = drawn(b + 100, static_cast<index>(120 - b * 11), 5);
+    CHECK(one[b] == levenshtein_distance(a, c));
+    CHECK(weighted[b] == weighted_edit_distance(a, c, {1, 2, 2.5}));
+  }
+  CHECK_THROWS_NAMING(levenshtein_distances(sources, target_offsets, targets, target_offsets), "sources");
+  CHECK_THROWS_NAMING(levenshtein_distances(sources, source_offsets, targets, ids{0}), "targets");
 }
 
 TEST_CASE("weighted costs") {

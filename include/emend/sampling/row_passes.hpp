@@ -1,0 +1,279 @@
+#pragma once
+
+#include <emend/core/lanes.hpp>
+#include <emend/core/storage.hpp>
+
+namespace emend::detail {
+
+// Passes over one row of scores, written for 32 bytes at a time and compiled a second time for AVX2 as in core/lanes.hpp: the
+// arithmetic is the same, and so are the bits. A is float or double.
+
+/// Scores that share one maximum and one sum: what lies below a threshold is passed over block by block.
+inline constexpr index score_block = 64;
+
+inline index score_blocks(index n) { return (n + score_block - 1) / score_block; }
+
+template <class A>
+struct score_lanes {
+  static constexpr index count = 32 / static_cast<index>(sizeof(A));
+  using integer = std::conditional_t<sizeof(A) == 4, std::int32_t, std::int64_t>;
+  typedef A numbers __attribute__((vector_size(32)));
+  typedef integer flags __attribute__((vector_size(32)));
+};
+
+/// maxima[b] = largest score of block b. Returns whether every score is below infinity: false for NaN and +inf.
+template <class A>
+[[gnu::always_inline]] inline bool block_maxima_loop(const A* x, index n, A* maxima) {
+  using lanes_of = score_lanes<A>;
+  typename lanes_of::flags is_bad{};
+  bool is_tail_bad = false;
+  const A infinite = static_cast<A>(__builtin_inf());
+  for (index first = 0; first < n; first += score_block) {
+    A largest = -infinite;
+    if (first + score_block <= n) {
+      typename lanes_of::numbers best, v;
+      __builtin_memcpy(&best, x + first, sizeof best);
+      is_bad |= ~(best < infinite);
+      for (index i = lanes_of::count; i < score_block; i += lanes_of::count) {
+        __builtin_memcpy(&v, x + first + i, sizeof v);
+        is_bad |= ~(v < infinite);
+        best = v > best ? v : best;
+      }
+      for (index k = 0; k < lanes_of::count; ++k) largest = best[k] > largest ? best[k] : largest;
+    } else {
+      for (index i = first; i < n; ++i) {
+        is_tail_bad |= !(x[i] < infinite);
+        largest = x[i] > largest ? x[i] : largest;
+      }
+    }
+    maxima[first / score_block] = largest;
+  }
+  for (index k = 0; k < lanes_of::count; ++k) is_tail_bad |= is_bad[k] != 0;
+  return !is_tail_bad;
+}
+
+/// Coefficients of 2^r on [-1/2, 1/2], from the highest power down; the last is 1, so that 2^0 is exact. Float: minimax, relative error
+/// 9e-8; double: Taylor, below 2e-16.
+template <class A>
+struct power_series {
+  static constexpr A of[] = {1.3691488853904124e-12, 2.5678435993488196e-11, 4.44553827187081e-10,   7.054911620801121e-09,
+                             1.0178086009239696e-07, 1.3215486790144305e-06, 1.5252733804059838e-05, 0.00015403530393381606,
+                             0.0013333558146428441,  0.009618129107628477,   0.055504108664821576,   0.2402265069591007,
+                             0.6931471805599453,     1.0};
+};
+template <>
+struct power_series<float> {
+  static constexpr float of[] = {0.001326472731307149f, 0.009671512991189957f, 0.05550733581185341f,
+                                 0.24022242426872253f,  0.6931470036506653f,   1.0f};
+};
+
+/// 2^t for t <= 0; 0 where that is no normal number, so that -inf gives exactly 0.
+template <class A>
+[[gnu::always_inline]] inline void powers_of(const typename score_lanes<A>::numbers& t, typename score_lanes<A>::numbers& e) {
+  using numbers = typename score_lanes<A>::numbers;
+  using flags = typename score_lanes<A>::flags;
+  constexpr bool is_float = sizeof(A) == 4;
+  constexpr A lowest = is_float ? A(-126) : A(-1022), magic = is_float ? A(12582912) : A(6755399441055744.0);
+  constexpr auto& c = power_series<A>::of;
+  const numbers shifted = t + magic, r = t - (shifted - magic);
+  numbers y = numbers{} + c[0];
+#pragma GCC unroll 16
+  for (unsigned k = 1; k < sizeof c / sizeof c[0]; ++k) y = y * r + c[k];
+  e = (numbers)(((flags)y + ((flags)shifted << (is_float ? 23 : 52))) & (t >= lowest));
+}
+
+/// powers[j] = 2^((x_j - largest) multiplier); sums[b] is their sum over block b.
+template <class A>
+[[gnu::always_inline]] inline void row_powers_loop(const A* x, index n, A largest, A multiplier, A* powers, double* sums) {
+  using lanes_of = score_lanes<A>;
+  using numbers = typename lanes_of::numbers;
+  for (index first = 0; first < n; first += score_block) {
+    double total = 0;
+    if (first + score_block <= n) {
+      numbers sum{};
+      for (index i = 0; i < score_block; i += lanes_of::count) {
+        numbers v, e;
+        __builtin_memcpy(&v, x + first + i, sizeof v);
+        powers_of<A>((v - largest) * multiplier, e);
+        __builtin_memcpy(powers + first + i, &e, sizeof e);
+        sum += e;
+      }
+      for (index k = 0; k < lanes_of::count; ++k) total += static_cast<double>(sum[k]);
+    } else {
+      for (index i = first; i < n; i += lanes_of::count) {
+        const index count = n - i < lanes_of::count ? n - i : lanes_of::count;
+        numbers v = numbers{} + largest, e;
+        __builtin_memcpy(&v, x + i, static_cast<std::size_t>(count) * sizeof(A));
+        powers_of<A>((v - largest) * multiplier, e);
+        __builtin_memcpy(powers + i, &e, static_cast<std::size_t>(count) * sizeof(A));
+        for (index k = 0; k < count; ++k) total += static_cast<double>(e[k]);
+      }
+    }
+    sums[first / score_block] = total;
+  }
+}
+
+/// sums[b] = sum over block b.
+template <class A>
+[[gnu::always_inline]] inline void block_sums_loop(const A* powers, index n, double* sums) {
+  using lanes_of = score_lanes<A>;
+  for (index first = 0; first < n; first += score_block) {
+    double total = 0;
+    if (first + score_block <= n) {
+      typename lanes_of::numbers sum{}, v;
+      for (index i = 0; i < score_block; i += lanes_of::count) {
+        __builtin_memcpy(&v, powers + first + i, sizeof v);
+        sum += v;
+      }
+      for (index k = 0; k < lanes_of::count; ++k) total += static_cast<double>(sum[k]);
+    } else {
+      for (index i = first; i < n; ++i) total += static_cast<double>(powers[i]);
+    }
+    sums[first / score_block] = total;
+  }
+}
+
+/// Sum of the weights of all keys that are at least `bound`, block by block.
+template <class A>
+[[gnu::always_inline]] inline double weight_from_loop(const A* keys, const A* weights, index n, A bound) {
+  using lanes_of = score_lanes<A>;
+  double total = 0;
+  for (index first = 0; first < n; first += score_block) {
+    if (first + score_block <= n) {
+      typename lanes_of::numbers sum{}, key, weight;
+      for (index i = 0; i < score_block; i += lanes_of::count) {
+        __builtin_memcpy(&key, keys + first + i, sizeof key);
+        __builtin_memcpy(&weight, weights + first + i, sizeof weight);
+        sum += (typename lanes_of::numbers)((typename lanes_of::flags)weight & (key >= bound));
+      }
+      for (index k = 0; k < lanes_of::count; ++k) total += static_cast<double>(sum[k]);
+    } else {
+      for (index i = first; i < n; ++i)
+        if (keys[i] >= bound) total += static_cast<double>(weights[i]);
+    }
+  }
+  return total;
+}
+
+/// Where the entries of a compaction come from and go to; what is null is left out. Outputs may be the inputs themselves.
+template <class A>
+struct compaction {
+  const A* weights = nullptr;
+  A* out_keys = nullptr;
+  A* out_weights = nullptr;
+  std::int32_t* out_ids = nullptr;  ///< of entry i: i itself
+};
+
+/// Moves entries first .. last-1 with low <= key < high to out[kept] and on, in order; returns kept and their number. An output
+/// needs room for `last` entries, and kept is at most `first`.
+template <class A>
+index compact_loop(const A* keys, index first, index last, A low, A high, const compaction<A>& to, index kept) {
+  for (index i = first; i < last; ++i) {
+    const A key = keys[i];
+    const bool is_kept = (key >= low) & (key < high);
+    to.out_keys[kept] = key;
+    if (to.out_weights) to.out_weights[kept] = to.weights[i];
+    if (to.out_ids) to.out_ids[kept] = static_cast<std::int32_t>(i);
+    kept += is_kept;
+  }
+  return kept;
+}
+
+#if defined(__x86_64__)
+/// For each of 256 masks of eight lanes, the lanes that are set, in front.
+struct lane_orders {
+  std::uint8_t of[256][8] = {};
+  constexpr lane_orders() {
+    for (int mask = 0; mask < 256; ++mask)
+      for (int lane = 0, kept = 0; lane < 8; ++lane)
+        if (mask >> lane & 1) of[mask][kept++] = static_cast<std::uint8_t>(lane);
+  }
+};
+inline constexpr lane_orders orders_of_lanes{};
+
+[[gnu::target("avx2,popcnt")]] inline index compact_avx2(const float* keys, index first, index last, float low, float high,
+                                                         const compaction<float>& to, index kept) {
+  typedef float numbers __attribute__((vector_size(32)));
+  typedef int ids __attribute__((vector_size(32)));
+  typedef std::uint8_t bytes __attribute__((vector_size(8)));
+  index i = first;
+  for (; i + 8 <= last; i += 8) {
+    numbers key, weight{};
+    __builtin_memcpy(&key, keys + i, sizeof key);
+    const auto mask = static_cast<unsigned>(__builtin_ia32_movmskps256((numbers)((key >= low) & (key < high))));
+    if (to.out_weights) __builtin_memcpy(&weight, to.weights + i, sizeof weight);
+    bytes order;
+    __builtin_memcpy(&order, orders_of_lanes.of[mask], sizeof order);
+    const ids lanes_kept = __builtin_convertvector(order, ids);
+    const numbers front = __builtin_ia32_permvarsf256(key, lanes_kept);
+    __builtin_memcpy(to.out_keys + kept, &front, sizeof front);
+    if (to.out_weights) {
+      const numbers weight_front = __builtin_ia32_permvarsf256(weight, lanes_kept);
+      __builtin_memcpy(to.out_weights + kept, &weight_front, sizeof weight_front);
+    }
+    if (to.out_ids) {
+      const ids id_front = lanes_kept + static_cast<int>(i);
+      __builtin_memcpy(to.out_ids + kept, &id_front, sizeof id_front);
+    }
+    kept += __builtin_popcount(mask);
+  }
+  return compact_loop(keys, i, last, low, high, to, kept);
+}
+
+template <class A>
+[[gnu::target("avx2")]] double weight_from_avx2(const A* keys, const A* weights, index n, A bound) {
+  return weight_from_loop(keys, weights, n, bound);
+}
+template <class A>
+[[gnu::target("avx2")]] bool block_maxima_avx2(const A* x, index n, A* maxima) {
+  return block_maxima_loop(x, n, maxima);
+}
+template <class A>
+[[gnu::target("avx2")]] void row_powers_avx2(const A* x, index n, A largest, A multiplier, A* powers, double* sums) {
+  row_powers_loop(x, n, largest, multiplier, powers, sums);
+}
+template <class A>
+[[gnu::target("avx2")]] void block_sums_avx2(const A* powers, index n, double* sums) {
+  block_sums_loop(powers, n, sums);
+}
+#endif
+
+template <class A>
+bool block_maxima(const A* x, index n, A* maxima) {
+#if defined(__x86_64__)
+  if (has_avx2()) return block_maxima_avx2(x, n, maxima);
+#endif
+  return block_maxima_loop(x, n, maxima);
+}
+template <class A>
+void row_powers(const A* x, index n, A largest, A multiplier, A* powers, double* sums) {
+#if defined(__x86_64__)
+  if (has_avx2()) return row_powers_avx2(x, n, largest, multiplier, powers, sums);
+#endif
+  row_powers_loop(x, n, largest, multiplier, powers, sums);
+}
+template <class A>
+void block_sums(const A* powers, index n, double* sums) {
+#if defined(__x86_64__)
+  if (has_avx2()) return block_sums_avx2(powers, n, sums);
+#endif
+  block_sums_loop(powers, n, sums);
+}
+
+template <class A>
+double weight_from(const A* keys, const A* weights, index n, A bound) {
+#if defined(__x86_64__)
+  if (has_avx2()) return weight_from_avx2(keys, weights, n, bound);
+#endif
+  return weight_from_loop(keys, weights, n, bound);
+}
+template <class A>
+index compact(const A* keys, index first, index last, A low, A high, const compaction<A>& to, index kept) {
+#if defined(__x86_64__)
+  if constexpr (sizeof(A) == 4)
+    if (has_avx2()) return compact_avx2(keys, first, last, low, high, to, kept);
+#endif
+  return compact_loop(keys, first, last, low, high, to, kept);
+}
+
+}  // namespace emend::detail

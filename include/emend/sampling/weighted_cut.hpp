@@ -1,0 +1,145 @@
+#pragma once
+
+#include <emend/core/index.hpp>
+#include <emend/sampling/row_passes.hpp>
+
+#include <vector>
+
+namespace emend::detail {
+
+/// The highest key at which the weight of all entries with at least that key reaches a target: a sort would say it too, but one
+/// pass into buckets of equal width leaves few to look at. Of equal keys all or none are above the cut.
+///   cut = max{ k : sum_{i: key_i >= k} weight_i >= target },   the lowest key if the target is never reached
+template <class A>
+class cut_finder {
+ public:
+  /// keys: [n], finite, n at least 1; weights: [n], not below 0, or null for 1 each.
+  A operator()(const A* keys, const A* weights, index n, double target) {
+    double above = 0;
+    for (int level = 0; n > few; ++level) {
+      A low = keys[0], high = keys[0];
+      for (index i = 1; i < n; ++i) {
+        low = keys[i] < low ? keys[i] : low;
+        high = keys[i] > high ? keys[i] : high;
+      }
+      if (low == high) return low;
+      const double width = static_cast<double>(high) - static_cast<double>(low);
+      // Keys so far apart that their distance overflows, or so unevenly spread that buckets do not part them.
+      if (!(static_cast<A>(width) < static_cast<A>(__builtin_inf())) || level == levels)
+        return bisected(keys, weights, n, target - above, low, high);
+      const A scale = static_cast<A>(buckets / width);
+      if (!(scale < static_cast<A>(__builtin_inf()))) return bisected(keys, weights, n, target - above, low, high);
+      const auto bucket_of = [&](A key) {
+        const auto b = static_cast<int>((high - key) * scale);
+        return b < buckets ? b : buckets - 1;
+      };
+      for (double& sum : sums_) sum = 0;
+      bucket_.resize(static_cast<std::size_t>(n));
+      for (index i = 0; i < n; ++i) {
+        const int b = bucket_of(keys[i]);
+        bucket_[static_cast<std::size_t>(i)] = static_cast<std::uint16_t>(b);
+        sums_[b] += weights ? static_cast<double>(weights[i]) : 1;
+      }
+      int at = 0;
+      while (at + 1 < buckets && !(above + sums_[at] >= target)) above += sums_[at++];
+      // What is left moves to the front of this object's own arrays, which a deeper level reads and writes at once.
+      const bool has_weights = weights != nullptr;
+      if (level == 0) {
+        keys_.resize(static_cast<std::size_t>(n));
+        if (has_weights) weights_.resize(static_cast<std::size_t>(n));
+      }
+      index kept = 0;
+      for (index i = 0; i < n; ++i) {
+        if (bucket_[static_cast<std::size_t>(i)] != at) continue;
+        keys_[static_cast<std::size_t>(kept)] = keys[i];
+        if (has_weights) weights_[static_cast<std::size_t>(kept)] = weights[i];
+        ++kept;
+      }
+      n = kept;
+      keys = keys_.data();
+      weights = has_weights ? weights_.data() : nullptr;
+    }
+    return sorted(keys, weights, n, target - above);
+  }
+
+  /// The same of many entries, of which some may have the key -inf, and whose weights add up to `total`. A sample says between which
+  /// keys the cut lies, almost surely; what is above is only added up, and what is between is looked at. Returns false where the cut is
+  /// not there after all, or there are too few entries for it to pay.
+  bool from_sample(const A* keys, const A* weights, index n, double target, double total, A& cut) {
+    constexpr index run = 16, runs = 64;
+    if (n < 4 * run * runs) return false;
+    between_keys_.resize(static_cast<std::size_t>(n));
+    between_weights_.resize(static_cast<std::size_t>(n));
+    index count = 0;
+    double sampled = 0;
+    for (index r = 0; r < runs; ++r)
+      for (index i = n / runs * r; i < n / runs * r + run; ++i) {
+        between_keys_[static_cast<std::size_t>(count)] = keys[i];
+        between_weights_[static_cast<std::size_t>(count)] = weights[i];
+        sampled += static_cast<double>(weights[i]);
+        count += keys[i] > -static_cast<A>(__builtin_inf());
+      }
+    // The mass below the cut is many small weights, of which a sample tells more than of the few large ones above.
+    const double below = (total - target) * (run * runs) / static_cast<double>(n);
+    if (!(below > 0) || count == 0) return false;
+    const A low = (*this)(between_keys_.data(), between_weights_.data(), count, sampled - 0.75 * below);
+    const A high = sampled > 1.35 * below ? (*this)(between_keys_.data(), between_weights_.data(), count, sampled - 1.35 * below)
+                                          : static_cast<A>(__builtin_inf());
+    if (!(low < high)) return false;
+    const double above = weight_from(keys, weights, n, high);
+    if (above >= target) return false;
+    count = compact(keys, 0, n, low, high, compaction<A>{weights, between_keys_.data(), between_weights_.data()}, 0);
+    double between = 0;
+    for (index i = 0; i < count; ++i) between += static_cast<double>(between_weights_[static_cast<std::size_t>(i)]);
+    if (!(above + between >= target)) return false;
+    cut = (*this)(between_keys_.data(), between_weights_.data(), count, target - above);
+    return true;
+  }
+
+ private:
+  static constexpr int buckets = 512, levels = 6;
+  static constexpr index few = 48;
+
+  static A sorted(const A* keys, const A* weights, index n, double target) {
+    A key[few];
+    double weight[few];
+    for (index i = 0; i < n; ++i) {
+      index j = i;
+      for (; j > 0 && key[j - 1] < keys[i]; --j) key[j] = key[j - 1], weight[j] = weight[j - 1];
+      key[j] = keys[i];
+      weight[j] = weights ? static_cast<double>(weights[i]) : 1;
+    }
+    double sum = 0;
+    for (index i = 0; i < n; ++i) {
+      sum += weight[i];
+      if (sum >= target) return key[i];
+    }
+    return key[n - 1];
+  }
+
+  /// As many passes as a number has bits, at most: for keys of any spread.
+  static A bisected(const A* keys, const A* weights, index n, double target, A low, A high) {
+    const auto weight_from = [&](A key) {
+      double sum = 0;
+      for (index i = 0; i < n; ++i)
+        if (keys[i] >= key) sum += weights ? static_cast<double>(weights[i]) : 1;
+      return sum;
+    };
+    if (weight_from(high) >= target) return high;
+    for (;;) {  // the weight from `high` on is too small, that from `low` on is not, or nothing is enough
+      const A middle = low / 2 + high / 2;
+      if (!(middle > low && middle < high)) break;
+      (weight_from(middle) >= target ? low : high) = middle;
+    }
+    A cut = high;  // the smallest key not below `low`
+    for (index i = 0; i < n; ++i)
+      if (keys[i] >= low && keys[i] < cut) cut = keys[i];
+    return cut;
+  }
+
+  double sums_[buckets];
+  std::vector<A> keys_, weights_, sample_keys_, sample_weights_, between_keys_, between_weights_;
+  std::vector<std::uint16_t> bucket_;
+};
+
+}  // namespace emend::detail

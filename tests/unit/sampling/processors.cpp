@@ -1,0 +1,324 @@
+#include <emend/core/matrix.hpp>
+#include <emend/core/thread_pool.hpp>
+#include <emend/sampling/sampler.hpp>
+
+#include <doctest/doctest.h>
+
+#include "../random_numbers.hpp"
+#include "throws.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+namespace {
+
+using namespace emend;
+using emend::index;  // not the one of <strings.h>
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+/// What the slow way leaves: every id with its score, sorted where the definition sorts.
+struct entry {
+  index id;
+  double score;
+};
+using entries = std::vector<entry>;
+
+std::vector<double> probabilities(const entries& of) {
+  double largest = -infinity, total = 0;
+  for (const entry& e : of) largest = std::max(largest, e.score);
+  std::vector<double> p;
+  for (const entry& e : of) total += std::exp(e.score - largest);
+  for (const entry& e : of) p.push_back(std::exp(e.score - largest) / total);
+  return p;
+}
+
+entries kept_where(const entries& of, const std::function<bool(std::size_t)>& is_kept) {
+  entries result;
+  for (std::size_t i = 0; i < of.size(); ++i)
+    if (is_kept(i)) result.push_back(of[i]);
+  return result;
+}
+
+/// Keys of descending order; the first prefix whose weight reaches the target, with all that equal its last.
+double slow_cut(const std::vector<double>& key, const std::vector<double>& weight, double target) {
+  std::vector<std::size_t> order(key.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return key[a] > key[b]; });
+  double sum = 0;
+  for (const std::size_t i : order) {
+    sum += weight[i];
+    if (sum >= target) return key[i];
+  }
+  return key[order.back()];
+}
+
+entries slow_top_k(const entries& of, double k) {
+  std::vector<double> key, ones(of.size(), 1);
+  for (const entry& e : of) key.push_back(e.score);
+  const double cut = slow_cut(key, ones, k);
+  return kept_where(of, [&](std::size_t i) { return key[i] >= cut; });
+}
+entries slow_top_p(const entries& of, double p) {
+  std::vector<double> key;
+  for (const entry& e : of) key.push_back(e.score);
+  const double cut = slow_cut(key, probabilities(of), p);
+  return kept_where(of, [&](std::size_t i) { return key[i] >= cut; });
+}
+entries slow_typical(const entries& of, double share) {
+  const auto p = probabilities(of);
+  double entropy = 0;
+  for (const double x : p)
+    if (x > 0) entropy -= x * std::log(x);
+  std::vector<double> key;
+  for (const double x : p) key.push_back(-std::abs(-std::log(x) - entropy));
+  const double cut = slow_cut(key, p, share);
+  return kept_where(of, [&](std::size_t i) { return key[i] >= cut; });
+}
+
+entries finite(const std::vector<double>& row) {
+  entries result;
+  for (std::size_t j = 0; j < row.size(); ++j)
+    if (row[j] > -infinity) result.push_back({static_cast<index>(j), row[j]});
+  return result;
+}
+
+template <class T = double, class P>
+std::vector<index> kept_by(const std::vector<T>& row, const P& how, const std::vector<index>& previous = {}) {
+  candidates<arithmetic<T>> c;
+  c.assign(row.data(), static_cast<index>(row.size()), 1, previous);
+  how(c);
+  std::vector<index> ids;
+  for (index i = 0; i < c.size(); ++i)
+    if (c.score(i) > -infinity) ids.push_back(c.id(i));
+  return ids;
+}
+std::vector<index> ids_of(const entries& of) {
+  std::vector<index> ids;
+  for (const entry& e : of) ids.push_back(e.id);
+  return ids;
+}
+
+/// Rows of every shape: one id, fewer than a block, many blocks; flat, peaked, with steps of equal scores, with -inf.
+std::vector<std::vector<double>> some_rows() {
+  random_numbers random;
+  std::vector<std::vector<double>> rows;
+  for (const std::size_t size : {1u, 2u, 63u, 64u, 65u, 700u, 9000u})
+    for (const int shape : {0, 1, 2, 3}) {
+      std::vector<double> row = random.normal(size);
+      for (double& x : row) x *= shape == 0 ? 0.3 : shape == 1 ? 4 : 2;
+      if (shape == 2)
+        for (std::size_t j = 0; j < size; j += 3) row[j] = -infinity;
+      row[size / 2] = shape == 1 ? 12 : 1;
+      if (shape == 3)
+        for (double& x : row) x = std::round(x);
+      rows.push_back(row);
+    }
+  return rows;
+}
+
+TEST_CASE("what is kept is what a sort would keep") {
+  for (const auto& row : some_rows()) {
+    const entries all = finite(row);
+    CAPTURE(row.size());
+    for (const index k : {1, 2, 10, 50, 200, 20000}) CHECK(kept_by(row, top_k_filter{k}) == ids_of(slow_top_k(all, static_cast<double>(k))));
+    for (const double p : {0.0, 0.05, 0.5, 0.9, 0.95, 0.999}) {
+      CAPTURE(p);
+      CHECK(kept_by(row, top_p_filter{p}) == ids_of(slow_top_p(all, p)));
+      CHECK(kept_by(row, typical_filter{p}) == ids_of(slow_typical(all, p)));
+    }
+    CHECK(kept_by(row, top_p_filter{1}) == ids_of(all));
+    CHECK(kept_by(row, typical_filter{1}) == ids_of(all));
+    const auto p = probabilities(all);
+    const double largest = *std::max_element(p.begin(), p.end());
+    for (const double m : {0.0, 0.03, 0.5, 1.0}) CHECK(kept_by(row, min_p_filter{m}) == ids_of(kept_where(all, [&](std::size_t i) { return p[i] >= m * largest * (1 - 1e-14); })));
+    for (const double e : {0.0, 1e-4, 3e-3}) {
+      CAPTURE(e);
+      const bool is_above = largest >= e;
+      CHECK(kept_by(row, epsilon_filter{e}) == ids_of(kept_where(all, [&](std::size_t i) { return is_above ? p[i] >= e : p[i] == largest; })));
+    }
+  }
+}
+
+TEST_CASE("single precision agrees with double where no score is near the cut") {
+  for (const auto& row : some_rows()) {
+    std::vector<float> narrow(row.begin(), row.end());
+    const std::vector<double> wide(narrow.begin(), narrow.end());
+    for (const index k : {1, 7, 100}) CHECK(kept_by(narrow, top_k_filter{k}) == kept_by(wide, top_k_filter{k}));
+    for (const double p : {0.3, 0.9}) {
+      const auto few = kept_by(wide, top_p_filter{p - 1e-5}), many = kept_by(wide, top_p_filter{p + 1e-5}), got = kept_by(narrow, top_p_filter{p});
+      CHECK(got.size() >= few.size());
+      CHECK(got.size() <= many.size());
+    }
+  }
+}
+
+TEST_CASE("the best are kept whatever the bound") {
+  const std::vector<double> row{5, 0, 4, 1, 3, 2};
+  CHECK(kept_by(row, top_p_filter{0, 3}) == std::vector<index>{0, 2, 4});
+  CHECK(kept_by(row, min_p_filter{1, 2}) == std::vector<index>{0, 2});
+  CHECK(kept_by(row, epsilon_filter{1, 4}) == std::vector<index>{0, 2, 4, 5});
+  CHECK(kept_by(row, eta_filter{1, 6}) == std::vector<index>{0, 1, 2, 3, 4, 5});
+  CHECK(kept_by(row, top_k_filter{1, 2}) == std::vector<index>{0, 2});
+  CHECK(kept_by(row, top_p_filter{0.1, 100}).size() == 6);
+  CHECK(kept_by(row, typical_filter{0, 3}).size() == 3);
+}
+
+TEST_CASE("ties stay together, and at temperature 0 the lowest id alone") {
+  const std::vector<double> equal(300, 2.5);
+  CHECK(kept_by(equal, top_k_filter{5}).size() == 300);
+  CHECK(kept_by(equal, top_p_filter{0.5}).size() == 300);
+  CHECK(kept_by(equal, typical_filter{0.5}).size() == 300);
+  CHECK(kept_by(equal, temperature_scaling{0}) == std::vector<index>{0});
+  const std::vector<double> row{1, 9, 5, 9, 9, 5};
+  CHECK(kept_by(row, top_k_filter{2}) == std::vector<index>{1, 3, 4});
+  CHECK(kept_by(row, temperature_scaling{0}) == std::vector<index>{1});
+  CHECK(kept_by(row, sampler{top_k_filter{4}, temperature_scaling{0}}) == std::vector<index>{1});
+  std::vector<double> late(1000, 0);
+  late[700] = late[900] = 1;
+  CHECK(kept_by(late, temperature_scaling{0}) == std::vector<index>{700});
+}
+
+TEST_CASE("keys so unevenly spread that buckets do not part them") {
+  detail::cut_finder<double> cut;
+  std::vector<double> key, weight;
+  for (int i = 0; i < 400; ++i) key.push_back(std::ldexp(1.0, -2 * i)), weight.push_back(1);
+  for (const double target : {1.0, 3.0, 100.0, 399.0, 400.0, 500.0}) CHECK(cut(key.data(), weight.data(), 400, target) == slow_cut(key, weight, target));
+  for (int i = 0; i < 200; ++i) key[static_cast<std::size_t>(i)] = (i % 2 ? -1.0 : 1.0) * (1.5e308 - i * 1e305);
+  for (const double target : {1.0, 3.0, 100.0, 250.0, 399.0}) CHECK(cut(key.data(), nullptr, 400, target) == slow_cut(key, weight, target));
+}
+
+TEST_CASE("penalties") {
+  const std::vector<double> row{1, -1, 2, 0.5};
+  const std::vector<index> previous{2, 1, 2, 0, 2};
+  candidates<double> c;
+  const auto scores_after = [&](const auto& how, double temperature = 1) {
+    c.assign(row.data(), 4, 1, previous);
+    temperature_scaling{temperature}(c);
+    how(c);
+    return std::vector<double>{c.score(0), c.score(1), c.score(2), c.score(3)};
+  };
+  CHECK(scores_after(repetition_penalty{2}) == std::vector<double>{0.5, -2, 1, 0.5});
+  CHECK(scores_after(repetition_penalty{2}, 0.5) == std::vector<double>{1, -4, 2, 1});
+  CHECK(scores_after(count_penalty{0.5, 0.25}) == std::vector<double>{0.25, -1.75, 0.75, 0.5});
+  const std::vector<int> biased{3, 0};
+  const std::vector<double> amount{1, -infinity};
+  CHECK(scores_after(score_bias{biased, amount}) == std::vector<double>{-infinity, -1, 2, 1.5});
+  CHECK(kept_by(row, no_repeat_ngram_filter{1}, previous) == std::vector<index>{3});
+  CHECK(kept_by(row, no_repeat_ngram_filter{2}, previous) == std::vector<index>{2, 3});
+  CHECK(kept_by(row, no_repeat_ngram_filter{3}, previous) == std::vector<index>{0, 1, 2, 3});
+  CHECK(kept_by(row, no_repeat_ngram_filter{9}, previous) == std::vector<index>{0, 1, 2, 3});
+  // After a filter only what is left is changed.
+  CHECK(kept_by(row, sampler{top_k_filter{2}, score_bias{biased, amount}}) == std::vector<index>{2});
+}
+
+TEST_CASE("a lambda is a processor, and the order is the user's") {
+  const std::vector<double> row{3, 2, 1, 0};
+  const auto odd = [](auto& c) { c.keep_if([](index id, double) { return id % 2 == 1; }); };
+  CHECK(kept_by(row, sampler{odd, top_k_filter{1}}) == std::vector<index>{1});
+  CHECK(kept_by(row, sampler{top_k_filter{2}, odd}) == std::vector<index>{1});
+  CHECK_THROWS_NAMING(kept_by(row, sampler{top_k_filter{1}, odd}), "processors");
+  // Hot rows widen the nucleus, if the temperature comes first.
+  CHECK(kept_by(row, sampler{temperature_scaling{10}, top_p_filter{0.6}}).size() == 3);
+  CHECK(kept_by(row, sampler{top_p_filter{0.6}, temperature_scaling{10}}).size() == 1);
+}
+
+TEST_CASE("a draw is the inverse of the running sum, over many blocks and after filters") {
+  for (const auto& row : some_rows()) {
+    const entries all = finite(row);
+    const auto check = [&](const auto& how, const entries& left, double temperature) {
+      entries scaled = left;
+      for (entry& e : scaled) e.score /= temperature;
+      const auto p = probabilities(scaled);
+      for (const double u : {0.0, 0.1, 0.5, 0.77, 0.999, 0x1.fffffffffffffp-1}) {
+        const drawn_id got = how.draw(row.data(), static_cast<index>(row.size()), u);
+        double before = 0;
+        std::size_t i = 0;
+        while (i < left.size() && left[i].id != got.id) before += p[i++];
+        REQUIRE(i < left.size());
+        CHECK(before <= u + 1e-12);
+        CHECK(before + p[i] >= u - 1e-12);
+        CHECK(got.log_prob == doctest::Approx(std::log(p[i])).epsilon(1e-12));
+      }
+    };
+    check(sampler<>{}, all, 1);
+    check(sampler{temperature_scaling{0.7}}, all, 0.7);
+    check(sampler{top_k_filter{20}, temperature_scaling{3}}, slow_top_k(all, 20), 3);
+    check(sampler{top_p_filter{0.9}}, slow_top_p(all, 0.9), 1);
+  }
+}
+
+TEST_CASE("strides and 16-bit scores") {
+  const std::vector<double> row{1, 9, 5, 9, 3, 9};
+  CHECK(sampler{temperature_scaling{0}}.draw(row.data() + 4, 3, 0.5, {}, -2).id == 1);
+  std::vector<bfloat16> half;
+  for (const double x : row) half.push_back(bfloat16(static_cast<float>(x)));
+  CHECK(kept_by(half, top_k_filter{1}) == std::vector<index>{1, 3, 5});
+}
+
+TEST_CASE("rows that have no distribution, and options out of range, are refused") {
+  const std::vector<double> nan{0, std::nan("")}, high{0, infinity}, low(70, -infinity), fine{0, 1};
+  const sampler<> plain;
+  CHECK_THROWS_NAMING(plain.draw(nan.data(), 2, 0.5), "row");
+  CHECK_THROWS_NAMING(plain.draw(high.data(), 2, 0.5), "row");
+  CHECK_THROWS_NAMING(plain.draw(low.data(), 70, 0.5), "row");
+  CHECK_THROWS_NAMING(plain.draw(fine.data(), 0, 0.5), "row");
+  std::vector<float> late(200, 0);
+  late[130] = std::nanf("");
+  CHECK_THROWS_NAMING(plain.draw(late.data(), 200, 0.5), "row");
+  CHECK_THROWS_NAMING(kept_by(fine, temperature_scaling{-1}), "temperature");
+  CHECK_THROWS_NAMING(kept_by(fine, top_k_filter{0}), "k");
+  CHECK_THROWS_NAMING(kept_by(fine, top_p_filter{1.5}), "p");
+  CHECK_THROWS_NAMING(kept_by(fine, min_p_filter{std::nan("")}), "min_p");
+  CHECK_THROWS_NAMING(kept_by(fine, typical_filter{-0.1}), "p");
+  CHECK_THROWS_NAMING(kept_by(fine, epsilon_filter{2}), "epsilon");
+  CHECK_THROWS_NAMING(kept_by(fine, eta_filter{-1}), "eta");
+  CHECK_THROWS_NAMING(kept_by(fine, repetition_penalty{0}, {0}), "penalty");
+  CHECK_THROWS_NAMING(kept_by(fine, repetition_penalty{2}, {2}), "previous");
+  CHECK_THROWS_NAMING(kept_by(fine, no_repeat_ngram_filter{0}), "n");
+  CHECK_THROWS_NAMING(kept_by(fine, no_repeat_ngram_filter{1}, {0, 1}), "row");
+  const std::vector<int> id{5};
+  const std::vector<double> amount{1};
+  CHECK_THROWS_NAMING(kept_by(fine, score_bias{id, amount}), "ids");
+}
+
+TEST_CASE("the same ids for any number of threads and any batch") {
+  random_numbers random;
+  const std::vector<double> numbers = random.normal(40 * 300);
+  const matrix<float> scores(40, 300, std::vector<float>(numbers.begin(), numbers.end()));
+  const counter_random draws{77};
+  const sampler how{temperature_scaling{0.9}, top_k_filter{100}, top_p_filter{0.9}};
+  const auto one = sample_rows(scores, how, draws, 3);
+  thread_pool pool(3);
+  const auto three = sample_rows(scores, how, draws, 3, {}, pool);
+  for (std::size_t i = 0; i < 40; ++i) {
+    CHECK(one[i].id == three[i].id);
+    CHECK(one[i].log_prob == three[i].log_prob);
+    CHECK(how.draw(scores.row(static_cast<index>(i)), 300, draws.uniform(i, 3)).id == one[i].id);
+  }
+  matrix<float> last(1, 300);
+  std::copy(scores.row(39), scores.row(39) + 300, last.row(0));
+  const std::vector<int> stream{39};
+  CHECK(sample_rows(last, how, draws, 3, {.streams = stream})[0].id == one[39].id);
+  const std::vector<int> text{0, 1, 2}, offsets{0, 3};
+  CHECK(sample_rows(last, sampler{no_repeat_ngram_filter{1}, top_k_filter{297}}, draws, 3, {.previous = text, .offsets = offsets})[0].id > 2);
+  CHECK_THROWS_NAMING(sample_rows(last, how, draws, 3, {.streams = text}), "streams");
+  CHECK_THROWS_NAMING(sample_rows(scores, how, draws, 3, {.previous = text, .offsets = offsets}), "offsets");
+}
+
+TEST_CASE("frequencies are the probabilities") {
+  const std::vector<double> row{0, 1, 2, -5};
+  const counter_random random{4};
+  std::vector<double> count(4, 0);
+  const sampler how{temperature_scaling{2}, top_k_filter{3}};
+  for (std::uint64_t i = 0; i < 30000; ++i) count[static_cast<std::size_t>(how.draw(row.data(), 4, random.uniform(0, i)).id)] += 1 / 30000.0;
+  const double z = 1 + std::exp(0.5) + std::exp(1);
+  for (std::size_t j = 0; j < 3; ++j) CHECK(count[j] == doctest::Approx(std::exp(0.5 * static_cast<double>(j)) / z).epsilon(0.03));
+  CHECK(count[3] == 0);
+}
+
+}  // namespace
