@@ -21,9 +21,11 @@ std::string histogram(vector_case& c) {
   const auto plain = emend::divergence_frontier(p, q, frontier_of(c));
   expect_near(c, "mauve", plain.mauve);
   expect_near(c, "frontier_integral", plain.frontier_integral);
-  std::vector<double> curve;
-  for (std::size_t i = 0; i < plain.x.size(); ++i) curve.push_back(plain.x[i]), curve.push_back(plain.y[i]);
-  c.expect_within("curve", curve, 1e-10);
+  if (c.has_output("curve")) {
+    std::vector<double> curve;
+    for (std::size_t i = 0; i < plain.x.size(); ++i) curve.insert(curve.end(), {plain.x[i], plain.y[i]});
+    c.expect_within("curve", curve, 1e-10);
+  }
   for (double& x : p) x += 0.5;
   for (double& x : q) x += 0.5;
   const auto smoothed = emend::divergence_frontier(p, q, frontier_of(c));

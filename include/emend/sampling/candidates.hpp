@@ -127,7 +127,8 @@ class candidates {
       collect(lowest < least ? lowest : least);
       cut = cut_(source_, powers_.data(), size_, target);
     }
-    collect(cut < least ? cut : least);
+    if (is_dense_ && size_ > 4096 && is_in_most_blocks(cut)) forbid(cut < least ? cut : least);
+    else collect(cut < least ? cut : least);
   }
 
   /// Leaves the ids of the lowest distance |-log p - entropy| that together reach a share of the probability, what is as near as the
@@ -280,6 +281,25 @@ class candidates {
       kept = detail::compact(source_, first, last, bound, static_cast<A>(detail::infinity), to, kept);
     }
     return kept;
+  }
+
+  /// Whether compaction would move much.
+  bool is_in_most_blocks(A bound) {
+    find_maxima();
+    const index blocks = detail::score_blocks(size_);
+    index reaching = 0;
+    for (index b = 0; b < blocks; ++b) reaching += maxima_[at(b)] >= bound;
+    return reaching > blocks / 2;
+  }
+
+  /// As `collect`, of a dense row whose powers are there, and which stays dense: what is below becomes -inf.
+  void forbid(A bound) {
+    reserve(own_);
+    detail::forbid_below(source_, size_, bound, own_.data(), powers_.data(), sums_.data());
+    source_ = own_.data();
+    total_ = 0;
+    for (index b = 0; b < detail::score_blocks(size_); ++b) total_ += sums_[at(b)];
+    has_maxima_ = false;
   }
 
   /// Leaves what has a score of at least `bound`, before the factor, and above -inf.

@@ -155,6 +155,66 @@ template <class A>
   return total;
 }
 
+/// Lowest and highest of n keys, n at least 1.
+template <class A>
+[[gnu::always_inline]] inline void key_range_loop(const A* keys, index n, A& low, A& high) {
+  using lanes_of = score_lanes<A>;
+  low = high = keys[0];
+  index i = 0;
+  if (n >= lanes_of::count) {
+    typename lanes_of::numbers least, most, key;
+    __builtin_memcpy(&least, keys, sizeof least);
+    most = least;
+    for (i = lanes_of::count; i + lanes_of::count <= n; i += lanes_of::count) {
+      __builtin_memcpy(&key, keys + i, sizeof key);
+      least = key < least ? key : least;
+      most = key > most ? key : most;
+    }
+    for (index k = 0; k < lanes_of::count; ++k) {
+      low = least[k] < low ? least[k] : low;
+      high = most[k] > high ? most[k] : high;
+    }
+  }
+  for (; i < n; ++i) {
+    low = keys[i] < low ? keys[i] : low;
+    high = keys[i] > high ? keys[i] : high;
+  }
+}
+
+/// out[i] = x[i] where it is at least `bound`, else -inf, and its power 0; sums[b] is what is left of the powers of block b. out may be x.
+template <class A>
+[[gnu::always_inline]] inline void forbid_below_loop(const A* x, index n, A bound, A* out, A* powers, double* sums) {
+  using lanes_of = score_lanes<A>;
+  using numbers = typename lanes_of::numbers;
+  const numbers nothing = numbers{} - static_cast<A>(__builtin_inf());
+  for (index first = 0; first < n; first += score_block) {
+    double total = 0;
+    if (first + score_block <= n) {
+      numbers sum{};
+      for (index i = first; i < first + score_block; i += lanes_of::count) {
+        numbers v, e;
+        __builtin_memcpy(&v, x + i, sizeof v);
+        __builtin_memcpy(&e, powers + i, sizeof e);
+        const typename lanes_of::flags is_left = v >= bound;
+        v = is_left ? v : nothing;
+        e = (numbers)((typename lanes_of::flags)e & is_left);
+        __builtin_memcpy(out + i, &v, sizeof v);
+        __builtin_memcpy(powers + i, &e, sizeof e);
+        sum += e;
+      }
+      for (index k = 0; k < lanes_of::count; ++k) total += static_cast<double>(sum[k]);
+    } else {
+      for (index i = first; i < n; ++i) {
+        const bool is_left = x[i] >= bound;
+        out[i] = is_left ? x[i] : nothing[0];
+        if (!is_left) powers[i] = 0;
+        total += static_cast<double>(powers[i]);
+      }
+    }
+    sums[first / score_block] = total;
+  }
+}
+
 /// Where the entries of a compaction come from and go to; what is null is left out. Outputs may be the inputs themselves.
 template <class A>
 struct compaction {
@@ -180,13 +240,13 @@ index compact_loop(const A* keys, index first, index last, A low, A high, const 
 }
 
 #if defined(__x86_64__)
-/// For each of 256 masks of eight lanes, the lanes that are set, in front.
+/// For each of 256 masks of eight lanes, the lanes that are set, in front, four bits each.
 struct lane_orders {
-  std::uint8_t of[256][8] = {};
+  std::uint32_t of[256] = {};
   constexpr lane_orders() {
-    for (int mask = 0; mask < 256; ++mask)
-      for (int lane = 0, kept = 0; lane < 8; ++lane)
-        if (mask >> lane & 1) of[mask][kept++] = static_cast<std::uint8_t>(lane);
+    for (unsigned mask = 0; mask < 256; ++mask)
+      for (unsigned lane = 0, kept = 0; lane < 8; ++lane)
+        if (mask >> lane & 1) of[mask] |= lane << 4 * kept++;
   }
 };
 inline constexpr lane_orders orders_of_lanes{};
@@ -195,16 +255,15 @@ inline constexpr lane_orders orders_of_lanes{};
                                                          const compaction<float>& to, index kept) {
   typedef float numbers __attribute__((vector_size(32)));
   typedef int ids __attribute__((vector_size(32)));
-  typedef std::uint8_t bytes __attribute__((vector_size(8)));
+  typedef std::uint32_t words __attribute__((vector_size(32)));
+  constexpr words place{0, 4, 8, 12, 16, 20, 24, 28};
   index i = first;
   for (; i + 8 <= last; i += 8) {
     numbers key, weight{};
     __builtin_memcpy(&key, keys + i, sizeof key);
     const auto mask = static_cast<unsigned>(__builtin_ia32_movmskps256((numbers)((key >= low) & (key < high))));
     if (to.out_weights) __builtin_memcpy(&weight, to.weights + i, sizeof weight);
-    bytes order;
-    __builtin_memcpy(&order, orders_of_lanes.of[mask], sizeof order);
-    const ids lanes_kept = __builtin_convertvector(order, ids);
+    const ids lanes_kept = (ids)(((words{} + orders_of_lanes.of[mask]) >> place) & 7u);
     const numbers front = __builtin_ia32_permvarsf256(key, lanes_kept);
     __builtin_memcpy(to.out_keys + kept, &front, sizeof front);
     if (to.out_weights) {
@@ -223,6 +282,14 @@ inline constexpr lane_orders orders_of_lanes{};
 template <class A>
 [[gnu::target("avx2")]] double weight_from_avx2(const A* keys, const A* weights, index n, A bound) {
   return weight_from_loop(keys, weights, n, bound);
+}
+template <class A>
+[[gnu::target("avx2")]] void key_range_avx2(const A* keys, index n, A& low, A& high) {
+  key_range_loop(keys, n, low, high);
+}
+template <class A>
+[[gnu::target("avx2")]] void forbid_below_avx2(const A* x, index n, A bound, A* out, A* powers, double* sums) {
+  forbid_below_loop(x, n, bound, out, powers, sums);
 }
 template <class A>
 [[gnu::target("avx2")]] bool block_maxima_avx2(const A* x, index n, A* maxima) {
@@ -266,6 +333,20 @@ double weight_from(const A* keys, const A* weights, index n, A bound) {
   if (has_avx2()) return weight_from_avx2(keys, weights, n, bound);
 #endif
   return weight_from_loop(keys, weights, n, bound);
+}
+template <class A>
+void key_range(const A* keys, index n, A& low, A& high) {
+#if defined(__x86_64__)
+  if (has_avx2()) return key_range_avx2(keys, n, low, high);
+#endif
+  key_range_loop(keys, n, low, high);
+}
+template <class A>
+void forbid_below(const A* x, index n, A bound, A* out, A* powers, double* sums) {
+#if defined(__x86_64__)
+  if (has_avx2()) return forbid_below_avx2(x, n, bound, out, powers, sums);
+#endif
+  forbid_below_loop(x, n, bound, out, powers, sums);
 }
 template <class A>
 index compact(const A* keys, index first, index last, A low, A high, const compaction<A>& to, index kept) {

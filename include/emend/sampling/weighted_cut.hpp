@@ -17,11 +17,8 @@ class cut_finder {
   A operator()(const A* keys, const A* weights, index n, double target) {
     double above = 0;
     for (int level = 0; n > few; ++level) {
-      A low = keys[0], high = keys[0];
-      for (index i = 1; i < n; ++i) {
-        low = keys[i] < low ? keys[i] : low;
-        high = keys[i] > high ? keys[i] : high;
-      }
+      A low, high;
+      key_range(keys, n, low, high);
       if (low == high) return low;
       const double width = static_cast<double>(high) - static_cast<double>(low);
       // Keys so far apart that their distance overflows, or so unevenly spread that buckets do not part them.
@@ -82,8 +79,8 @@ class cut_finder {
     // The mass below the cut is many small weights, of which a sample tells more than of the few large ones above.
     const double below = (total - target) * (run * runs) / static_cast<double>(n);
     if (!(below > 0) || count == 0) return false;
-    const A low = (*this)(between_keys_.data(), between_weights_.data(), count, sampled - 0.75 * below);
-    const A high = sampled > 1.35 * below ? (*this)(between_keys_.data(), between_weights_.data(), count, sampled - 1.35 * below)
+    const A low = (*this)(between_keys_.data(), between_weights_.data(), count, sampled - 0.82 * below);
+    const A high = sampled > 1.22 * below ? (*this)(between_keys_.data(), between_weights_.data(), count, sampled - 1.22 * below)
                                           : static_cast<A>(__builtin_inf());
     if (!(low < high)) return false;
     const double above = weight_from(keys, weights, n, high);
