@@ -1,7 +1,7 @@
 #pragma once
 
-// Everything of the library but the backends, and <emend/core/thread_pool.hpp>: the standard headers of threads take half as
-// long to parse as all of this.
+// Everything of the library but the backends, and what takes long to parse or few need: <emend/core/thread_pool.hpp>,
+// <emend/metrics/mauve.hpp>, <emend/metrics/text_intervals.hpp>.
 
 #include <emend/advantage/gae.hpp>
 #include <emend/advantage/gdpo.hpp>
@@ -28,6 +28,7 @@
 #include <emend/core/probability_divergence.hpp>
 #include <emend/core/random.hpp>
 #include <emend/core/sequence_values.hpp>
+#include <emend/core/strided_block.hpp>
 #include <emend/core/token.hpp>
 #include <emend/distillation/divergence.hpp>
 #include <emend/distillation/remaining_share_weights.hpp>
@@ -59,6 +60,7 @@
 #include <emend/losses/reinforce.hpp>
 #include <emend/losses/sapo.hpp>
 #include <emend/losses/sequence_level.hpp>
+#include <emend/losses/unlikelihood.hpp>
 #include <emend/losses/value_clip.hpp>
 #include <emend/losses/vespo.hpp>
 #include <emend/metrics/ngrams.hpp>
@@ -87,15 +89,15 @@
 #include <emend/reward/seq2seq_loss.hpp>
 #include <emend/reward/seq2seq_rewards.hpp>
 #include <emend/reward/tlcr.hpp>
-#include <emend/reward/truncation_penalty.hpp>
 #include <emend/reward/token_rewards.hpp>
+#include <emend/reward/truncation_penalty.hpp>
 #include <emend/sampling/categorical.hpp>
-#include <emend/sequence_match/action_ids.hpp>
-#include <emend/sequence_match/annealed_divergence.hpp>
-#include <emend/sequence_match/attention_mask.hpp>
+#include <emend/sampling/contrastive_search.hpp>
 #include <emend/sampling/generate.hpp>
 #include <emend/sampling/processors.hpp>
 #include <emend/sampling/sampler.hpp>
+#include <emend/sequence_match/annealed_divergence.hpp>
+#include <emend/sequence_match/attention_mask.hpp>
 #include <emend/sequence_match/augment.hpp>
 #include <emend/sequence_match/divergences.hpp>
 #include <emend/sequence_match/draw_errors.hpp>
@@ -109,6 +111,7 @@
 #include <emend/sequence_match/trajectory.hpp>
 #include <emend/sequence_match/trajectory_forest.hpp>
 #include <emend/sequence_match/trajectory_objective.hpp>
+#include <emend/structure/actions.hpp>
 #include <emend/structure/edit_distance.hpp>
 #include <emend/structure/edit_script.hpp>
 #include <emend/training/minibatches.hpp>

@@ -6,17 +6,39 @@
 #ifdef WITH_eigen
 #include <emend/eigen.hpp>
 #endif
+#ifdef WITH_xtensor
+#include <emend/xtensor.hpp>
+#endif
+#ifdef WITH_dlpack
+#include <emend/dlpack.hpp>
+#endif
 
 #include <cmath>
 #include <vector>
 
-int main() {
-#ifdef WITH_eigen
-  const Eigen::MatrixXf scores = Eigen::MatrixXf::Zero(2, 4);
-#else
-  const emend::matrix<float> scores(2, 4);
-#endif
+/// Two rows of equal scores over four ids.
+template <class X>
+bool is_right(const X& scores) {
   emend::thread_pool pool(2);
   const auto result = emend::evaluate(emend::cross_entropy{}, scores, std::vector{0, 3}, {.normaliser = 2}, pool);
-  return std::abs(result.value - std::log(4.0)) < 1e-12 && emend::version_major >= 0 ? 0 : 1;
+  return std::abs(result.value - std::log(4.0)) < 1e-12;
+}
+
+int main() {
+  bool are_right = emend::version_major >= 0 && is_right(emend::matrix<float>(2, 4));
+#ifdef WITH_eigen
+  const Eigen::MatrixXf of_eigen = Eigen::MatrixXf::Zero(2, 4);
+  are_right = are_right && is_right(of_eigen);
+#endif
+#ifdef WITH_xtensor
+  const xt::xtensor<float, 2> of_xtensor = xt::zeros<float>({2, 4});
+  are_right = are_right && is_right(of_xtensor);
+#endif
+#ifdef WITH_dlpack
+  const std::int64_t shape[] = {2, 4};
+  emend::dlpack_tensor of_dlpack(shape, {kDLFloat, 32, 1});
+  for (int i = 0; i < 8; ++i) static_cast<float*>(of_dlpack.tensor().data)[i] = 0;
+  are_right = are_right && is_right(of_dlpack);
+#endif
+  return are_right ? 0 : 1;
 }

@@ -1,9 +1,10 @@
 #pragma once
 
+#include <emend/core/errors.hpp>
 #include <emend/core/executor.hpp>
 #include <emend/core/random.hpp>
-#include <emend/core/errors.hpp>
 
+#include <algorithm>
 #include <vector>
 
 namespace emend {
@@ -45,19 +46,7 @@ interval bootstrap(index n, const F& f, const bootstrap_options& options = {}, E
       values[static_cast<std::size_t>(r)] = f(chosen);
     }
   });
-  // Heap order, then largest to the end: a sort without <algorithm>, which doubles what this header costs to parse.
-  const auto sink = [&](std::size_t i, std::size_t count) {
-    for (std::size_t child; (child = 2 * i + 1) < count; i = child) {
-      if (child + 1 < count && values[child + 1] > values[child]) ++child;
-      if (!(values[child] > values[i])) return;
-      std::swap(values[child], values[i]);
-    }
-  };
-  for (std::size_t i = values.size() / 2; i-- > 0;) sink(i, values.size());
-  for (std::size_t count = values.size(); count-- > 1;) {
-    std::swap(values[0], values[count]);
-    sink(0, count);
-  }
+  std::sort(values.begin(), values.end());
   const auto quantile = [&](double q) {
     const double place = q * static_cast<double>(values.size() - 1);
     const auto below = static_cast<std::size_t>(place);

@@ -1,7 +1,5 @@
 #pragma once
 
-// Included by itself, not by <emend/emend.hpp>.
-
 #include <emend/metrics/divergence_frontier.hpp>
 #include <emend/metrics/k_means.hpp>
 #include <emend/metrics/principal_components.hpp>
@@ -28,6 +26,7 @@ struct mauve_result {
 
 /// MAUVE of two samples whose points are already in buckets.
 /// p, q: [n], [m] bucket of each point, in [0, buckets). Throws std::invalid_argument on an empty sample or a bucket out of range.
+/// Cost: n + m, and two frontiers. Pillutla et al. 2021; smoothed counts: Pillutla et al. 2023 (arXiv 2212.14578).
 inline mauve_result mauve_of_buckets(id_column p, id_column q, index buckets, const frontier_options& options = {}) {
   if (buckets < 1) detail::fail("buckets", "at least 1", std::to_string(buckets));
   const auto count = [&](const char* name, const id_column& of, double smoothing) {

@@ -1,9 +1,8 @@
 #pragma once
 
-#include <emend/sequence_match/action_ids.hpp>
 #include <emend/sampling/backtracking_model.hpp>
 #include <emend/sampling/sampler.hpp>
-#include <emend/sequence_match/packing.hpp>
+#include <emend/structure/actions.hpp>
 
 namespace emend {
 
@@ -141,17 +140,9 @@ class writing {
     return c.draw(u);
   }
 
-  static action action_of(index id, const action_ids& ids) {
-    if (id == ids.backspace) return {action_kind::erase, 1};
-    if (id == ids.reset) return {action_kind::reset, 0};
-    for (const erasing_id& e : ids.erase)
-      if (id == e.id) return {action_kind::erase, e.tokens};
-    return {action_kind::append, id};
-  }
-
   action_event take(const drawn_id& drawn, const generate_options& options) {
     action_event event{.sequence = number_, .number = static_cast<index>(result.ids.size()), .id = drawn.id,
-                       .what = action_of(drawn.id, options.actions), .log_prob = drawn.log_prob, .is_end = drawn.id == options.actions.end};
+                       .what = options.actions.action_of(drawn.id), .log_prob = drawn.log_prob, .is_end = drawn.id == options.actions.end};
     result.ids.push_back(drawn.id);
     result.actions.push_back(event.what);
     result.log_prob.push_back(drawn.log_prob);

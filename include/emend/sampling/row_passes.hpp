@@ -19,6 +19,7 @@ struct score_lanes {
   using integer = std::conditional_t<sizeof(A) == 4, std::int32_t, std::int64_t>;
   typedef A numbers __attribute__((vector_size(32)));
   typedef integer flags __attribute__((vector_size(32)));
+  typedef std::make_unsigned_t<integer> bits __attribute__((vector_size(32)));
 };
 
 /// maxima[b] = largest score of block b. Returns whether every score is below infinity: false for NaN and +inf.
@@ -72,6 +73,7 @@ template <class A>
 [[gnu::always_inline]] inline void powers_of(const typename score_lanes<A>::numbers& t, typename score_lanes<A>::numbers& e) {
   using numbers = typename score_lanes<A>::numbers;
   using flags = typename score_lanes<A>::flags;
+  using bits = typename score_lanes<A>::bits;
   constexpr bool is_float = sizeof(A) == 4;
   constexpr A lowest = is_float ? A(-126) : A(-1022), magic = is_float ? A(12582912) : A(6755399441055744.0);
   constexpr auto& c = power_series<A>::of;
@@ -79,7 +81,8 @@ template <class A>
   numbers y = numbers{} + c[0];
 #pragma GCC unroll 16
   for (unsigned k = 1; k < sizeof c / sizeof c[0]; ++k) y = y * r + c[k];
-  e = (numbers)(((flags)y + ((flags)shifted << (is_float ? 23 : 52))) & (t >= lowest));
+  // Where t is below lowest the sum wraps and is thrown away: only unsigned numbers may.
+  e = (numbers)(flags)(((bits)y + ((bits)shifted << (is_float ? 23 : 52))) & (bits)(t >= lowest));
 }
 
 /// powers[j] = 2^((x_j - largest) multiplier); sums[b] is their sum over block b.

@@ -7,8 +7,8 @@
 
 namespace emend {
 
-/// What the nodes of a forest attend to, given as a list of parents (`state_tree`, `state_slots`, `trajectory_forest`): each node
-/// to its ancestors and itself. The list is the compact form; dense masks and bits are for models that take nothing else.
+// What the nodes of a forest attend to, given as a list of parents (`state_tree`, `state_slots`, `trajectory_forest`): each node
+// to its ancestors and itself. The list is the compact form; dense masks and bits are for models that take nothing else.
 
 namespace detail {
 
@@ -98,7 +98,9 @@ void write_attention_mask(id_column parent, T* out, T allowed, T forbidden, inde
   }
   if (is_streaming) detail::finish_copies();
 }
+/// As above, 1 where a node is attended to, else 0.
 template <class T>
+  requires std::is_trivially_copyable_v<T>
 void write_attention_mask(id_column parent, T* out) {
   write_attention_mask(parent, out, T(1), T(0));
 }
@@ -107,7 +109,7 @@ void write_attention_mask(id_column parent, T* out) {
 constexpr index mask_words(index nodes) { return (nodes + 63) / 64; }
 
 /// The attention mask as bits: bit j % 64 of word out[i * mask_words(N) + j / 64] is set where node i attends to node j.
-/// parent: [N]; out: [N * mask_words(N)]. Throws std::invalid_argument on a parent that is not earlier.
+/// parent: [N]; out: [N * mask_words(N)]. Throws std::invalid_argument on a parent that is not earlier. Cost: writes N mask_words(N) words.
 inline void write_attention_bits(id_column parent, std::uint64_t* out) {
   const index n = parent.size(), words = mask_words(n);
   detail::check_parents(parent);
@@ -126,7 +128,7 @@ struct attended_nodes {
 };
 
 /// Lists of ancestors; their length is the sum of all positions, so only for short texts or sparse kernels.
-/// Throws std::invalid_argument on a parent that is not earlier.
+/// parent: [N]. Throws std::invalid_argument on a parent that is not earlier. Cost: that sum.
 inline attended_nodes list_attended(id_column parent) {
   detail::check_parents(parent);
   attended_nodes lists{{}, {0}};

@@ -324,7 +324,7 @@ template <trajectory_objective O, scores X, executor E = const sequential>
 trajectory_evaluation<gradient_type<X>> evaluate_trajectories(const O& objective, const X& x, const trajectory_columns& columns,
                                                               const trajectory_options& options = {}, E&& executor = sequential{}) {
   trajectory_evaluation<gradient_type<X>> result{{}, backend<X>::like(x)};
-  static_cast<trajectory_value&>(result) = detail::run_trajectories(objective, x, columns, options, &result.gradient, executor);
+  static_cast<trajectory_value&>(result) = detail::run_trajectories(objective, x, columns, options, __builtin_addressof(result.gradient), executor);
   return result;
 }
 
@@ -332,7 +332,7 @@ trajectory_evaluation<gradient_type<X>> evaluate_trajectories(const O& objective
 template <trajectory_objective O, scores X, gradient_target<X> G, executor E = const sequential>
 trajectory_value evaluate_trajectories_into(const O& objective, const X& x, const trajectory_columns& columns,
                                             const trajectory_options& options, G& gradient, E&& executor = sequential{}) {
-  return detail::run_trajectories(objective, x, columns, options, &gradient, executor);
+  return detail::run_trajectories(objective, x, columns, options, __builtin_addressof(gradient), executor);
 }
 
 /// As `evaluate_trajectories`, the value alone: no gradient is computed.

@@ -1,25 +1,8 @@
 #pragma once
 
-#include <emend/core/column.hpp>
-
-#include <vector>
+#include <emend/structure/actions.hpp>
 
 namespace emend {
-
-/// What an action does to the text written so far.
-///   append  writes `argument`, a token
-///   erase   takes away the last `argument` tokens; a backspace erases 1
-///   reset   takes away everything down to the floor
-/// Erasing stops at the floor: at the floor it does nothing, and is legal.
-enum class action_kind { append, erase, reset };
-struct action {
-  action_kind kind = action_kind::append;
-  index argument = 0;
-};
-
-/// How far back can be erased: the prompt stays (prompt_end), or all but its first token can go (beginning: the paper's, whose
-/// model erases wrong digits of its own prompt).
-enum class erase_floor { prompt_end, beginning };
 
 /// The states that a trajectory passes, as a tree: one node for every token that was pushed, read once however often its state
 /// comes back. The packed batch of `examples/lm` (ids, parents) is this.
@@ -29,27 +12,6 @@ struct state_tree {
   std::vector<index> at;                    ///< [actions + 1] node whose scores belong to the state after so many actions
   std::vector<char> is_at_floor;            ///< [nodes] whether the node is the trajectory's floor
 };
-
-namespace detail {
-
-/// Throws std::invalid_argument unless the prompt has a token, tokens are not below 0, and erasing erases something.
-inline void check_actions(id_column prompt, const std::vector<action>& actions) {
-  if (prompt.empty()) fail("prompt", "at least one token", "none");
-  for (std::size_t i = 0; i < actions.size(); ++i) {
-    if (actions[i].kind == action_kind::append && actions[i].argument < 0)
-      fail("actions", "tokens not below 0", std::to_string(actions[i].argument) + " at " + std::to_string(i));
-    if (actions[i].kind == action_kind::erase && actions[i].argument < 1)
-      fail("actions", "erasing of at least 1 token", std::to_string(actions[i].argument) + " at " + std::to_string(i));
-  }
-}
-
-/// How many tokens of a state of `size` an action takes away.
-inline index erased_by(const action& a, index size, index floor) {
-  const index most = size - floor;
-  return a.kind == action_kind::reset ? most : a.argument < most ? a.argument : most;
-}
-
-}  // namespace detail
 
 /// The tree of one trajectory (packing "Form 2"). Appending the token just erased makes a new node.
 /// Throws std::invalid_argument on an empty prompt or an action that is none. Cost: linear in the actions.

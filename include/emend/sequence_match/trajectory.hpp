@@ -1,7 +1,7 @@
 #pragma once
 
-#include <emend/sequence_match/action_ids.hpp>
 #include <emend/sequence_match/augment.hpp>
+#include <emend/structure/actions.hpp>
 
 namespace emend {
 
