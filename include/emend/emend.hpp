@@ -114,6 +114,7 @@
 #include <emend/structure/actions.hpp>
 #include <emend/structure/edit_distance.hpp>
 #include <emend/structure/edit_script.hpp>
+#include <emend/training/communicator.hpp>
 #include <emend/training/minibatches.hpp>
 #include <emend/training/ppo.hpp>
 #include <emend/training/rollout.hpp>

@@ -24,6 +24,7 @@ struct row_sums {
   double reference = 0;
   A kernel_reference = 0, kernel_center = 0;  ///< reference in powers of two, and the score that it belongs to
   bool has_reference = false;
+  bool is_clamped = false;      ///< a kernel that leaves out the clamp for scores of -inf has met one
   bool needs_reference_path = false;  ///< a magnitude that the kernels do not take; the slow head does the row
   A maximum = -__builtin_inff();
   index arg_max = -1;
@@ -52,7 +53,8 @@ struct row_multiplier {
 };
 
 /// Gradient of one row: with e_j = 2^(multiplier x_j - reference),
-///   g_j = e_j (constant + linear (x_j - center) + quadratic e_j),  exactly 0 for x_j <= lowest
+///   g_j = e_j (constant + linear (x_j - center) + quadratic e_j),  exactly 0 for x_j = -inf, and below `lowest` less than any
+/// normal number
 template <class A>
 struct row_gradient {
   A multiplier;

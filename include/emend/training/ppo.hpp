@@ -41,6 +41,8 @@ namespace detail {
 inline std::uint64_t seed_of(std::uint64_t seed, index iteration, std::uint64_t purpose) {
   return counter_random{seed}.bits(purpose, static_cast<std::uint64_t>(iteration));
 }
+/// Of drawing responses: 1 and 2 are the updates' own, and no two ranks draw the same.
+inline std::uint64_t drawing_purpose(index rank) { return rank == 0 ? 0 : static_cast<std::uint64_t>(rank) + 2; }
 
 }  // namespace detail
 
@@ -50,15 +52,17 @@ inline std::uint64_t seed_of(std::uint64_t seed, index iteration, std::uint64_t 
 /// sequence-to-sequence reward, a scalar reward at each last token, anything. make_loss: as `update_policy` takes it.
 /// iteration: numbers the call; every random choice is a function of (options.seed, iteration), so that a run that is taken up
 /// again goes on as it would have. Returns the rollout, advantages and all, and the report.
+/// ranks: with a `communicator` each process brings prompts of its own and draws its own responses; whitening, updates and the
+/// report are those of all of them together, the rollout that is returned this process's.
 /// Throws std::invalid_argument as its parts do. Arithmetic beside the models' is linear in the tokens.
 /// Schulman et al. 2017; Ouyang et al. 2022; methods as in Zhou et al. 2024 (arXiv 2409.00162).
-template <trainable_policy P, scoring_policy Reference, trainable_critic C, class Score, class MakeLoss>
+template <trainable_policy P, scoring_policy Reference, trainable_critic Critic, class Score, class MakeLoss, communicator C = single_process>
   requires responding_policy<P>
-std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, C& critic, const std::vector<std::vector<index>>& prompts,
-                                             Score&& score, MakeLoss&& make_loss, const ppo_options& options, index iteration) {
+std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, Critic& critic, const std::vector<std::vector<index>>& prompts,
+                                             Score&& score, MakeLoss&& make_loss, const ppo_options& options, index iteration, C&& ranks = {}) {
   rollout r = collect(policy, reference, prompts,
                       {.responses_per_prompt = options.responses_per_prompt,
-                       .seed = detail::seed_of(options.seed, iteration, 0),
+                       .seed = detail::seed_of(options.seed, iteration, detail::drawing_purpose(static_cast<index>(ranks.rank()))),
                        .transform = options.transform});
   const ragged layout = r.batch.layout();
   r.value = value_responses(critic, r.batch);
@@ -67,7 +71,11 @@ std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, C&
   advantages found = gae(r.reward, r.value, layout, options.gae);
   r.advantage = std::move(found.advantage);
   r.returns = std::move(found.returns);
-  if (options.whitens_advantages && r.batch.tokens() > 0) r.advantage = whiten(r.advantage, layout, options.whitening);
+  if (options.whitens_advantages) {
+    whiten_options whitening = options.whitening;
+    if (whitening.given.count == 0) whitening.given = merge_over_ranks(ranks, moments_of(r.advantage, layout));
+    if (r.batch.tokens() > 0) r.advantage = whiten(r.advantage, layout, whitening);
+  }
 
   ppo_report report{.iteration = iteration, .sequences = r.batch.sequences(), .tokens = r.batch.tokens()};
   for (index b = 0; b < report.sequences; ++b)
@@ -77,6 +85,9 @@ std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, C&
       report.kl_to_reference += r.old_log_prob[i] - r.reference_log_prob[i];
       report.entropy += r.entropy[i];
     });
+  double sums[] = {static_cast<double>(report.sequences), static_cast<double>(report.tokens), report.score, report.kl_to_reference, report.entropy};
+  ranks.all_reduce_sum(std::span<double>(sums));
+  report = {.iteration = iteration, .sequences = static_cast<index>(sums[0]), .tokens = static_cast<index>(sums[1]), .score = sums[2], .kl_to_reference = sums[3], .entropy = sums[4]};
   const double sequences = static_cast<double>(report.sequences > 0 ? report.sequences : 1);
   report.score /= sequences;
   report.kl_to_reference /= sequences;
@@ -87,7 +98,7 @@ std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, C&
   of_policy.seed = detail::seed_of(options.seed, iteration, 1);
   of_critic.seed = detail::seed_of(options.seed, iteration, 2);
   of_policy.transform = options.transform;
-  const auto policy_update = update_policy(policy, r, make_loss, of_policy);
+  const auto policy_update = update_policy(policy, r, make_loss, of_policy, detail::any_visitor{}, ranks);
   report.policy_loss = policy_update.loss;
   if constexpr (std::tuple_size_v<decltype(policy_update.metrics)> >= 2) {
     report.clip_fraction = policy_update.metrics[0];
@@ -95,15 +106,15 @@ std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, C&
   }
   report.value_loss = update_critic(critic, r, [&](column old_value, column returns) {
     return value_clip{.old_value = old_value, .returns = returns, .clip = options.value_clip};
-  }, of_critic).loss;
+  }, of_critic, ranks).loss;
   return {std::move(r), report};
 }
 
 /// The same with PPO's clipped surrogate, and the divergence penalty and entropy bonus of the options.
-template <trainable_policy P, scoring_policy Reference, trainable_critic C, class Score>
+template <trainable_policy P, scoring_policy Reference, trainable_critic Critic, class Score, communicator C = single_process>
   requires responding_policy<P>
-std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, C& critic, const std::vector<std::vector<index>>& prompts,
-                                             Score&& score, const ppo_options& options, index iteration) {
+std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, Critic& critic, const std::vector<std::vector<index>>& prompts,
+                                             Score&& score, const ppo_options& options, index iteration, C&& ranks = {}) {
   const auto clipped = [&](const token_columns& c) {
     return policy_objective<ppo_clip>{
         .policy = {.old_log_prob = c.old_log_prob,
@@ -116,20 +127,20 @@ std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, C&
         .kl = {.reference_log_prob = c.reference_log_prob, .coefficient = options.kl_coefficient},
         .entropy_coefficient = options.entropy_coefficient};
   };
-  return ppo_iteration(policy, reference, critic, prompts, score, clipped, options, iteration);
+  return ppo_iteration(policy, reference, critic, prompts, score, clipped, options, iteration, ranks);
 }
 
 /// Iterations first .. last-1 of PPO.
 /// prompts: (index iteration) -> the iteration's prompts. on_iteration: (const rollout&, const ppo_report&) -> bool, false stops
 /// after it; it is where progress is shown, checkpoints are written and a controller moves options.reward.kl_coefficient.
 /// Other arguments as `ppo_iteration`. Returns the number of iterations done.
-template <trainable_policy P, scoring_policy Reference, trainable_critic C, class Prompts, class Score, class OnIteration>
+template <trainable_policy P, scoring_policy Reference, trainable_critic Critic, class Prompts, class Score, class OnIteration, communicator C = single_process>
   requires responding_policy<P>
-index train_ppo(P& policy, Reference& reference, C& critic, Prompts&& prompts, Score&& score, const ppo_options& options, index first,
-                index last, OnIteration&& on_iteration) {
+index train_ppo(P& policy, Reference& reference, Critic& critic, Prompts&& prompts, Score&& score, const ppo_options& options, index first,
+                index last, OnIteration&& on_iteration, C&& ranks = {}) {
   index done = 0;
   for (index iteration = first; iteration < last; ++iteration) {
-    const auto [r, report] = ppo_iteration(policy, reference, critic, prompts(iteration), score, options, iteration);
+    const auto [r, report] = ppo_iteration(policy, reference, critic, prompts(iteration), score, options, iteration, ranks);
     ++done;
     if (!on_iteration(r, report)) break;
   }

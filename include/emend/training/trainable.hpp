@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/core/backend.hpp>
+#include <emend/training/communicator.hpp>
 #include <emend/training/token_batch.hpp>
 
 #include <vector>
@@ -40,6 +41,14 @@ concept trainable_policy = scoring_policy<P> && requires(P& p, const token_batch
   p.differentiate(batch, detail::any_visitor{});
   p.step();
 };
+
+/// A policy or a critic that is trained by several processes at once.
+///
+/// Valid expression, with `m` a M, `ranks` a C:
+///   m.sum_gradient(ranks)   ranks.all_reduce_sum(...) over all that it has gathered since its last step
+/// What the compiler cannot check: that parameters begin the same on each rank, and that every gradient is in the sum.
+template <class M, class C>
+concept summing_gradients = std::same_as<std::remove_cvref_t<C>, single_process> || requires(M& m, C& ranks) { m.sum_gradient(ranks); };
 
 /// A policy that answers prompts.
 ///

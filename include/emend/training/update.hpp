@@ -41,20 +41,38 @@ struct update_report {
   double loss = 0;
   double pretraining_loss = 0;  ///< coefficient included; not part of `loss`
   std::array<double, Metrics> metrics{};  ///< in the order of the loss's metric_names
-  index steps = 0, tokens = 0;
+  index steps = 0, tokens = 0;  ///< tokens: of all ranks
   bool is_stopped = false;  ///< by stop_at_kl
 };
 
 namespace detail {
 
-/// f(tokens, weights of these tokens) for every micro-batch of a minibatch, with the counts of the minibatch.
-template <class F>
-void for_each_micro_batch(const token_batch& batch, const std::vector<index>& minibatch, const update_options& options, F&& f) {
+/// As many minibatches on each rank: where one has fewer, it takes part in the last steps with nothing.
+template <communicator C>
+std::vector<std::vector<index>> minibatches_over_ranks(index sequences, const update_options& options, index epoch, C& ranks) {
+  auto parts = minibatches(sequences, options.minibatch, options.seed, static_cast<std::uint64_t>(epoch));
+  parts.resize(static_cast<std::size_t>(maximum_over_ranks(ranks, static_cast<double>(parts.size()))));
+  return parts;
+}
+
+/// One step along what all ranks have gathered.
+template <class M, communicator C>
+void step_over_ranks(M& model, C& ranks) {
+  static_assert(summing_gradients<M, C>, "emend: a model that is trained over ranks needs a member sum_gradient(ranks) that calls "
+                                         "ranks.all_reduce_sum on its gathered gradient; see emend::summing_gradients");
+  if constexpr (!std::same_as<C, single_process>) model.sum_gradient(ranks);
+  model.step();
+}
+
+/// f(tokens, weights of these tokens) for every micro-batch of a minibatch, with the counts of the minibatch over all ranks.
+template <communicator C, class F>
+void for_each_micro_batch(const token_batch& batch, const std::vector<index>& minibatch, const update_options& options, C& ranks, F&& f) {
   const std::vector<index> all = tokens_of(batch, minibatch);
   aggregation_options whole = options.aggregate;
   whole.counts.tokens = static_cast<double>(all.size());
   whole.counts.sequences = 0;
   for (const index b : minibatch) whole.counts.sequences += batch.response_length(b) > 0 || whole.counts_empty_sequences;
+  whole.counts = sum_over_ranks(ranks, whole.counts);
   const auto size = static_cast<std::size_t>(options.micro_batch == 0 ? static_cast<index>(minibatch.size()) : options.micro_batch);
   for (std::size_t begin = 0; begin < minibatch.size(); begin += size) {
     const std::size_t end = begin + size < minibatch.size() ? begin + size : minibatch.size();
@@ -66,19 +84,32 @@ void for_each_micro_batch(const token_batch& batch, const std::vector<index>& mi
 }
 
 /// Adds the gradient of a supervised loss to what the policy has gathered; returns coefficient * token mean of -log_prob.
-template <class P>
-double add_likelihood(P& policy, const token_batch& batch, double coefficient) {
+template <class P, communicator C>
+double add_likelihood(P& policy, const token_batch& batch, double coefficient, C& ranks) {
+  const double counted = sum_over_ranks(ranks, static_cast<double>(batch.tokens()));
   if (batch.tokens() == 0 || coefficient == 0) return 0;
   std::vector<double> found(static_cast<std::size_t>(batch.tokens()), 0);
   policy.differentiate(batch, [&](const auto& scores, const std::vector<index>& tokens, auto& gradient) {
     std::vector<index> targets;
     for (const index t : tokens) targets.push_back(batch.targets()[static_cast<std::size_t>(t)]);
     found[static_cast<std::size_t>(tokens.front())] =
-        evaluate_into(cross_entropy{}, scores, targets, {.normaliser = static_cast<double>(batch.tokens()) / coefficient}, gradient).value;
+        evaluate_into(cross_entropy{}, scores, targets, {.normaliser = counted / coefficient}, gradient).value;
   });
   double value = 0;
   for (const double part : found) value += part;
   return value;
+}
+
+/// Value, count, sums of metrics and the pretraining loss of one step, over all ranks.
+template <communicator C, class Step>
+void sum_step_over_ranks(C& ranks, Step& step, double& pretraining_loss) {
+  std::vector<double> sums{step.value, static_cast<double>(step.evaluated), pretraining_loss};
+  sums.insert(sums.end(), step.metrics.begin(), step.metrics.end());
+  ranks.all_reduce_sum(std::span<double>(sums));
+  step.value = sums[0];
+  step.evaluated = static_cast<index>(sums[1]);
+  pretraining_loss = sums[2];
+  for (std::size_t k = 0; k < step.metrics.size(); ++k) step.metrics[k] = sums[3 + k];
 }
 
 inline void check_update(const update_options& options) {
@@ -123,8 +154,10 @@ evaluation_value<Loss> evaluate_part(const Loss& loss, const X& scores, const st
 /// on_step: (const evaluation_value&) -> void, after every step.
 /// Every random choice is a function of options.seed. Throws std::invalid_argument if a column is missing or a length does not
 /// fit, before the first step. Cost: for each minibatch one forward and one backward pass of the policy.
-template <trainable_policy P, class MakeLoss, class OnStep = detail::any_visitor>
-auto update_policy(P& policy, const rollout& r, MakeLoss&& make_loss, const update_options& options = {}, OnStep&& on_step = {}) {
+/// ranks: with a `communicator` each process brings its own part of the rollout and every minibatch is the union of theirs:
+/// counts, gradients, losses and metrics are those of the union, and steps and stops the same everywhere.
+template <trainable_policy P, class MakeLoss, class OnStep = detail::any_visitor, communicator C = single_process>
+auto update_policy(P& policy, const rollout& r, MakeLoss&& make_loss, const update_options& options = {}, OnStep&& on_step = {}, C&& ranks = {}) {
   using loss_type = std::remove_cvref_t<decltype(make_loss(std::declval<const token_columns&>()))>;
   constexpr std::size_t metric_count = detail::metric_count<loss_type>;
   detail::check_update(options);
@@ -133,9 +166,9 @@ auto update_policy(P& policy, const rollout& r, MakeLoss&& make_loss, const upda
   update_report<metric_count> report;
   index next_pretraining = 0;
   for (index epoch = 0; epoch < options.epochs && !report.is_stopped; ++epoch) {
-    for (const auto& minibatch : minibatches(r.batch.sequences(), options.minibatch, options.seed, static_cast<std::uint64_t>(epoch))) {
+    for (const auto& minibatch : detail::minibatches_over_ranks(r.batch.sequences(), options, epoch, ranks)) {
       evaluation_value<loss_type> step;
-      detail::for_each_micro_batch(r.batch, minibatch, options, [&](const token_batch& batch, const std::vector<index>& of_rollout, const std::vector<double>& weight) {
+      detail::for_each_micro_batch(r.batch, minibatch, options, ranks, [&](const token_batch& batch, const std::vector<index>& of_rollout, const std::vector<double>& weight) {
         // Parts may come from several threads: what each finds is added in the order of its first token.
         std::vector<evaluation_value<loss_type>> found(static_cast<std::size_t>(batch.tokens()));
         policy.differentiate(batch, [&](const auto& scores, const std::vector<index>& tokens, auto& gradient) {
@@ -155,13 +188,16 @@ auto update_policy(P& policy, const rollout& r, MakeLoss&& make_loss, const upda
           for (std::size_t k = 0; k < metric_count; ++k) step.metrics[k] += part.metrics[k] * static_cast<double>(part.evaluated);
         }
       });
-      if (step.evaluated == 0) continue;
+      double pretraining_loss = 0;
       if (options.pretraining) {
         std::vector<index> mixed;
         for (std::size_t k = 0; k < minibatch.size(); ++k) mixed.push_back(next_pretraining++ % options.pretraining->sequences());
-        report.pretraining_loss += detail::add_likelihood(policy, options.pretraining->select(mixed), options.pretraining_coefficient);
+        pretraining_loss = detail::add_likelihood(policy, options.pretraining->select(mixed), options.pretraining_coefficient, ranks);
       }
-      policy.step();
+      detail::sum_step_over_ranks(ranks, step, pretraining_loss);
+      if (step.evaluated == 0) continue;
+      report.pretraining_loss += pretraining_loss;
+      detail::step_over_ranks(policy, ranks);
       report.loss += step.value;
       report.tokens += step.evaluated;
       for (std::size_t k = 0; k < metric_count; ++k) {
@@ -189,18 +225,17 @@ struct critic_report {
 
 /// One update of a critic towards the returns of a rollout: some epochs of steps on shuffled minibatches.
 /// make_loss: (column old_value, column returns) -> a loss for `evaluate_values`, as `value_clip`.
-/// Throws std::invalid_argument as `update_policy`. Cost: for each minibatch one forward and one backward pass of the critic.
-template <trainable_critic C, class MakeLoss>
-critic_report update_critic(C& critic, const rollout& r, MakeLoss&& make_loss, const update_options& options = {}) {
+/// ranks as in `update_policy`, whose exceptions it throws. Cost: for each minibatch one forward and one backward pass.
+template <trainable_critic Critic, class MakeLoss, communicator C = single_process>
+critic_report update_critic(Critic& critic, const rollout& r, MakeLoss&& make_loss, const update_options& options = {}, C&& ranks = {}) {
   detail::check_update(options);
   detail::require_length("value", static_cast<index>(r.value.size()), r.batch.tokens());
   detail::require_length("returns", static_cast<index>(r.returns.size()), r.batch.tokens());
   critic_report report;
   for (index epoch = 0; epoch < options.epochs; ++epoch) {
-    for (const auto& minibatch : minibatches(r.batch.sequences(), options.minibatch, options.seed, static_cast<std::uint64_t>(epoch))) {
-      double value = 0;
-      bool is_empty = true;
-      detail::for_each_micro_batch(r.batch, minibatch, options, [&](const token_batch& batch, const std::vector<index>& of_rollout, const std::vector<double>& weight) {
+    for (const auto& minibatch : detail::minibatches_over_ranks(r.batch.sequences(), options, epoch, ranks)) {
+      double value = 0, parts = 0;
+      detail::for_each_micro_batch(r.batch, minibatch, options, ranks, [&](const token_batch& batch, const std::vector<index>& of_rollout, const std::vector<double>& weight) {
         std::vector<double> found(static_cast<std::size_t>(batch.tokens()), 0);
         critic.differentiate_value(batch, [&](const std::vector<double>& values, const std::vector<index>& tokens, std::vector<double>& gradient) {
           std::vector<index> origin;
@@ -211,10 +246,13 @@ critic_report update_critic(C& critic, const rollout& r, MakeLoss&& make_loss, c
           found[static_cast<std::size_t>(tokens.front())] = result.value;
         });
         for (const double part : found) value += part;
-        is_empty = false;
+        ++parts;
       });
-      if (is_empty) continue;
-      critic.step();
+      double sums[] = {value, parts};
+      ranks.all_reduce_sum(std::span<double>(sums));
+      if (sums[1] == 0) continue;
+      value = sums[0];
+      detail::step_over_ranks(critic, ranks);
       report.loss += value;
       ++report.steps;
     }

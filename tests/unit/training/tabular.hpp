@@ -36,6 +36,10 @@ struct policy {
         for (emend::index j = 0; j < vocab; ++j) gathered(rows[static_cast<std::size_t>(k)], j) += gradient(k, j);
     });
   }
+  template <class C>
+  void sum_gradient(C& ranks) {
+    ranks.all_reduce_sum(std::span<double>(gathered.data(), static_cast<std::size_t>(gathered.rows() * gathered.columns())));
+  }
   void step() {
     for (emend::index i = 0; i < scores.rows() * scores.columns(); ++i) scores.data()[i] -= rate * gathered.data()[i];
     set_zero(gathered);
@@ -96,6 +100,10 @@ struct critic {
     std::vector<double> gradient(values.size());
     f(values, tokens, gradient);
     for (std::size_t k = 0; k < cells.size(); ++k) gathered[cells[k]] += gradient[k];
+  }
+  template <class C>
+  void sum_gradient(C& ranks) {
+    ranks.all_reduce_sum(std::span<double>(gathered));
   }
   void step() {
     for (std::size_t i = 0; i < table.size(); ++i) table[i] -= rate * std::exchange(gathered[i], 0);

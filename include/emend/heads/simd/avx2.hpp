@@ -17,6 +17,10 @@ typedef float float_register __attribute__((vector_size(32)));
 
 inline constexpr bool has_fused_multiply = true;
 inline constexpr bool can_stream = true;
+/// Powers kept between the passes of a row: one exponential instead of two, for more stores and loads in the cache.
+inline constexpr bool keeps_powers = true;
+
+inline constexpr bool has_scaling = false;
 
 /// Two registers past the cache, `out` on a register's boundary. In one piece, so that no other store comes between: a
 /// line that leaves by halves is written twice.

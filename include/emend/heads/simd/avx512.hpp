@@ -17,6 +17,25 @@ typedef float float_register __attribute__((vector_size(64)));
 
 inline constexpr bool has_fused_multiply = true;
 inline constexpr bool can_stream = true;
+/// Powers are not kept between the passes of a row: a second exponential costs less than storing and loading them.
+inline constexpr bool keeps_powers = false;
+
+// t rounded to the nearest integer, and x 2^n for an integer n: 0 below the range, infinity above.
+inline constexpr bool has_scaling = true;
+typedef float float_operand __attribute__((vector_size(64)));
+typedef double double_scaled __attribute__((vector_size(64)));
+EMEND_TARGET EMEND_INLINE float_operand round_to_integer(float_operand t) {
+  return (float_operand)__builtin_ia32_rndscaleps_mask(t, 8, t, static_cast<unsigned short>(-1), 4);
+}
+EMEND_TARGET EMEND_INLINE double_scaled round_to_integer(double_scaled t) {
+  return (double_scaled)__builtin_ia32_rndscalepd_mask(t, 8, t, static_cast<unsigned char>(-1), 4);
+}
+EMEND_TARGET EMEND_INLINE float_operand scale_by_power(float_operand x, float_operand n) {
+  return (float_operand)__builtin_ia32_scalefps512_mask(x, n, x, static_cast<unsigned short>(-1), 4);
+}
+EMEND_TARGET EMEND_INLINE double_scaled scale_by_power(double_scaled x, double_scaled n) {
+  return (double_scaled)__builtin_ia32_scalefpd512_mask(x, n, x, static_cast<unsigned char>(-1), 4);
+}
 
 /// Two registers past the cache, `out` on a register's boundary. In one piece, so that no other store comes between: a
 /// line that leaves by halves is written twice.

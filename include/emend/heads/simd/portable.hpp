@@ -14,6 +14,8 @@ inline constexpr int gemm_rows = 4;
 
 inline constexpr bool has_fused_multiply = false;
 inline constexpr bool can_stream = false;
+inline constexpr bool keeps_powers = true;
+inline constexpr bool has_scaling = false;
 template <class A, class R>
 EMEND_INLINE void stream_pair(A*, const R&, const R&) {}
 

@@ -33,13 +33,14 @@ EMEND_TARGET EMEND_INLINE typename pack<A>::reg power_of_two(typename pack<A>::r
 template <class A>
 struct gradient_registers {
   using reg = typename pack<A>::reg;
-  reg multiplier, magic, lowest, center, constant, linear, quadratic;
+  reg multiplier, negative_reference, magic, lowest, center, constant, linear, quadratic;
 
   EMEND_TARGET EMEND_INLINE void set(const row_gradient<A>& row) {
     const row_gradient<A> g = centered(row);
     multiplier = splat<A>(g.multiplier);
+    negative_reference = splat<A>(-g.reference);
     magic = splat<A>(rounding_magic<A> - g.reference);
-    lowest = splat<A>(g.lowest);
+    lowest = splat<A>(lowest_of(g));
     center = splat<A>(g.center);
     constant = splat<A>(g.constant);
     linear = splat<A>(g.linear);
@@ -49,12 +50,18 @@ struct gradient_registers {
   EMEND_TARGET EMEND_INLINE void set_lane(int lane, const row_gradient<A>& row) {
     const row_gradient<A> g = centered(row);
     multiplier[lane] = g.multiplier;
+    negative_reference[lane] = -g.reference;
     magic[lane] = rounding_magic<A> - g.reference;
-    lowest[lane] = g.lowest;
+    lowest[lane] = lowest_of(g);
     center[lane] = g.center;
     constant[lane] = g.constant;
     linear[lane] = g.linear;
     quadratic[lane] = g.quadratic;
+  }
+
+  /// Scaling goes on below the normal numbers: only further down is its result exactly 0.
+  EMEND_TARGET EMEND_INLINE static A lowest_of(const row_gradient<A>& g) {
+    return has_scaling ? g.lowest - A(sizeof(A) == 4 ? 64 : 128) / g.multiplier : g.lowest;
   }
 
   /// Without a fused multiply the powers are those of v - center; the difference is a factor of the whole row.
@@ -115,7 +122,8 @@ struct pending_block {
 
 /// The sums of one block, register by register. A chain of dependent operations runs through every register of scores,
 /// so three of them are in work at a time, each a stage apart: the operations of one step wait for nothing.
-template <class T, int Features>
+/// Where powers are made by scaling, only -inf is in need of the clamp, and whether all was in range is seen in the sums.
+template <class T, int Features, bool IsClamped>
 struct block_pipeline {
   using A = arithmetic<T>;
   using reg = typename pack<A>::reg;
@@ -130,15 +138,18 @@ struct block_pipeline {
   reg t_next{}, shifted_next{}, r{}, polynomial{};  // after the second
 
   EMEND_TARGET EMEND_INLINE void start(reg v) {
-    t = at_least(lowest, exponent_of(v, multiplier, reference, center));
-    shifted = t + rounding_magic<A>;
+    t = exponent_of(v, multiplier, reference, center);
+    if constexpr (IsClamped) t = at_least(lowest, t);
+    if constexpr (has_scaling) shifted = round_to_integer(t);
+    else shifted = t + rounding_magic<A>;
     if constexpr (Features & want_extras) plain += v;
     if constexpr (Features & want_arg_max) best = v > best ? v : best;
   }
   EMEND_TARGET EMEND_INLINE void advance() {
     t_next = t;
     shifted_next = shifted;
-    r = t - (shifted - rounding_magic<A>);
+    if constexpr (has_scaling) r = t - shifted;
+    else r = t - (shifted - rounding_magic<A>);
     polynomial = r * coefficients[0] + coefficients[1];
 #pragma GCC unroll 16
     for (unsigned k = 2; k < middle; ++k) polynomial = polynomial * r + coefficients[k];
@@ -146,20 +157,39 @@ struct block_pipeline {
   EMEND_TARGET EMEND_INLINE reg finish() {
 #pragma GCC unroll 16
     for (unsigned k = middle; k < coefficients.size(); ++k) polynomial = polynomial * r + coefficients[k];
-    const reg e = (reg)((bits)polynomial + ((bits)shifted_next << fraction_bits<A>));
-    // The bits of positive numbers order as the numbers do; the integer unit has time for this.
-    highest = (bits)shifted_next > highest ? (bits)shifted_next : highest;
+    reg e;
+    if constexpr (has_scaling) {
+      e = scale_by_power(polynomial, shifted_next);
+    } else {
+      e = (reg)((bits)polynomial + ((bits)shifted_next << fraction_bits<A>));
+      // The bits of positive numbers order as the numbers do; the integer unit has time for this.
+      highest = (bits)shifted_next > highest ? (bits)shifted_next : highest;
+    }
     sum += e;
     weighted += e * t_next;
     if constexpr (Features & want_extras) squares += e * e;
     return e;
+  }
+
+  EMEND_TARGET EMEND_INLINE block_sums<A> result() const {
+    block_sums<A> found{sum, weighted, squares, 0, -__builtin_inff(), true};
+    if constexpr (Features & want_extras) found.plain = sum_lanes<A>(plain);
+    if constexpr (Features & want_arg_max)
+      for (int lane = 0; lane < pack<A>::lanes; ++lane) found.maximum = best[lane] > found.maximum ? best[lane] : found.maximum;
+    if constexpr (has_scaling) {
+      found.is_in_range = !is_any((sum >= A(0x1p40)) | (weighted != weighted));  // 2^highest_power
+    } else {
+      const reg top = (reg)highest;
+      found.is_in_range = !is_any((top > rounding_magic<A> + highest_power<A>) | (weighted != weighted));
+    }
+    return found;
   }
 };
 
 /// One pass over a block of n scores, n a multiple of two registers. A score far below the reference counts as
 /// 2^lowest_power: less than any sum can show. With IsSaved `saved` receives every 2^t. With PendingTerms >= 0 the
 /// gradient of another row's block is written on the way, so that reading and writing overlap.
-template <class T, int Features, bool IsSaved, int PendingTerms = -1>
+template <class T, int Features, bool IsSaved, int PendingTerms = -1, bool IsClamped = true>
 EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index n, arithmetic<T> multiplier,
                                                               const row_sums<arithmetic<T>>& row, arithmetic<T>* saved,
                                                               const pending_block<T>* pending = nullptr) {
@@ -167,7 +197,7 @@ EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index 
   using p = pack<A>;
   using reg = typename p::reg;
   constexpr index ahead = 4096 / sizeof(T);
-  block_pipeline<T, Features> line{splat<A>(multiplier), splat<A>(row.kernel_reference), splat<A>(row.kernel_center),
+  block_pipeline<T, Features, IsClamped> line{splat<A>(multiplier), splat<A>(row.kernel_reference), splat<A>(row.kernel_center),
                                    splat<A>(lowest_power<A>)};
   const auto keep = [&](index i, reg e) EMEND_TARGET EMEND_INLINE_LAMBDA {
     if constexpr (IsSaved) store(saved + i, e);
@@ -194,15 +224,7 @@ EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index 
   keep(i - 2 * p::lanes, line.finish());
   line.advance();
   keep(i - p::lanes, line.finish());
-
-  block_sums<A> result{line.sum, line.weighted, line.squares, 0, -__builtin_inff(), true};
-  if constexpr (Features & want_extras) result.plain = sum_lanes<A>(line.plain);
-  if constexpr (Features & want_arg_max)
-    for (int lane = 0; lane < p::lanes; ++lane)
-      result.maximum = line.best[lane] > result.maximum ? line.best[lane] : result.maximum;
-  const reg top = (reg)line.highest;
-  result.is_in_range = !is_any((top > rounding_magic<A> + highest_power<A>) | (line.weighted != line.weighted));
-  return result;
+  return line.result();
 }
 
 template <class A>
@@ -256,7 +278,9 @@ EMEND_TARGET inline void take_block(row_sums<arithmetic<T>>& row, const T* x, in
                                     const pending_block<T>* pending = nullptr) {
   using A = arithmetic<T>;
   // Until a block has a finite score there is nothing to refer to, and every term so far is exactly 0.
-  if (!row.has_reference && !raise_reference(row, x, n, multiplier)) {
+  // Any finite score near the row's largest will do, so a few are looked at before all.
+  const index few = n < 256 ? n : 256;
+  if (!row.has_reference && !raise_reference(row, x, few, multiplier) && !raise_reference(row, x, n, multiplier)) {
     if constexpr (Features & want_extras) row.plain = -infinity;
     for (index i = 0; i < n; ++i) {
       if (!(static_cast<A>(x[i]) == -__builtin_inff())) row.needs_reference_path = true;
@@ -266,7 +290,14 @@ EMEND_TARGET inline void take_block(row_sums<arithmetic<T>>& row, const T* x, in
       for (index i = 0; i < n; i += 2 * pack<A>::lanes) pending->template write<PendingTerms>(i);
     return;
   }
-  block_sums<A> block = sum_block<T, Features, IsSaved, PendingTerms>(x, n, multiplier.high, row, saved, pending);
+  block_sums<A> block;
+  block.is_in_range = false;
+  if constexpr (has_scaling && !IsSaved) {
+    if (!row.is_clamped) block = sum_block<T, Features, IsSaved, PendingTerms, false>(x, n, multiplier.high, row, saved, pending);
+    // Most likely a score of -inf, and a row that holds one holds more.
+    row.is_clamped = !block.is_in_range;
+  }
+  if (!block.is_in_range) block = sum_block<T, Features, IsSaved, PendingTerms>(x, n, multiplier.high, row, saved, pending);
   // Lazy reference: sums in powers of two stay exact to rounding until they near the end of the range.
   if (!block.is_in_range) {
     if (!raise_reference(row, x, n, multiplier)) row.needs_reference_path = true;
@@ -330,13 +361,19 @@ EMEND_TARGET EMEND_INLINE void gradients_of(typename pack<A>::reg* v, const grad
   for (int u = 0; u < Count; ++u) v[u] = at_least(g.lowest, v[u]);
   reg w[Count];
   for (int u = 0; u < Count; ++u) w[u] = has_fused_multiply ? v[u] : v[u] - g.center;
-  for (int u = 0; u < Count; ++u) shifted[u] = fused_multiply_add(w[u], g.multiplier, g.magic);
   // The integer part and the reference leave together, so the remainder is rounded once, at its own size.
-  for (int u = 0; u < Count; ++u) r[u] = fused_multiply_add(w[u], g.multiplier, g.magic - shifted[u]);
+  if constexpr (has_scaling) {
+    for (int u = 0; u < Count; ++u) shifted[u] = round_to_integer(fused_multiply_add(w[u], g.multiplier, g.negative_reference));
+    for (int u = 0; u < Count; ++u) r[u] = fused_multiply_add(w[u], g.multiplier, g.negative_reference - shifted[u]);
+  } else {
+    for (int u = 0; u < Count; ++u) shifted[u] = fused_multiply_add(w[u], g.multiplier, g.magic);
+    for (int u = 0; u < Count; ++u) r[u] = fused_multiply_add(w[u], g.multiplier, g.magic - shifted[u]);
+  }
   polynomial<(Terms > 0 ? precise : quick), A, Count>(r, e);
   for (int u = 0; u < Count; ++u) {
+    if constexpr (has_scaling) e[u] = scale_by_power(e[u], shifted[u]);
     // The lowest score gives the exponent field 0, which is the number 0.
-    e[u] *= (reg)(((typename p::bits)shifted[u] + exponent_bias<A>) << fraction_bits<A>);
+    else e[u] *= (reg)(((typename p::bits)shifted[u] + exponent_bias<A>) << fraction_bits<A>);
     if constexpr (Terms == 0) v[u] = e[u] * g.constant;
     if constexpr (Terms == 1) v[u] = e[u] * ((v[u] - g.center) * g.linear + g.constant);
     if constexpr (Terms == 2) v[u] = e[u] * (e[u] * g.quadratic + ((v[u] - g.center) * g.linear + g.constant));
@@ -471,13 +508,13 @@ constexpr auto saving_kernel() {
   using A = arithmetic<T>;
   using kernel = void (*)(row_sums<A>&, const T*, index, const row_multiplier<A>&, const saved_powers<A>&, const saved_row<T, A>&);
   // A linear term reads the pending row's scores again, and with them the working set leaves the cache: slower than apart.
-  if constexpr (!std::is_same_v<T, A> || PendingTerms > 0 || (PendingTerms == 0 && !can_stream)) return kernel{nullptr};
+  if constexpr (!keeps_powers || !std::is_same_v<T, A> || PendingTerms > 0 || (PendingTerms == 0 && !can_stream)) return kernel{nullptr};
   else return kernel{accumulate_and_save_row<T, PendingTerms>};
 }
 template <class T, int Terms>
 constexpr auto saved_gradient_kernel() {
   using kernel = void (*)(const saved_row<T, arithmetic<T>>&, index, bool);
-  if constexpr (!std::is_same_v<T, arithmetic<T>>) return kernel{nullptr};
+  if constexpr (!keeps_powers || !std::is_same_v<T, arithmetic<T>>) return kernel{nullptr};
   else return kernel{write_saved_gradient<T, Terms>};
 }
 
