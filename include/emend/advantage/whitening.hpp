@@ -56,7 +56,7 @@ struct whitening {
 };
 
 /// out_i = (x_i - center) scale + offset where the flag is set, `elsewhere` where it is not.
-template <bool IsMasked, class X, class F, class T>
+template <bool IsMasked, bool HasOther, class X, class F, class T>
 [[gnu::always_inline]] inline void whiten_run_loop(const X* x, const F* flags, index size, const whitening& f, double elsewhere,
                                                    T* out) {
   const double_lanes zero = {0, 0, 0, 0}, other = zero + elsewhere, center = zero + f.center, scale = zero + f.scale,
@@ -67,9 +67,10 @@ template <bool IsMasked, class X, class F, class T>
     load_lanes(x + i, v);
     v = (v - center) * scale + offset;
     if constexpr (IsMasked) {
-      flag_lanes flag;
-      load_flags(flags + i, flag);
-      v = (double_lanes)(((flag_lanes)v & flag) | ((flag_lanes)other & ~flag));
+      // Differences in bits: cleared, they leave the other value.
+      if constexpr (HasOther) v = (double_lanes)((flag_lanes)v ^ (flag_lanes)other);
+      clear_unflagged(flags + i, v);
+      if constexpr (HasOther) v = (double_lanes)((flag_lanes)v ^ (flag_lanes)other);
     }
     store_lanes(v, out + i);
   }
@@ -78,8 +79,9 @@ template <bool IsMasked, class X, class F, class T>
 template <class X, class F, class T>
 [[gnu::always_inline]] inline void whiten_run_loop(const X* x, const F* flags, index size, bool is_masked, const whitening& f,
                                                    double elsewhere, T* out) {
-  if (is_masked) whiten_run_loop<true>(x, flags, size, f, elsewhere, out);
-  else whiten_run_loop<false>(x, flags, size, f, elsewhere, out);
+  if (!is_masked) whiten_run_loop<false, false>(x, flags, size, f, elsewhere, out);
+  else if (elsewhere == 0) whiten_run_loop<true, false>(x, flags, size, f, elsewhere, out);
+  else whiten_run_loop<true, true>(x, flags, size, f, elsewhere, out);
 }
 
 #if defined(__x86_64__)

@@ -79,6 +79,19 @@ template <class T>
 }
 [[gnu::always_inline]] inline void load_flags(const long long* from, flag_lanes& flags) { __builtin_memcpy(&flags, from, sizeof flags); }
 
+/// x stays where the flag is set and becomes 0 where it is not. Flags as `load_flags` takes them; comparing bytes with 0 is one
+/// instruction, and what follows it takes the complement.
+[[gnu::always_inline]] inline void clear_unflagged(const signed char* from, double_lanes& x) {
+  four_bytes bytes;
+  __builtin_memcpy(&bytes, from, sizeof bytes);
+  x = (double_lanes)((flag_lanes)x & ~__builtin_convertvector(bytes == 0, flag_lanes));
+}
+[[gnu::always_inline]] inline void clear_unflagged(const long long* from, double_lanes& x) {
+  flag_lanes flags;
+  __builtin_memcpy(&flags, from, sizeof flags);
+  x = (double_lanes)((flag_lanes)x & flags);
+}
+
 /// How many of `count` bytes, at most 4000, are not 0.
 [[gnu::always_inline]] inline index count_bytes_loop(const signed char* from, index count) {
   byte_lanes missing = {};

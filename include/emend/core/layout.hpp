@@ -164,7 +164,7 @@ column counted_positions(const L& layout, std::vector<char>& storage) {
 }
 
 /// Entries of a column that a scan holds at a time: small enough for the first-level cache, large enough to hide the call.
-inline constexpr index run_length = 512;
+inline constexpr index run_length = 2048;
 
 /// Somewhere to write one number per token: a contiguous range of float or double.
 template <class X>

@@ -54,11 +54,7 @@ template <bool IsMasked, class T, class F>
       double_lanes v;
       load_lanes(x + i + k * lanes, v);
       v -= pivot;
-      if constexpr (IsMasked) {
-        flag_lanes flag;
-        load_flags(flags + i + k * lanes, flag);
-        v = (double_lanes)((flag_lanes)v & flag);
-      }
+      if constexpr (IsMasked) clear_unflagged(flags + i + k * lanes, v);
       sums[k] += v;
       squares[k] += v * v;
     }
