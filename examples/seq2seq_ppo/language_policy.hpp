@@ -38,6 +38,7 @@ class language_policy {
       : weights_(std::move(w)), optimizer_(weights_, options), gathered_(weights_.shape()), end_(end) {}
 
   const lm::weights<float>& model() const { return weights_; }
+  lm::weights<float>& model() { return weights_; }
 
   template <class F>
   void score(const emend::token_batch& batch, F&& f) {
@@ -53,6 +54,10 @@ class language_policy {
     d_logits_.resize(packed.row_count(), weights_.shape().vocab_size);
     f(memory_.logits(), all_tokens(batch), d_logits_);
     lm::backward(weights_, packed, memory_, lm::output_gradients<float>{.logits = d_logits_.data()}, gathered_);
+  }
+  template <class C>
+  void sum_gradient(C& ranks) {
+    ranks.all_reduce_sum(gathered_.values());
   }
   void step() {
     optimizer_.step(weights_.values(), std::as_const(gathered_).values());
@@ -124,6 +129,11 @@ class value_network {
       d_head_.back() += d;
     }
     lm::backward(weights_, packed, memory_, lm::output_gradients<float>{.hidden = d_hidden_.data()}, gathered_);
+  }
+  template <class C>
+  void sum_gradient(C& ranks) {
+    ranks.all_reduce_sum(gathered_.values());
+    ranks.all_reduce_sum(std::span<float>(d_head_));
   }
   void step() {
     optimizer_.step(weights_.values(), std::as_const(gathered_).values());
