@@ -127,12 +127,31 @@ using dlpack_carriers = std::tuple<dlpack<float>, dlpack<float16>>;
 #else
 using dlpack_carriers = std::tuple<>;
 #endif
-using other_carriers = std::tuple<device, linear<float>, linear<double>>;
+#ifdef EMEND_TEST_LIBTORCH
+/// Tensors of LibTorch: as they are made, with tokens contiguous, and as [:, :-1, ::2] of [A, B, T, V].
+enum class tensor_form { contiguous, transposed, slice };
+template <class T, tensor_form Form>
+struct tensor {};
+template <class T, tensor_form Form>
+struct tensor_chain {};  ///< device_scores: the head by ATen's operations, on the host
+template <class T>
+struct tensor_product {};  ///< linear_scores of tensors on the host
+template <class T>
+struct tensor_product_chain {};  ///< linear_scores of device_scores
+using libtorch_carriers = std::tuple<tensor<float, tensor_form::contiguous>, tensor<double, tensor_form::transposed>, tensor<bfloat16, tensor_form::slice>,
+                                     tensor<float16, tensor_form::contiguous>, tensor<float, tensor_form::slice>>;
+using libtorch_heads = std::tuple<tensor_chain<float, tensor_form::contiguous>, tensor_chain<double, tensor_form::slice>,
+                                  tensor_chain<bfloat16, tensor_form::transposed>, tensor_product<float>, tensor_product_chain<float>, tensor_product_chain<double>>;
+#else
+using libtorch_carriers = std::tuple<>;
+using libtorch_heads = std::tuple<>;
+#endif
+using own_heads = std::tuple<device, linear<float>, linear<double>>;
 
 template <class... Tuples>
 using concatenate = decltype(std::tuple_cat(std::declval<Tuples>()...));
-using in_memory = concatenate<memory_carriers, eigen_carriers, xtensor_carriers, dlpack_carriers>;
-using every_carrier = concatenate<in_memory, other_carriers>;
+using in_memory = concatenate<memory_carriers, eigen_carriers, xtensor_carriers, dlpack_carriers, libtorch_carriers>;
+using every_carrier = concatenate<in_memory, own_heads, libtorch_heads>;
 
 /// What the tests must know of a carrier.
 struct traits {

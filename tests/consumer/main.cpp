@@ -12,6 +12,11 @@
 #ifdef WITH_dlpack
 #include <emend/dlpack.hpp>
 #endif
+#ifdef WITH_libtorch
+#include <emend/libtorch.hpp>
+
+#include <ATen/ops/zeros.h>
+#endif
 
 #include <cmath>
 #include <vector>
@@ -39,6 +44,12 @@ int main() {
   emend::dlpack_tensor of_dlpack(shape, {kDLFloat, 32, 1});
   for (int i = 0; i < 8; ++i) static_cast<float*>(of_dlpack.tensor().data)[i] = 0;
   are_right = are_right && is_right(of_dlpack);
+#endif
+#ifdef WITH_libtorch
+  const at::Tensor of_libtorch = at::zeros({2, 4}).requires_grad_(), targets = at::zeros({2}, at::TensorOptions().dtype(at::kLong));
+  are_right = are_right && is_right(of_libtorch);
+  emend::loss(emend::cross_entropy{}, of_libtorch, targets).backward();
+  are_right = are_right && std::abs(of_libtorch.grad()[1][0].item().toDouble() + 0.75) < 1e-6;
 #endif
   return are_right ? 0 : 1;
 }

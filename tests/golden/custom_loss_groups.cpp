@@ -40,7 +40,7 @@ void with_loss(const vector_case& c, F&& f) {
 
 std::string custom_loss(vector_case& c) {
   in_precision(c, [&]<class T>() {
-    const auto logits = c.input("logits").matrix<T>();
+    const auto logits = c.input("logits").scores<T>();
     const auto target = c.input("target").ids(), next = c.input("next").ids();
     const std::vector<double> mask = c.input("mask").data, weight = c.input("weight").data;
     with_loss(c, [&](const auto& loss) {

@@ -114,7 +114,7 @@ std::string grpo_from_logits(vector_case& c) {
   if (!g.accident().empty()) return g.accident();
   const auto labels = c.input("labels").ids();
   in_precision(c, [&]<class T>() {
-    const auto logits = c.input("logits").matrix<T>();
+    const auto logits = c.input("logits").scores<T>();
     g.with_policy([&](const auto& policy) {
       const auto objective = g.objective(policy);
       if constexpr (emend::token_loss<decltype(objective)>) {
@@ -173,7 +173,7 @@ std::string rloo_from_logits(vector_case& c) {
   const emend::sequence_level<emend::ppo_clip> loss{
       .loss = {old, advantage, c.parameter("epsilon_low"), c.parameter("epsilon_high")}, .ratio = emend::sequence_ratio::sum};
   in_precision(c, [&]<class T>() {
-    const auto result = emend::evaluate_sequences(loss, c.input("logits").matrix<T>(), c.input("labels").ids(), layout, {.weight = weight});
+    const auto result = emend::evaluate_sequences(loss, c.input("logits").scores<T>(), c.input("labels").ids(), layout, {.weight = weight});
     c.expect("loss", result.value);
     c.expect_gradient("logits", result.gradient);
   });

@@ -1,4 +1,4 @@
-// golden FILE...: runs every case of a vector file whose group it knows: float64 cases in double and in float, float32
+// golden [--backend NAME] FILE...: runs every case of a vector file whose group it knows: float64 cases in double and in float, float32
 // cases in float.
 
 #include "vector_case.hpp"
@@ -51,13 +51,22 @@ void run_case(const golden::json& source, const golden::check& check, bool is_do
 
 int main(int argc, char** argv) {
   if (argc < 2 || std::string(argv[1]) == "--help") {
-    std::printf("usage: golden FILE...\nRuns the golden vectors of each file (JSON, plain or gzip): float64 cases in double and in float, float32 cases in float.\n");
+    std::printf("usage: golden [--backend NAME] FILE...\nRuns the golden vectors of each file (JSON, plain or gzip): float64 cases in double and in float, float32 cases in float.\nNAME: where the scores lie, emend (default) or libtorch.\n");
     return argc < 2 ? 2 : 0;
   }
   const golden::registry& groups = golden::groups();
   counts total;
   std::map<std::string, int> unknown;
-  for (int i = 1; i < argc; ++i) {
+  int first = 1;
+  try {
+    const bool is_named = argc > 2 && std::string(argv[1]) == "--backend";
+    golden::choose_store(is_named ? argv[2] : "emend");
+    if (is_named) first = 3;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "golden: %s\n", error.what());
+    return 2;
+  }
+  for (int i = first; i < argc; ++i) {
     try {
       const golden::json file = golden::json::parse(read_file(argv[i]));
       for (const golden::json& source : file.at("cases")) {

@@ -73,7 +73,7 @@ std::string contrastive_search(vector_case& c) {
 
 template <class T>
 void unlikelihood_in(vector_case& c) {
-  const auto logits = c.input("logits").matrix<T>();
+  const auto logits = c.input("logits").scores<T>();
   const auto target = c.input("target").ids(), prefix = c.input("prefix").ids();
   const std::vector<emend::index> offsets{0, static_cast<emend::index>(prefix.size())};
   const auto terms = emend::token_unlikelihood_terms(target, emend::padded(1, logits.rows()), {prefix, offsets});

@@ -7,13 +7,13 @@ namespace {
 template <class T>
 struct score_results {
   emend::statistics_columns columns;
-  emend::matrix<T> gradient;
+  score_block<T> gradient;
 };
 
 template <class T>
 score_results<T> run_scores(const vector_case& c, emend::column of_log_prob, emend::column of_entropy, emend::column of_squares) {
   const array logits = c.input("logits");
-  const emend::matrix<T> scores = logits.matrix<T>();
+  const score_block<T> scores = logits.scores<T>();
   std::vector<emend::index> labels(static_cast<std::size_t>(scores.rows()), 0);
   try {
     labels = c.input("labels").ids();
@@ -92,7 +92,7 @@ std::string log_prob_and_entropy(vector_case& c) {
 
 std::string fused_linear(vector_case& c) {
   in_precision(c, [&]<class T>() {
-    const auto hidden = c.input("hidden").matrix<T>(), weight = c.input("weight").matrix<T>();
+    const auto hidden = c.input("hidden").scores<T>(), weight = c.input("weight").scores<T>();
     const auto labels = c.input("labels").ids();
     const std::vector<double> cotangent = c.input("cotangent").data;
     const emend::linear_scores scores{hidden, weight};

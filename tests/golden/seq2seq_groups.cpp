@@ -28,7 +28,7 @@ emend::seq2seq_reward_options reward_options(const vector_case& c, const std::ve
 
 std::string extract(vector_case& c) {
   in_precision(c, [&]<class T>() {
-    const auto scores = c.input("rm_logits").matrix<T>();
+    const auto scores = c.input("rm_logits").scores<T>();
     const auto response = c.input("response").ids(), offsets = c.input("offsets").ids();
     const std::vector<emend::index> end_ids{static_cast<emend::index>(c.parameter("eos_id"))};
     auto options = reward_options(c, end_ids);
@@ -66,7 +66,7 @@ std::string mle_loss(vector_case& c) {
       {"sequence_sum", emend::aggregation::sequence_sum},
       {"per_example_mean", emend::aggregation::per_example_mean}};
   in_precision(c, [&]<class T>() {
-    const auto logits = c.input("logits").matrix<T>();
+    const auto logits = c.input("logits").scores<T>();
     const auto label = c.input("label").ids(), offsets = c.input("offsets").ids();
     const std::vector<double> is_identity = c.input("is_identity").data;
     const auto result = emend::seq2seq_loss(logits, label, offsets, is_identity,

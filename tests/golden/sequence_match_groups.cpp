@@ -110,7 +110,7 @@ std::string objective(vector_case& c) {
   const emend::trajectory_columns columns{offsets, at, label, is_rollout, is_complete, is_at_floor};
   const emend::trajectory_options options{.data_normaliser = c.parameter("data_normaliser"), .rollout_normaliser = c.parameter("model_normaliser")};
   in_precision(c, [&]<class T>() {
-    const auto logits = c.input("logits").matrix<T>();
+    const auto logits = c.input("logits").scores<T>();
     with_divergence(c, [&]<class D>(const D& divergence) {
       const emend::sequence_match_objective<D> objective{
           .divergence = divergence,
@@ -134,7 +134,7 @@ std::string objective(vector_case& c) {
       c.expect_near("penalty_term", std::vector<double>{result.rollout_term}, bound);
       c.expect_exactly("phi_count", {result.steps});
       c.expect_exactly("phi_outside", {result.outside});
-      std::vector<T> ascent(result.gradient.data(), result.gradient.data() + logits.rows() * logits.columns());
+      std::vector<T> ascent = result.gradient.values();
       for (T& g : ascent) g = -g;
       c.expect_near("logits", ascent, bound, true);
       const double alone = emend::evaluate_trajectories_value(objective, logits, columns, options);

@@ -9,7 +9,7 @@ emend::padded one_sequence(std::size_t tokens) { return emend::padded(1, static_
 
 std::string rlmec(vector_case& c) {
   in_precision(c, [&]<class T>() {
-    const auto logits = c.input("rm_logits").matrix<T>();
+    const auto logits = c.input("rm_logits").scores<T>();
     const std::vector<double> log_prob = emend::statistics(logits, c.input("response").ids()).log_prob;
     const std::vector<int> is_correct{c.is_true("correct")};
     std::vector<double> prob;
@@ -22,7 +22,7 @@ std::string rlmec(vector_case& c) {
 
 std::string rlmec_loss(vector_case& c) {
   in_precision(c, [&]<class T>() {
-    const auto logits = c.input("rewrite_logits").matrix<T>();
+    const auto logits = c.input("rewrite_logits").scores<T>();
     const std::vector<double> log_prob = c.input("log_prob").data, old = c.input("old_log_prob").data,
                               reward = c.input("reward").data, edited = c.input("edited").data;
     const auto rewrite = c.input("rewrite").ids();

@@ -74,7 +74,7 @@ std::string ppo_step(vector_case& c) {
   const double coefficient = c.parameter("vf_coef");
   const emend::convention trl_ppo = clipped_as(c, emend::conventions::trl_ppo);
   in_precision(c, [&]<class T>() {
-    const auto logits = c.input("logits").matrix<T>();
+    const auto logits = c.input("logits").scores<T>();
     const auto policy_weight = emend::token_weights(policy_layout), value_weight = emend::token_weights(value_layout);
     const auto policy = emend::evaluate(trl_ppo.ppo_loss(old, advantage), logits, labels,
                                         {.mask = policy_mask, .weight = policy_weight, .transform = transform});

@@ -2,6 +2,8 @@
 
 #include <emend/emend.hpp>
 
+#include "score_block.hpp"
+
 #include <nlohmann/json.hpp>
 
 #include <functional>
@@ -43,6 +45,15 @@ struct array {
     emend::matrix<T> m(rows(), columns());
     for (std::size_t i = 0; i < data.size(); ++i) m.data()[i] = static_cast<T>(data[i]);
     return m;
+  }
+  /// The same as scores of the chosen backend.
+  template <class T>
+  score_block<T> scores() const {
+    score_block<T> block(rows(), columns());
+    const auto view = block.view();
+    for (std::size_t i = 0; i < data.size(); ++i)
+      view(static_cast<emend::index>(i) / columns(), static_cast<emend::index>(i) % columns()) = static_cast<T>(data[i]);
+    return block;
   }
 };
 
@@ -145,6 +156,12 @@ class vector_case {
   template <class T>
   void expect_gradient(const std::string& name, const emend::matrix<T>& got) {
     expect_gradient(name, std::vector<double>(got.data(), got.data() + got.rows() * got.columns()));
+  }
+
+  template <class T>
+  void expect_gradient(const std::string& name, const score_block<T>& got) {
+    const std::vector<T> values = got.values();
+    expect_gradient(name, std::vector<double>(values.begin(), values.end()));
   }
 
   const std::string& failure() const { return failure_; }

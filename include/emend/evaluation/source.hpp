@@ -202,13 +202,7 @@ class remote_source {
 
   template <class E, class Visit>
   void forward(E&, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) {
-    // The head reads plain arrays: masked terms point at row 0, id 0, and their results are not used.
-    rows_.resize(static_cast<std::size_t>(plan.terms()));
-    ids_.resize(rows_.size());
-    for (index i = 0; i < plan.terms(); ++i) {
-      rows_[static_cast<std::size_t>(i)] = plan.is_evaluated(i) ? plan.row_of(i) : 0;
-      ids_[static_cast<std::size_t>(i)] = plan.is_evaluated(i) ? plan.target(i) : 0;
-    }
+    list_terms(plan);
     backend<X>::forward(x_, request(plan), buffers.statistics.data(), buffers.scores.data());
     for (index row = 0; row < plan.rows(); ++row)
       if (plan.active_rows()[row]) visit(row);
@@ -221,8 +215,16 @@ class remote_source {
   }
   template <class E, class Visit>
   void fused(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) {
-    forward(executor, plan, buffers, visit);
-    backward(executor, plan, buffers);
+    if constexpr (requires(const head_request& r, row_statistics* rows, double* scores, const row_adjoint* adjoints) {
+                    backend<X>::fused(x_, r, rows, scores, visit, adjoints, static_cast<const double*>(scores), *gradient_);
+                  }) {
+      list_terms(plan);
+      backend<X>::fused(x_, request(plan), buffers.statistics.data(), buffers.scores.data(), visit,
+                        static_cast<const row_adjoint*>(buffers.adjoints.data()), static_cast<const double*>(buffers.score_adjoints.data()), *gradient_);
+    } else {
+      forward(executor, plan, buffers, visit);
+      backward(executor, plan, buffers);
+    }
   }
   template <class E, class Visit, class Finish>
   void fused_late(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit, const Finish& finish) {
@@ -230,6 +232,15 @@ class remote_source {
   }
 
  private:
+  /// The head reads plain arrays: masked terms point at row 0, id 0, and their results are not used.
+  void list_terms(const term_plan& plan) {
+    rows_.resize(static_cast<std::size_t>(plan.terms()));
+    ids_.resize(rows_.size());
+    for (index i = 0; i < plan.terms(); ++i) {
+      rows_[static_cast<std::size_t>(i)] = plan.is_evaluated(i) ? plan.row_of(i) : 0;
+      ids_[static_cast<std::size_t>(i)] = plan.is_evaluated(i) ? plan.target(i) : 0;
+    }
+  }
   head_request request(const term_plan& plan) const {
     return {ids_, rows_, plan.active_rows(), options_.transform, options_.kept, with_extras_};
   }

@@ -33,6 +33,10 @@ struct head_shape {
 ///   B::forward(x, r, row_statistics* rows, double* scores)       rows: [rows]; scores: [terms], z of each target
 ///   B::backward(x, r, const row_statistics* rows, const row_adjoint* adjoints, const double* score_adjoints, g)
 ///       writes all of g: for every active row the gradient of reference.hpp plus score_adjoints at the targets, 0 else
+/// Optional, for heads that would otherwise do work twice; used where the derivatives of a row follow from the row itself:
+///   B::fused(x, r, row_statistics* rows, double* scores, visit, const row_adjoint* adjoints, const double* score_adjoints, g)
+///       both in one pass: once rows[row] and the scores of the row's terms are there, calls visit(row), which writes the row's
+///       entries of adjoints and score_adjoints; once for every active row
 /// A model: a block of scores on a GPU, whose backward launches one kernel.
 /// What the compiler cannot check: that the numbers are those of heads/reference.hpp; run the backend suite.
 template <class X>

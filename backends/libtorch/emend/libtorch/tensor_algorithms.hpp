@@ -1,0 +1,147 @@
+#pragma once
+
+#include <emend/advantage/gae.hpp>
+#include <emend/advantage/group_relative.hpp>
+#include <emend/advantage/returns.hpp>
+#include <emend/advantage/whitening.hpp>
+#include <emend/libtorch/device_scores.hpp>
+#include <emend/libtorch/tensor_column.hpp>
+#include <emend/libtorch/torch_threads.hpp>
+#include <emend/losses/aggregation.hpp>
+#include <emend/reward/seq2seq_rewards.hpp>
+#include <emend/reward/token_rewards.hpp>
+#include <emend/sequence_match/attention_mask.hpp>
+
+#include <ATen/ops/empty.h>
+
+namespace emend {
+
+// The algorithms that a step of training calls, from tensors to tensors: each is the one of the same name over columns, which its own
+// header describes. Shapes are [sequences, length] (any leading dimensions), masks of that shape or undefined; results have the shape and
+// device of the first argument, in float, or double where that is double. Of a device's tensors the numbers per token go through the host.
+// What is not here is called with `tensor_column` and `tensor_layout`, and its result made a tensor by `as_tensor`.
+
+/// `statistics_columns` as tensors, of the targets' shape; what was not asked for is undefined.
+struct statistics_tensors {
+  at::Tensor log_prob, log_z, score, entropy, log_sum_squares, mean_score, max_log_prob;
+  at::Tensor arg_max;          ///< int64
+  at::Tensor is_arg_max;       ///< bool
+  at::Tensor chosen_log_prob;  ///< of the targets' shape, [.., K]
+};
+
+/// As `statistics`. x: [.., V] on any device, any dtype of scores; targets: its leading shape. In double for double, else in float.
+/// Throws std::invalid_argument as `statistics` does.
+inline statistics_tensors statistics(const at::Tensor& x, const at::Tensor& targets, const statistics_options& options = {}) {
+  detail::require_score_tensor("scores", x);
+  const tensor_column ids(targets, "targets");
+  const device_scores on_device{x.detach()};
+  const statistics_columns got =
+      x.is_cpu() ? statistics(on_device.scores, id_column(ids), options, torch_threads{}) : statistics(on_device, id_column(ids), options);
+  const at::Tensor like = at::empty_strided(targets.sizes(), std::vector<std::int64_t>(static_cast<std::size_t>(targets.dim()), 0),
+                                            x.options().dtype(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat));
+  const auto tensor = [&](const auto& column) { return column.empty() && targets.numel() > 0 ? at::Tensor() : as_tensor(column, like); };
+  statistics_tensors result{tensor(got.log_prob), tensor(got.log_z), tensor(got.score), tensor(got.entropy), tensor(got.log_sum_squares),
+                            tensor(got.mean_score), tensor(got.max_log_prob), tensor(got.arg_max), tensor(got.is_arg_max), {}};
+  if (!got.chosen_log_prob.empty()) {
+    std::vector<std::int64_t> shape = targets.sizes().vec();
+    shape.push_back(options.chosen_per_row);
+    result.chosen_log_prob = tensor(got.chosen_log_prob).view(shape);
+  }
+  return result;
+}
+
+/// `advantages` as tensors.
+struct advantage_tensors {
+  at::Tensor advantage, returns;
+};
+
+/// As `gae`. reward, value: [.., T]; mask: the same or undefined.
+inline advantage_tensors gae(const at::Tensor& reward, const at::Tensor& value, const at::Tensor& mask, const gae_options& options = {}) {
+  const advantages got = gae(tensor_column(reward, "reward"), tensor_column(value, "value"), tensor_layout(reward, mask), options);
+  return {as_tensor(got.advantage, reward), as_tensor(got.returns, reward)};
+}
+
+/// As `discounted_returns`. reward: [.., T]; mask: the same or undefined.
+inline at::Tensor discounted_returns(const at::Tensor& reward, const at::Tensor& mask, const return_options& options = {}) {
+  return as_tensor(discounted_returns(tensor_column(reward, "reward"), tensor_layout(reward, mask), options), reward);
+}
+
+/// As `whiten`. values: [.., T]; mask: the same or undefined.
+inline at::Tensor whiten(const at::Tensor& values, const at::Tensor& mask, const whiten_options& options = {}) {
+  return as_tensor(whiten(tensor_column(values, "values"), tensor_layout(values, mask), options), values);
+}
+
+/// `group_relative_advantages` as tensors, [B].
+struct group_relative_tensors {
+  at::Tensor advantage, baseline, deviation;
+};
+
+/// As `group_relative`. reward: [B]; group: [B] ids of the prompts, or undefined: one group.
+inline group_relative_tensors group_relative(const at::Tensor& reward, const at::Tensor& group, const group_relative_options& options = {}) {
+  const tensor_column rewards(reward, "reward"), ids(group, "group");
+  const group_relative_advantages got = group_relative(static_cast<const column&>(rewards), static_cast<const id_column&>(ids), options);
+  return {as_tensor(got.advantage, reward), as_tensor(got.baseline, reward), as_tensor(got.deviation, reward)};
+}
+
+/// `kl_estimate` of every entry. log_ratio: any shape.
+inline at::Tensor kl_estimate(kl_kind kind, const at::Tensor& log_ratio, kl_clamps clamps = {}) {
+  const tensor_column ratios(log_ratio, "log_ratio");
+  const column& given = ratios;
+  std::vector<double> result(static_cast<std::size_t>(given.size()));
+  for (index i = 0; i < given.size(); ++i) result[static_cast<std::size_t>(i)] = kl_estimate(kind, given[i], clamps);
+  return as_tensor(result, log_ratio);
+}
+
+/// As `token_rewards`. score: [.., T]; old_log_prob, reference_log_prob: the same, both undefined: no divergence.
+inline at::Tensor token_rewards(const at::Tensor& score, const at::Tensor& old_log_prob, const at::Tensor& reference_log_prob, const at::Tensor& mask,
+                                const token_reward_options& options = {}) {
+  return as_tensor(token_rewards(tensor_column(score, "score"), tensor_column(old_log_prob, "old_log_prob"),
+                                 tensor_column(reference_log_prob, "reference_log_prob"), tensor_layout(score, mask), options),
+                   score);
+}
+
+/// As `token_weights`, of the mask's shape; in float.
+inline at::Tensor token_weights(const at::Tensor& mask, aggregation how = aggregation::token_mean, const aggregation_options& options = {}) {
+  return as_tensor(token_weights(tensor_layout(mask, mask), how, options), mask);
+}
+
+/// `seq2seq_rewards` as tensors: per token of the responses' shape, per sequence of its leading dimensions.
+struct seq2seq_reward_tensors {
+  at::Tensor score, arg_max, log_prob, divergence, sequence_score, copy_log_likelihood;
+};
+
+/// As `extract_rewards`. x: [B, T, V] on any device; response: [B, T]; mask: the same or undefined.
+inline seq2seq_reward_tensors extract_rewards(const at::Tensor& x, const at::Tensor& response, const at::Tensor& mask,
+                                              const seq2seq_reward_options& options = {}) {
+  detail::require_score_tensor("scores", x);
+  const tensor_column ids(response, "response");
+  const tensor_layout layout(response, mask);
+  const device_scores on_device{x.detach()};
+  const seq2seq_rewards got = x.is_cpu() ? extract_rewards(on_device.scores, id_column(ids), layout, options, torch_threads{})
+                                         : extract_rewards(on_device, id_column(ids), layout, options);
+  return {as_tensor(got.score, response), as_tensor(got.arg_max, response), as_tensor(got.log_prob, response), as_tensor(got.divergence, response),
+          as_tensor(got.sequence_score, response), as_tensor(got.copy_log_likelihood, response)};
+}
+
+/// The attention mask of a packed forest, bool [N, N], on the device of parent: see `write_attention_mask`. parent: [N] ids.
+inline at::Tensor attention_mask(const at::Tensor& parent) {
+  const tensor_column parents(parent, "parent");
+  const id_column& ids = parents;
+  const at::Tensor mask = at::empty({ids.size(), ids.size()}, at::TensorOptions().dtype(at::kBool));
+  write_attention_mask(ids, static_cast<unsigned char*>(mask.mutable_data_ptr()));
+  return mask.to(parent.device());
+}
+
+/// Position of each node of a packed forest, its number of ancestors; int64 [N], on the device of parent. parent: [N], -1 or an earlier node.
+/// Throws std::invalid_argument on a parent that is not earlier.
+inline at::Tensor position_ids(const at::Tensor& parent) {
+  const tensor_column parents(parent, "parent");
+  const id_column& ids = parents;
+  detail::check_parents(ids);
+  std::vector<index> position(static_cast<std::size_t>(ids.size()), 0);
+  for (index i = 0; i < ids.size(); ++i)
+    if (ids[i] >= 0) position[static_cast<std::size_t>(i)] = position[static_cast<std::size_t>(ids[i])] + 1;
+  return as_tensor(position, parent);
+}
+
+}  // namespace emend

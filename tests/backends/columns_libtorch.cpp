@@ -1,0 +1,170 @@
+// Columns, layouts and algorithms over tensors against the same over vectors; the executor on torch's threads.
+#include <emend/libtorch/tensor_algorithms.hpp>
+#include <emend/sequence_match/packing.hpp>
+
+#include "throws.hpp"
+
+#include <ATen/Context.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/scalar_tensor.h>
+#include <ATen/ops/tensor.h>
+
+#include <atomic>
+#include <cmath>
+#include <vector>
+
+namespace {
+
+using emend::column;
+using emend::id_column;
+using emend::index;
+using emend::tensor_column;
+
+at::TensorOptions of(at::ScalarType type) { return at::TensorOptions().dtype(type); }
+
+std::vector<double> numbers(const column& x) {
+  std::vector<double> result;
+  for (index i = 0; i < x.size(); ++i) result.push_back(x[i]);
+  return result;
+}
+std::vector<double> numbers(const at::Tensor& x) {
+  const tensor_column of_tensor(x);
+  return numbers(static_cast<const column&>(of_tensor));
+}
+
+TEST_CASE("tensor_column: every dtype, any strides, row-major order") {
+  const at::Tensor values = at::arange(6, of(at::kDouble)).view({2, 3});
+  for (const at::ScalarType type : {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16, at::kByte, at::kChar, at::kShort, at::kInt, at::kLong}) {
+    CAPTURE(c10::toString(type));
+    CHECK(numbers(values.to(type)) == std::vector<double>{0, 1, 2, 3, 4, 5});
+    CHECK(numbers(values.to(type).t()) == std::vector<double>{0, 3, 1, 4, 2, 5});
+    CHECK(numbers(values.to(type).select(1, 1)) == std::vector<double>{1, 4});
+    CHECK(numbers(values.to(type).select(1, 2).unsqueeze(1).expand({2, 2})) == std::vector<double>{2, 2, 5, 5});
+  }
+  CHECK(numbers(values > 2) == std::vector<double>{0, 0, 0, 1, 1, 1});
+  CHECK(numbers(at::Tensor()).empty());
+  CHECK(numbers(at::randn({0, 3})).empty());
+  CHECK(numbers(at::scalar_tensor(4)) == std::vector<double>{4});
+  const tensor_column view(values);
+  values[0][1] = 9;
+  CHECK(static_cast<const column&>(view)[1] == 9);  // no copy was made
+  CHECK_THROWS_NAMING(tensor_column(at::randn({2}, of(at::kComplexFloat)), "advantage"), "advantage");
+  CHECK_THROWS_NAMING(tensor_column(at::tensor({1.0, 0.0}).to_sparse(), "advantage"), "advantage");
+}
+
+TEST_CASE("tensor_column: ids are integers; vectors and columns are columns, too") {
+  const tensor_column ids(at::tensor({3, 1}).to(at::kInt), "targets");
+  CHECK(static_cast<const id_column&>(ids)[0] == 3);
+  const tensor_column floats(at::tensor({3.0, 1.0}), "targets"), flags(at::tensor({3, 1}) > 2, "targets");
+  CHECK_THROWS_NAMING(static_cast<const id_column&>(floats), "targets");
+  CHECK_THROWS_NAMING(static_cast<const id_column&>(flags), "targets");
+  const std::vector<int> vector{4, 5};
+  const tensor_column of_vector = vector;
+  CHECK(static_cast<const id_column&>(of_vector)[1] == 5);
+  CHECK(static_cast<const column&>(of_vector)[1] == 5);
+  CHECK(static_cast<const id_column&>(tensor_column()).empty());
+}
+
+TEST_CASE("as_tensor: dtype and shape by what it stands beside") {
+  const at::Tensor like = at::randn({2, 3}, of(at::kBFloat16));
+  const at::Tensor per_token = emend::as_tensor(std::vector<double>(6, 0.1), like);
+  CHECK(per_token.sizes() == like.sizes());
+  CHECK((per_token.scalar_type() == at::kFloat));
+  CHECK((emend::as_tensor(std::vector<double>{1, 2}, like.to(at::kDouble)).scalar_type() == at::kDouble));
+  CHECK((emend::as_tensor(std::vector<index>{1, 2}, like).scalar_type() == at::kLong));
+  CHECK((emend::as_tensor(std::vector<char>{1, 0}, like).scalar_type() == at::kBool));
+  CHECK(emend::as_tensor(std::vector<double>{1, 2}, like).sizes() == at::IntArrayRef({2}));
+  CHECK(emend::as_tensor(std::vector<double>{1, 2, 3, 4}, like).sizes() == at::IntArrayRef({4}));
+  CHECK(emend::as_tensor(std::vector<double>{}, at::randn({0, 3})).sizes() == at::IntArrayRef({0, 3}));
+}
+
+TEST_CASE("tensor_layout: sequences of the last dimension; masks of another shape are refused") {
+  const at::Tensor values = at::randn({2, 2, 3}), mask = at::randint(2, {2, 2, 3});
+  const emend::tensor_layout layout(values, mask);
+  CHECK(layout.sequences() == 4);
+  CHECK(layout.tokens() == 12);
+  CHECK(numbers(layout.mask()) == numbers(mask));
+  CHECK_THROWS_NAMING(emend::tensor_layout(values, mask.view({4, 3})), "mask");
+  CHECK_THROWS_NAMING(emend::tensor_layout(at::scalar_tensor(1)), "values");
+}
+
+TEST_CASE("algorithms from tensors to tensors are those over columns") {
+  at::manual_seed(1);
+  const at::Tensor reward = at::randn({2, 4}, of(at::kDouble)), value = at::randn({4, 2}, of(at::kFloat)).t(), mask = at::tensor({1, 1, 1, 0, 0, 1, 1, 1}).view({2, 4}).to(at::kBool);
+  const std::vector<double> rewards = numbers(reward), values = numbers(value), masks = numbers(mask);
+  const emend::padded layout(2, 4, masks);
+
+  const auto [advantage, returns] = emend::gae(reward, value, mask, {.gamma = 0.9});
+  const emend::advantages expected = emend::gae(rewards, values, layout, {.gamma = 0.9});
+  CHECK(numbers(advantage) == expected.advantage);
+  CHECK(numbers(returns) == expected.returns);
+  CHECK(advantage.sizes() == reward.sizes());
+  CHECK(numbers(emend::whiten(reward, mask)) == emend::whiten(rewards, layout));
+  CHECK(numbers(emend::whiten(reward, {})) == emend::whiten(rewards, emend::padded(2, 4)));
+  CHECK(numbers(emend::discounted_returns(reward, mask, {.gamma = 0.5})) == emend::discounted_returns(rewards, layout, {.gamma = 0.5}));
+  CHECK(numbers(emend::token_rewards(reward, reward * 2, value, mask)) == emend::token_rewards(rewards, numbers(reward * 2), values, layout));
+  const std::vector<double> weights = emend::token_weights(layout, emend::aggregation::per_example_mean);
+  const std::vector<double> of_tensor = numbers(emend::token_weights(mask, emend::aggregation::per_example_mean));
+  for (std::size_t i = 0; i < weights.size(); ++i) CHECK(of_tensor[i] == doctest::Approx(weights[i]).epsilon(1e-6));
+  CHECK(numbers(emend::kl_estimate(emend::kl_kind::k3, reward))[3] == emend::kl_estimate(emend::kl_kind::k3, rewards[3]));
+  const at::Tensor group = at::tensor({0, 0, 1, 1});
+  CHECK(numbers(emend::group_relative(value.reshape({-1}).slice(0, 0, 4).to(at::kDouble), group).advantage) ==
+        emend::group_relative(std::vector<double>(values.begin(), values.begin() + 4), std::vector<int>{0, 0, 1, 1}).advantage);
+  CHECK_THROWS_NAMING(emend::gae(reward, value.slice(1, 0, 3), mask), "value");
+}
+
+TEST_CASE("statistics and reward extraction over tensors, on the host and by the op chain") {
+  at::manual_seed(2);
+  const at::Tensor x = at::randn({2, 4, 9}, of(at::kDouble)), ids = at::randint(9, {2, 4}), mask = at::tensor({1, 1, 1, 0, 1, 1, 0, 0}).view({2, 4});
+  const tensor_column targets(ids), counted(mask);
+  const std::vector<int> chosen(16, 3);
+  const emend::statistics_options options{.mask = counted, .with_log_sum_squares = true, .with_arg_max = true, .chosen = chosen, .chosen_per_row = 2};
+  const emend::statistics_tensors got = emend::statistics(x, ids, options);
+  const emend::statistics_columns expected = emend::statistics(x, static_cast<const id_column&>(targets), options);
+  CHECK(got.log_prob.sizes() == ids.sizes());
+  CHECK(numbers(got.log_prob) == expected.log_prob);
+  CHECK(numbers(got.entropy) == expected.entropy);
+  CHECK(numbers(got.log_sum_squares) == expected.log_sum_squares);
+  CHECK(numbers(got.arg_max) == std::vector<double>(expected.arg_max.begin(), expected.arg_max.end()));
+  CHECK((got.is_arg_max.scalar_type() == at::kBool));
+  CHECK(got.chosen_log_prob.sizes() == at::IntArrayRef({2, 4, 2}));
+  CHECK(!got.mean_score.defined());
+  const emend::statistics_columns chain = emend::statistics(emend::device_scores{x}, static_cast<const id_column&>(targets), options);
+  for (std::size_t i = 0; i < 8; ++i) CHECK(chain.log_prob[i] == doctest::Approx(expected.log_prob[i]).epsilon(1e-13));
+
+  const emend::seq2seq_reward_tensors rewards = emend::extract_rewards(x, ids, mask, {.mode = emend::reward_mode::margin});
+  const emend::seq2seq_rewards by_columns = emend::extract_rewards(x, static_cast<const id_column&>(targets), emend::padded(2, 4, counted), {.mode = emend::reward_mode::margin});
+  const std::vector<double> scores = numbers(rewards.score);
+  for (std::size_t i = 0; i < 8; ++i) CHECK(scores[i] == doctest::Approx(by_columns.score[i]).epsilon(1e-6));
+  CHECK(rewards.divergence.sizes() == at::IntArrayRef({2}));
+  CHECK(numbers(rewards.divergence) == std::vector<double>(by_columns.divergence.begin(), by_columns.divergence.end()));
+  const emend::statistics_tensors none = emend::statistics(at::randn({0, 3}), at::randint(3, {0}));
+  CHECK(none.log_prob.numel() == 0);
+}
+
+TEST_CASE("packing: masks and positions") {
+  const at::Tensor parent = at::tensor({-1, 0, 1, 1, 0, -1});
+  const at::Tensor mask = emend::attention_mask(parent);
+  CHECK((mask.scalar_type() == at::kBool));
+  CHECK(numbers(mask[3]) == std::vector<double>{1, 1, 0, 1, 0, 0});
+  CHECK(numbers(mask[5]) == std::vector<double>{0, 0, 0, 0, 0, 1});
+  CHECK(numbers(emend::position_ids(parent)) == std::vector<double>{0, 1, 2, 2, 1, 0});
+  CHECK(emend::attention_mask(at::randint(2, {0})).numel() == 0);
+  CHECK_THROWS_NAMING(emend::position_ids(at::tensor({-1, 1})), "parent");
+}
+
+TEST_CASE("torch_threads covers every element once, and hands exceptions on") {
+  for (const index n : {0, 1, 2, 7, 1000}) {
+    std::vector<std::atomic<int>> seen(static_cast<std::size_t>(n));
+    emend::torch_threads{}.for_each_chunk(n, [&](index begin, index end) {
+      for (index i = begin; i < end; ++i) ++seen[static_cast<std::size_t>(i)];
+    });
+    for (const auto& count : seen) CHECK(count == 1);
+  }
+  CHECK_THROWS_AS(emend::torch_threads{}.for_each_chunk(5, [](index, index) { throw std::out_of_range("here"); }), std::out_of_range);
+}
+
+}  // namespace
