@@ -1,6 +1,7 @@
 // Token-level PPO on several processes: each brings its share of the prompts, and every step is that of the whole batch.
 //   mpirun -n 4 bin/distributed_ppo                                                    over MPI
-//   RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=29500 bin/distributed_ppo    over LibTorch's Gloo, as torchrun starts it
+//   torchrun --no-python --nproc-per-node 4 bin/distributed_ppo                        over LibTorch's Gloo
+//   examples/distributed_ppo/start 4 bin/distributed_ppo                               the same without torchrun
 
 #include <CLI/CLI.hpp>
 #include <iostream>
@@ -10,20 +11,53 @@
 #if EMEND_EXAMPLE_MPI
 #include <emend/mpi.hpp>
 #endif
+#if EMEND_EXAMPLE_C10D
+#include <emend/c10d.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#endif
 
 namespace {
 
 using namespace distributed_ppo;
 
-enum class group { automatic, none, mpi };
+enum class group { automatic, none, mpi, gloo };
 
 bool is_set(const char* variable) { return std::getenv(variable) != nullptr; }
 
 /// The group that the environment speaks of.
 group group_of_environment() {
   if (is_set("OMPI_COMM_WORLD_SIZE") || is_set("PMI_SIZE") || is_set("PMIX_RANK")) return group::mpi;
+  if (is_set("RANK") && is_set("WORLD_SIZE") && is_set("MASTER_ADDR") && is_set("MASTER_PORT")) return group::gloo;
   return group::none;
 }
+
+#if EMEND_EXAMPLE_C10D
+int number_of(const char* variable, int low, int high) {
+  const char* text = std::getenv(variable);
+  char* end = nullptr;
+  const long value = text ? std::strtol(text, &end, 10) : low - 1L;
+  if (!text || end == text || *end != '\0' || value < low || value > high)
+    throw std::runtime_error(std::string(variable) + ": expected a number of " + std::to_string(low) + " to " + std::to_string(high) + ", got " + (text ? text : "nothing"));
+  return static_cast<int>(value);
+}
+
+/// The group that torchrun's variables describe: RANK, WORLD_SIZE, and where rank 0 listens.
+emend::c10d_communicator gloo_group() {
+  const int size = number_of("WORLD_SIZE", 1, 1 << 20), rank = number_of("RANK", 0, size - 1);
+  const char* address = std::getenv("MASTER_ADDR");
+  c10d::TCPStoreOptions store;
+  store.port = static_cast<std::uint16_t>(number_of("MASTER_PORT", 1, 65535));
+  // torchrun's agent keeps a store of its own at that address, which the processes share.
+  store.isServer = rank == 0 && !(is_set("TORCHELASTIC_USE_AGENT_STORE") && std::string(std::getenv("TORCHELASTIC_USE_AGENT_STORE")) == "True");
+  store.numWorkers = static_cast<std::size_t>(size);
+  auto options = c10d::ProcessGroupGloo::Options::create(std::chrono::minutes(5));
+  const bool is_local = !address || std::string(address) == "127.0.0.1" || std::string(address) == "localhost";
+  options->devices.push_back(is_local ? c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1") : c10d::ProcessGroupGloo::createDefaultDevice());
+  return emend::c10d_communicator(c10::make_intrusive<c10d::ProcessGroupGloo>(
+      c10::make_intrusive<c10d::TCPStore>(address ? address : "127.0.0.1", store), rank, size, options));
+}
+#endif
 
 void run_over(group over, const options& o, common::terminal& out, int& count, char**& arguments) {
   if (over == group::automatic) over = group_of_environment();
@@ -46,6 +80,15 @@ void run_over(group over, const options& o, common::terminal& out, int& count, c
     throw std::runtime_error("this program was built without MPI; install libopenmpi-dev and build it again");
 #endif
   }
+  if (over == group::gloo) {
+#if EMEND_EXAMPLE_C10D
+    emend::c10d_communicator ranks = gloo_group();
+    train(ranks, o, out);
+    return;
+#else
+    throw std::runtime_error("this program was built without LibTorch; give CMake LibTorch_PYTHON, a Python with torch, and build it again");
+#endif
+  }
   emend::single_process alone;
   train(alone, o, out);
 }
@@ -61,7 +104,7 @@ int main(int count, char** arguments) {
   CLI::App app{"Trains a policy that corrects misspellings by token-level PPO, on as many processes as start it together.", "distributed_ppo"};
   app.get_formatter()->column_width(30);
   const auto add = [&](CLI::Option* option, const char* value) { return option->type_name(value); };
-  add(app.add_option("--group", over, "auto (default): mpi where mpirun has started it, else none; mpi; none")->transform(one_of({{"auto", 0}, {"none", 1}, {"mpi", 2}})), "GROUP");
+  add(app.add_option("--group", over, "auto (default): mpi where mpirun has started it, gloo where torchrun has; mpi; gloo; none")->transform(one_of({{"auto", 0}, {"none", 1}, {"mpi", 2}, {"gloo", 3}})), "GROUP");
   add(app.add_option("--data", o.data, "codespell's dictionary.txt (default, where it is installed) or a table of misspellings, plain or gzip"), "PATH");
   add(app.add_option("--seed", o.seed, "of the split, the models and every draw")->capture_default_str(), "N");
   add(app.add_option("--layers", o.layers, "layers of the policy")->check(in_range(1, 64))->capture_default_str(), "N");

@@ -1,0 +1,8 @@
+if(NOT TARGET LibTorch::cpu)
+  list(PREPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
+  find_package(LibTorch QUIET MODULE)
+  list(POP_FRONT CMAKE_MODULE_PATH)
+endif()
+if(TARGET LibTorch::cpu)
+  include(${CMAKE_CURRENT_LIST_DIR}/emend-c10d-targets.cmake)
+endif()
