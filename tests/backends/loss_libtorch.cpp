@@ -50,12 +50,15 @@ peer_columns peer(const at::Tensor& logits, const at::Tensor& targets) {
 TEST_CASE("loss: value and gradient are those of torch's own autograd, for every dtype and leading shape") {
   at::manual_seed(1);
   const auto mine = [](const auto& t) { return 0.5 * emend::square(t.log_prob) - 0.1 * t.entropy; };
+  std::vector<std::pair<std::vector<std::int64_t>, bool>> all_shapes;
+  for (const std::vector<std::int64_t>& lead : {std::vector<std::int64_t>{}, {5}, {2, 3}, {2, 1, 3}, {0}, {1}})
+    for (const bool is_by_chain : {false, true}) all_shapes.emplace_back(lead, is_by_chain);
   for (const at::ScalarType type : {at::kFloat, at::kDouble, at::kBFloat16, at::kHalf})
-    for (const std::vector<std::int64_t>& lead : {std::vector<std::int64_t>{}, {5}, {2, 3}, {2, 1, 3}, {0}, {1}}) {
+    for (const auto& [lead, is_by_chain] : all_shapes) {
       std::vector<std::int64_t> shape = lead;
       shape.push_back(11);
       const at::Tensor x = leaf(shape, type), y = x.detach().clone().requires_grad_(), targets = ids(lead, 11);
-      const at::Tensor got = emend::loss(mine, x, targets, {.normaliser = 3});
+      const at::Tensor got = is_by_chain ? emend::loss(mine, emend::device_scores{x}, targets, {.normaliser = 3}) : emend::loss(mine, x, targets, {.normaliser = 3});
       CHECK(got.dim() == 0);
       CHECK((got.scalar_type() == (type == at::kDouble ? at::kDouble : at::kFloat)));
       const peer_columns columns = peer(y, targets);
@@ -187,10 +190,12 @@ TEST_CASE("loss: a second derivative is refused, the first under create_graph is
 
 TEST_CASE("loss over hidden states and weight: both gradients") {
   at::manual_seed(8);
-  for (const at::ScalarType type : {at::kFloat, at::kDouble, at::kBFloat16}) {
+  for (const auto& [type, is_by_chain] : {std::pair{at::kFloat, false}, {at::kDouble, false}, {at::kBFloat16, false}, {at::kFloat, true}, {at::kDouble, true}, {at::kBFloat16, true}}) {
     const at::Tensor hidden = leaf({2, 3, 8}, type), weight = leaf({19, 8}, type), targets = ids({2, 3}, 19);
     const at::Tensor other_hidden = hidden.detach().clone().requires_grad_(), other_weight = weight.detach().clone().requires_grad_();
-    const at::Tensor got = emend::loss([](const auto& t) { return -t.log_prob - 0.3 * t.entropy; }, emend::linear_scores{hidden, weight}, targets);
+    const auto mine = [](const auto& t) { return -t.log_prob - 0.3 * t.entropy; };
+    const emend::device_scores states{hidden}, rows{weight};
+    const at::Tensor got = is_by_chain ? emend::loss(mine, emend::linear_scores{states, rows}, targets) : emend::loss(mine, emend::linear_scores{hidden, weight}, targets);
     const auto columns = peer(at::matmul(other_hidden.to(at::kDouble), other_weight.to(at::kDouble).t()), targets);
     const at::Tensor expected = -columns.log_prob.sum() - 0.3 * columns.entropy.sum();
     const double bar = type == at::kDouble ? 1e-10 : type == at::kFloat ? 1e-4 : 2e-1;
@@ -203,6 +208,8 @@ TEST_CASE("loss over hidden states and weight: both gradients") {
   }
   const at::Tensor hidden = leaf({3, 8}, at::kDouble), frozen = at::randn({19, 8}, of(at::kDouble)), targets = ids({3}, 19);
   emend::loss(emend::cross_entropy{}, emend::linear_scores{hidden, frozen}, targets).backward();
+  const emend::device_scores states{hidden}, misfit{at::randn({19, 7}, of(at::kDouble))};
+  CHECK_THROWS_NAMING(emend::loss(emend::cross_entropy{}, emend::linear_scores{states, misfit}, targets), "linear_scores");
   CHECK(hidden.grad().defined());
   CHECK(!frozen.grad().defined());
 }

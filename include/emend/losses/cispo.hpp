@@ -21,7 +21,7 @@ struct cispo {
   void check(index n) const { detail::check_policy(*this, n); }
 
   template <class R>
-  R surrogate(const R& log_ratio, const R& log_prob, double a) const {
+  constexpr R surrogate(const R& log_ratio, const R& log_prob, double a) const {
     if (a == 0) return R(0);
     return -emend::clamp(ratio_of(value_of(log_ratio)), ratio_low, ratio_high) * a * log_prob;
   }

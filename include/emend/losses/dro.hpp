@@ -18,7 +18,7 @@ struct dro {
   void check(index n) const { detail::check_policy(*this, n); }
 
   template <class R>
-  R surrogate(const R& log_ratio, const R& log_prob, double a) const {
+  constexpr R surrogate(const R& log_ratio, const R& log_prob, double a) const {
     const R pull = 0.5 * beta * emend::square(log_ratio);
     return a == 0 ? pull : -a * log_prob + pull;
   }

@@ -32,7 +32,7 @@ struct ppo_clip {
   }
 
   template <class R>
-  R surrogate(const R& log_ratio, const R&, double a) const {
+  constexpr R surrogate(const R& log_ratio, const R&, double a) const {
     if (a == 0) return R(0);
     const R ratio = emend::exp(emend::clamp(log_ratio, -log_ratio_bound, log_ratio_bound));
     const R loss = -emend::min(emend::clamp(ratio, 0, ratio_cap) * a, emend::clamp(ratio, 1 - clip_low, 1 + clip_high) * a);

@@ -24,7 +24,7 @@ struct sapo {
   }
 
   template <class R>
-  R surrogate(const R& log_ratio, const R&, double a) const {
+  constexpr R surrogate(const R& log_ratio, const R&, double a) const {
     if (a == 0) return R(0);
     const double tau = a > 0 ? temperature_positive : temperature_negative;
     const R ratio = emend::exp(emend::clamp(log_ratio, -log_ratio_bound, log_ratio_bound));

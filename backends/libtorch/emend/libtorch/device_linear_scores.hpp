@@ -12,7 +12,8 @@ namespace detail {
 class device_product {
  public:
   device_product(const at::Tensor& hidden, const at::Tensor& weight, const head_request& r)
-      : hidden_(hidden.reshape({-1, hidden.size(-1)})), weight_(weight), r_(r), chain_(r, hidden.scalar_type()), terms_(r.rows, hidden_.size(0)) {}
+      : hidden_(hidden.reshape({-1, hidden.size(-1)})), weight_(weight), r_(r), chain_(r, hidden.scalar_type()),
+        terms_(r.rows, hidden_.size(0)) {}
 
   /// f(the chunk's rows, the same on the device, their hidden states [n, D], their scores [n, V])
   template <class F>
@@ -22,7 +23,8 @@ class device_product {
       if (r_.is_active[row]) active.push_back(row);
     const index count = static_cast<index>(active.size());
     for (index first = 0; first < count; first += chunk_rows) {
-      const auto rows = std::span<const index>(active).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(std::min(chunk_rows, count - first)));
+      const auto size = static_cast<std::size_t>(std::min(chunk_rows, count - first));
+      const auto rows = std::span<const index>(active).subspan(static_cast<std::size_t>(first), size);
       std::vector<index> places(rows.begin(), rows.end());
       const at::Tensor at = on_device(places, hidden_.device());
       const at::Tensor states = hidden_.index_select(0, at);
@@ -46,7 +48,10 @@ class device_product {
     const at::Tensor on_host = at::cat(all).cpu();
     const double* columns = static_cast<const double*>(on_host.const_data_ptr());
     const auto count = static_cast<index>(rows.size());
-    for (index k = 0; k < count; ++k) statistics[rows[static_cast<std::size_t>(k)]] = chain_.read(rows[static_cast<std::size_t>(k)], columns + k, count, z.size(1));
+    for (index k = 0; k < count; ++k) {
+      const index row = rows[static_cast<std::size_t>(k)];
+      statistics[row] = chain_.read(row, columns + k, count, z.size(1));
+    }
     for (std::size_t k = 0; k < wanted.size(); ++k)
       scores[wanted[k]] = chain_.score(r_.rows[wanted[k]], columns[chain_.columns() * count + static_cast<index>(k)]);
   }
@@ -94,7 +99,8 @@ struct backend<linear_scores<device_scores, device_scores>> {
     const at::Tensor &hidden = x.hidden.scores, &weight = x.weight.scores;
     detail::require_score_tensor("hidden", hidden);
     detail::require_score_tensor("weight", weight);
-    if (weight.dim() != 2 || weight.size(1) != hidden.size(-1)) detail::fail("linear_scores", "weight of " + std::to_string(hidden.size(-1)) + " columns, as hidden", "another shape");
+    if (weight.dim() != 2 || weight.size(1) != hidden.size(-1))
+      detail::fail("linear_scores", "weight of " + std::to_string(hidden.size(-1)) + " columns, as hidden", "another shape");
     if (weight.scalar_type() != hidden.scalar_type()) detail::fail("linear_scores", "hidden and weight of one storage type", "two");
     if (weight.device() != hidden.device()) detail::fail("linear_scores", "hidden and weight on one device", "two");
     return {backend<device_scores>::shape(x.hidden).rows, weight.size(0)};
@@ -103,18 +109,20 @@ struct backend<linear_scores<device_scores, device_scores>> {
   static void forward(const product& x, const head_request& r, row_statistics* rows, double* scores) {
     const at::NoGradGuard no_graph;
     const detail::device_product chunks(x.hidden.scores, x.weight.scores, r);
-    chunks.for_each_chunk([&](std::span<const index> of, const at::Tensor&, const at::Tensor&, const at::Tensor& z) { chunks.read(of, z, rows, scores); });
+    chunks.for_each_chunk([&](std::span<const index> of, const at::Tensor&, const at::Tensor&, const at::Tensor& z) {
+      chunks.read(of, z, rows, scores);
+    });
   }
 
-  static void backward(const product& x, const head_request& r, const row_statistics* rows, const row_adjoint* adjoints, const double* score_adjoints,
-                       gradient& g) {
+  static void backward(const product& x, const head_request& r, const row_statistics* rows, const row_adjoint* adjoints,
+                       const double* score_adjoints, gradient& g) {
     run(x, r, rows, adjoints, score_adjoints, g, [](const detail::device_product&, std::span<const index>, const at::Tensor&) {});
   }
 
   /// Both, without computing the scores twice.
   template <class Visit>
-  static void fused(const product& x, const head_request& r, row_statistics* rows, double* scores, const Visit& visit, const row_adjoint* adjoints,
-                    const double* score_adjoints, gradient& g) {
+  static void fused(const product& x, const head_request& r, row_statistics* rows, double* scores, const Visit& visit,
+                    const row_adjoint* adjoints, const double* score_adjoints, gradient& g) {
     run(x, r, rows, adjoints, score_adjoints, g, [&](const detail::device_product& chunks, std::span<const index> of, const at::Tensor& z) {
       chunks.read(of, z, rows, scores);
       for (const index row : of) visit(row);

@@ -22,7 +22,8 @@ namespace detail {
 /// Sets the terms of each row side by side: order[first[r]] .. order[first[r + 1] - 1] are those of row r.
 struct terms_by_row {
   std::vector<index> first, order;
-  terms_by_row(id_column row_of_term, index rows) : first(static_cast<std::size_t>(rows) + 1, 0), order(static_cast<std::size_t>(row_of_term.size())) {
+  terms_by_row(id_column row_of_term, index rows)
+      : first(static_cast<std::size_t>(rows) + 1, 0), order(static_cast<std::size_t>(row_of_term.size())) {
     for (index i = 0; i < row_of_term.size(); ++i) ++first[static_cast<std::size_t>(row_of_term[i]) + 1];
     for (std::size_t r = 0; r + 1 < first.size(); ++r) first[r + 1] += first[r];
     std::vector<index> next(first.begin(), first.end() - 1);
@@ -31,13 +32,14 @@ struct terms_by_row {
 };
 
 /// The terms that say something of their target, for a chunk of rows.
-inline std::vector<op_chain::target> targets_of(const op_chain& chain, const head_request& r, const terms_by_row& terms, std::span<const index> rows,
-                                                const double* score_adjoints) {
+inline std::vector<op_chain::target> targets_of(const op_chain& chain, const head_request& r, const terms_by_row& terms,
+                                                std::span<const index> rows, const double* score_adjoints) {
   std::vector<op_chain::target> targets;
   for (std::size_t k = 0; k < rows.size(); ++k)
     for (index t = terms.first[static_cast<std::size_t>(rows[k])]; t < terms.first[static_cast<std::size_t>(rows[k]) + 1]; ++t) {
       const index i = terms.order[static_cast<std::size_t>(t)];
-      if (score_adjoints[i] != 0 && chain.keeps(rows[k], r.targets[i])) targets.push_back({static_cast<index>(k), r.targets[i], score_adjoints[i]});
+      if (score_adjoints[i] != 0 && chain.keeps(rows[k], r.targets[i]))
+        targets.push_back({static_cast<index>(k), r.targets[i], score_adjoints[i]});
     }
   return targets;
 }
@@ -116,9 +118,10 @@ struct backend<device_scores> {
     }
     std::vector<at::Tensor> all;
     if (!parts.empty()) all.push_back(at::cat(parts, 1).flatten());
-    if (!terms.empty())
-      all.push_back(block.index({detail::on_device(batch, block.device()), detail::on_device(token, block.device()), detail::on_device(id, block.device())})
-                        .to(at::kDouble));
+    if (!terms.empty()) {
+      const auto there = [&](std::vector<index>& values) { return detail::on_device(values, block.device()); };
+      all.push_back(block.index({there(batch), there(token), there(id)}).to(at::kDouble));
+    }
     if (all.empty()) return;
     const at::Tensor on_host = at::cat(all).cpu();  // the one copy that waits for the device
     const double* columns = static_cast<const double*>(on_host.const_data_ptr());

@@ -2,17 +2,12 @@
 
 #include <emend/evaluation/evaluate_sequences.hpp>
 #include <emend/libtorch/device_linear_scores.hpp>
+#include <emend/libtorch/loss_function.hpp>
 #include <emend/libtorch/tensor_column.hpp>
 #include <emend/libtorch/torch_threads.hpp>
 #include <emend/sequence_match/evaluate_trajectories.hpp>
 
-#include <ATen/ops/scalar_tensor.h>
-#include <torch/csrc/autograd/custom_function.h>
-#include <torch/csrc/autograd/functions/basic_ops.h>
-#include <torch/csrc/autograd/graph_task.h>
-
-#include <functional>
-#include <utility>
+#include <string>
 
 namespace emend {
 
@@ -34,56 +29,6 @@ struct tensor_loss_options {
 };
 
 namespace detail {
-
-/// What autograd is to do of a loss: writes the gradients of the inputs where they are wanted, and returns the value.
-using differentiate = std::function<double(std::vector<at::Tensor>& gradients)>;
-
-/// The one node of every loss: its gradients are computed with its value, and scaled on the way back.
-class loss_function : public torch::autograd::Function<loss_function> {
- public:
-  static at::Tensor forward(torch::autograd::AutogradContext* context, at::TensorList inputs, const differentiate& call) {
-    std::vector<at::Tensor> gradients(inputs.size());
-    const double value = call(gradients);
-    const bool is_double = inputs[0].scalar_type() == at::kDouble;
-    if (gradients[0].defined()) context->save_for_backward(std::move(gradients));
-    return at::scalar_tensor(value, inputs[0].options().dtype(is_double ? at::kDouble : at::kFloat));
-  }
-
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list outer) {
-    const bool is_differentiated_again = at::GradMode::is_enabled();
-    torch::autograd::variable_list gradients = context->get_saved_variables();
-    {
-      const at::NoGradGuard no_graph;
-      const at::Tensor scale = outer[0].detach();
-      // On the host 1, the usual factor, costs nothing; a device is not waited for.
-      const bool is_one = scale.is_cpu() && scale.item().toDouble() == 1;
-      // Kept for another backward, they must not be what the graph behind gets to keep.
-      const bool is_kept = torch::autograd::get_current_graph_task_keep_graph();
-      for (at::Tensor& gradient : gradients) {
-        if (is_kept) gradient = gradient.mul(scale);
-        else if (!is_one) gradient.mul_(scale);
-      }
-    }
-    if (is_differentiated_again) gradients = refuse_second_derivative(std::move(gradients));
-    gradients.emplace_back();  // of the call
-    return gradients;
-  }
-
- private:
-  static torch::autograd::variable_list refuse_second_derivative(torch::autograd::variable_list gradients) {
-    for (at::Tensor& gradient : gradients) gradient = gradient.detach().requires_grad_();
-    const auto count = static_cast<std::int64_t>(gradients.size());
-    torch::autograd::DelayedError error("emend: loss: expected a first derivative, got a second one asked for: the gradients of a loss are constants of autograd", count);
-    return error.apply(std::move(gradients));
-  }
-};
-
-inline bool wants_gradient(at::TensorList inputs) {
-  if (!at::GradMode::is_enabled()) return false;
-  for (const at::Tensor& x : inputs)
-    if (x.requires_grad()) return true;
-  return false;
-}
 
 /// Leading dimensions of the scores, and of what stands beside them, must be the same where both have a shape.
 inline void require_leading_shape(const char* argument, const at::Tensor& given, at::IntArrayRef expected) {
@@ -118,20 +63,59 @@ struct tensor_call {
   }
 };
 
-/// run(scores, gradient or null) over the logits as the library takes them on their device; its result's value.
+/// run(scores, gradient or null) over the logits as the library takes them on their device, or by ATen's operations; its result's value.
 template <class Run>
-at::Tensor loss_of_logits(const at::Tensor& logits, bool is_in_place, const Run& run) {
+at::Tensor loss_of_logits(const at::Tensor& logits, bool is_in_place, bool is_by_chain, const Run& run) {
   const at::TensorList inputs(logits);
   const bool is_wanted = wants_gradient(inputs);
-  return loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) -> double {
+  return loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
     const at::Tensor x = logits.detach();
     const device_scores on_device{x};
     at::Tensor gradient;
     if (is_wanted) gradient = is_in_place ? x : backend<at::Tensor>::like(x);
     at::Tensor* const out = is_wanted ? &gradient : nullptr;
-    const double value = x.is_cpu() ? run(x, out) : run(on_device, out);
+    const double value = is_by_chain || !x.is_cpu() ? run(on_device, out) : run(x, out);
     gradients[0] = gradient;
-    return value;
+    return value_tensor(value, x);
+  });
+}
+
+template <class Loss>
+at::Tensor loss_of_tokens(const Loss& l, const at::Tensor& logits, const at::Tensor& targets, const tensor_loss_options& options, bool is_by_chain) {
+  tensor_call call(logits, targets, options);
+  return loss_of_logits(logits, options.is_in_place, is_by_chain, [&]<class X>(const X& x, at::Tensor* gradient) {
+    const auto got = gradient ? evaluate_into(l, x, call.targets, call.options, *gradient, torch_threads{})
+                              : evaluate_value(l, x, call.targets, call.options, torch_threads{});
+    call.report(got, targets, options);
+    return got.value;
+  });
+}
+
+template <class Loss>
+at::Tensor loss_of_product(const Loss& l, const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                           const tensor_loss_options& options, bool is_by_chain) {
+  if (options.is_in_place) fail("is_in_place", "logits to overwrite", "linear_scores");
+  tensor_call call(hidden, targets, options);
+  const at::Tensor both[] = {hidden, weight};
+  const at::TensorList inputs(both);
+  const bool is_wanted = wants_gradient(inputs);
+  return loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
+    const device_scores states{hidden.detach()}, rows{weight.detach()};
+    const auto run = [&](const auto& x) {
+      using X = std::remove_cvref_t<decltype(x)>;
+      if (!is_wanted) {
+        const auto got = evaluate_value(l, x, call.targets, call.options, torch_threads{});
+        call.report(got, targets, options);
+        return got.value;
+      }
+      gradient_type<X> gradient = backend<X>::like(x);
+      const auto got = evaluate_into(l, x, call.targets, call.options, gradient, torch_threads{});
+      call.report(got, targets, options);
+      gradients = {gradient.d_hidden, gradient.d_weight};
+      return got.value;
+    };
+    const bool is_on_host = !is_by_chain && hidden.is_cpu() && weight.is_cpu();
+    return value_tensor(is_on_host ? run(linear_scores{states.scores, rows.scores}) : run(linear_scores{states, rows}), hidden);
   });
 }
 
@@ -148,19 +132,20 @@ at::Tensor loss_of_logits(const at::Tensor& logits, bool is_in_place, const Run&
 template <class Loss>
   requires token_loss<Loss>
 at::Tensor loss(const Loss& l, const at::Tensor& logits, const at::Tensor& targets, const tensor_loss_options& options = {}) {
-  detail::tensor_call call(logits, targets, options);
-  return detail::loss_of_logits(logits, options.is_in_place, [&]<class X>(const X& x, at::Tensor* gradient) {
-    const auto got = gradient ? evaluate_into(l, x, call.targets, call.options, *gradient, torch_threads{}) : evaluate_value(l, x, call.targets, call.options, torch_threads{});
-    call.report(got, targets, options);
-    return got.value;
-  });
+  return detail::loss_of_tokens(l, logits, targets, options, false);
+}
+/// The same by ATen's operations wherever the logits are, in this process's memory too.
+template <class Loss>
+  requires token_loss<Loss>
+at::Tensor loss(const Loss& l, const device_scores& logits, const at::Tensor& targets, const tensor_loss_options& options = {}) {
+  return detail::loss_of_tokens(l, logits.scores, targets, options, true);
 }
 
 /// The same for a loss of whole sequences, as `evaluate_sequences`; layout: over the targets.
 template <sequence_loss Loss, sequence_layout L>
 at::Tensor loss(const Loss& l, const at::Tensor& logits, const at::Tensor& targets, const L& layout, const tensor_loss_options& options = {}) {
   detail::tensor_call call(logits, targets, options);
-  return detail::loss_of_logits(logits, options.is_in_place, [&]<class X>(const X& x, at::Tensor* gradient) {
+  return detail::loss_of_logits(logits, options.is_in_place, false, [&]<class X>(const X& x, at::Tensor* gradient) {
     at::Tensor unused;
     if (!gradient) unused = backend<X>::like(x);
     const auto got = evaluate_sequences_into(l, x, call.targets, layout, call.options, gradient ? *gradient : unused, torch_threads{});
@@ -172,30 +157,15 @@ at::Tensor loss(const Loss& l, const at::Tensor& logits, const at::Tensor& targe
 /// The same over scores that are never stored: hidden [.., D] times weight [V, D] transposed, of tensors. Gradients flow into both.
 template <class Loss>
   requires token_loss<Loss>
-at::Tensor loss(const Loss& l, const linear_scores<at::Tensor, at::Tensor>& scores, const at::Tensor& targets, const tensor_loss_options& options = {}) {
-  if (options.is_in_place) detail::fail("is_in_place", "logits to overwrite", "linear_scores");
-  detail::tensor_call call(scores.hidden, targets, options);
-  const at::Tensor both[] = {scores.hidden, scores.weight};
-  const at::TensorList inputs(both);
-  const bool is_wanted = detail::wants_gradient(inputs);
-  return detail::loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) -> double {
-    const device_scores hidden{scores.hidden.detach()}, weight{scores.weight.detach()};
-    const auto run = [&](const auto& x) {
-      using X = std::remove_cvref_t<decltype(x)>;
-      if (!is_wanted) {
-        const auto got = evaluate_value(l, x, call.targets, call.options, torch_threads{});
-        call.report(got, targets, options);
-        return got.value;
-      }
-      gradient_type<X> gradient = backend<X>::like(x);
-      const auto got = evaluate_into(l, x, call.targets, call.options, gradient, torch_threads{});
-      call.report(got, targets, options);
-      gradients = {gradient.d_hidden, gradient.d_weight};
-      return got.value;
-    };
-    const bool is_on_host = hidden.scores.is_cpu() && weight.scores.is_cpu();
-    return is_on_host ? run(linear_scores{hidden.scores, weight.scores}) : run(linear_scores{hidden, weight});
-  });
+at::Tensor loss(const Loss& l, const linear_scores<at::Tensor, at::Tensor>& scores, const at::Tensor& targets,
+                const tensor_loss_options& options = {}) {
+  return detail::loss_of_product(l, scores.hidden, scores.weight, targets, options, false);
+}
+template <class Loss>
+  requires token_loss<Loss>
+at::Tensor loss(const Loss& l, const linear_scores<device_scores, device_scores>& scores, const at::Tensor& targets,
+                const tensor_loss_options& options = {}) {
+  return detail::loss_of_product(l, scores.hidden.scores, scores.weight.scores, targets, options, true);
 }
 
 /// The same for a SequenceMatch objective over trajectories, as `evaluate_trajectories`: value = -objective.
@@ -204,12 +174,23 @@ template <trajectory_objective O>
 at::Tensor loss(const O& objective, const at::Tensor& logits, const trajectory_columns& columns, const trajectory_options& options = {},
                 trajectory_value* result = nullptr, bool is_in_place = false) {
   detail::require_score_tensor("scores", logits);
-  return detail::loss_of_logits(logits, is_in_place, [&]<class X>(const X& x, at::Tensor* gradient) {
+  return detail::loss_of_logits(logits, is_in_place, false, [&]<class X>(const X& x, at::Tensor* gradient) {
     const trajectory_value got = gradient ? evaluate_trajectories_into(objective, x, columns, options, *gradient, torch_threads{})
                                           : evaluate_trajectories_value(objective, x, columns, options, torch_threads{});
     if (result) *result = got;
     return got.value;
   });
+}
+
+/// Last resort for losses that cannot be called on a token: says the remedy.
+template <class Loss>
+  requires(!token_loss<Loss>)
+at::Tensor loss(const Loss&, const at::Tensor&, const at::Tensor&, const tensor_loss_options& = {}) {
+  static_assert(token_loss<Loss>,
+                "emend: a loss must be callable on token<double> and on token<token_dual>; write it as a generic lambda, "
+                "[](const auto& t) { return -t.log_prob; }, and call emend::exp, emend::min, emend::clamp in it; a loss of sequences takes "
+                "their layout after the targets");
+  return {};
 }
 
 }  // namespace emend

@@ -182,7 +182,8 @@ class op_chain {
     if (targets.empty()) return;
     // Sums of what falls on one place are formed here: on the device their order would be nobody's.
     std::vector<target> sorted(targets.begin(), targets.end());
-    std::stable_sort(sorted.begin(), sorted.end(), [](const target& a, const target& b) { return a.row != b.row ? a.row < b.row : a.id < b.id; });
+    const auto is_before = [](const target& a, const target& b) { return a.row != b.row ? a.row < b.row : a.id < b.id; };
+    std::stable_sort(sorted.begin(), sorted.end(), is_before);
     std::vector<index> places;
     std::vector<double> amounts;
     for (const target& t : sorted) {

@@ -93,8 +93,8 @@ inline at::Tensor kl_estimate(kl_kind kind, const at::Tensor& log_ratio, kl_clam
 }
 
 /// As `token_rewards`. score: [.., T]; old_log_prob, reference_log_prob: the same, both undefined: no divergence.
-inline at::Tensor token_rewards(const at::Tensor& score, const at::Tensor& old_log_prob, const at::Tensor& reference_log_prob, const at::Tensor& mask,
-                                const token_reward_options& options = {}) {
+inline at::Tensor token_rewards(const at::Tensor& score, const at::Tensor& old_log_prob, const at::Tensor& reference_log_prob,
+                                const at::Tensor& mask, const token_reward_options& options = {}) {
   return as_tensor(token_rewards(tensor_column(score, "score"), tensor_column(old_log_prob, "old_log_prob"),
                                  tensor_column(reference_log_prob, "reference_log_prob"), tensor_layout(score, mask), options),
                    score);
@@ -119,8 +119,9 @@ inline seq2seq_reward_tensors extract_rewards(const at::Tensor& x, const at::Ten
   const device_scores on_device{x.detach()};
   const seq2seq_rewards got = x.is_cpu() ? extract_rewards(on_device.scores, id_column(ids), layout, options, torch_threads{})
                                          : extract_rewards(on_device, id_column(ids), layout, options);
-  return {as_tensor(got.score, response), as_tensor(got.arg_max, response), as_tensor(got.log_prob, response), as_tensor(got.divergence, response),
-          as_tensor(got.sequence_score, response), as_tensor(got.copy_log_likelihood, response)};
+  const auto tensor = [&](const auto& column) { return as_tensor(column, response); };
+  return {tensor(got.score),      tensor(got.arg_max),        tensor(got.log_prob),
+          tensor(got.divergence), tensor(got.sequence_score), tensor(got.copy_log_likelihood)};
 }
 
 /// The attention mask of a packed forest, bool [N, N], on the device of parent: see `write_attention_mask`. parent: [N] ids.

@@ -52,9 +52,10 @@ class tensor_column {
     requires(std::convertible_to<const X&, column> && !std::same_as<X, tensor_column> && !std::same_as<X, at::Tensor>)
   tensor_column(const X& values) : column_(values) {
     if constexpr (std::same_as<X, id_column>) ids_ = values, has_ids_ = true;
-    else if constexpr (requires { values.data(); })
-      if constexpr (std::is_integral_v<std::remove_cvref_t<decltype(*values.data())>> && !std::is_same_v<std::remove_cvref_t<decltype(*values.data())>, bool>)
-        ids_ = id_column(values), has_ids_ = true;
+    if constexpr (requires { *values.data(); }) {
+      using number = std::remove_cvref_t<decltype(*values.data())>;
+      if constexpr (std::is_integral_v<number> && !std::is_same_v<number, bool>) ids_ = id_column(values), has_ids_ = true;
+    }
   }
 
   operator const column&() const { return column_; }
@@ -129,7 +130,8 @@ at::Tensor as_tensor(std::span<const T> values, const at::Tensor& like) {
   else if (type == at::kDouble) write(static_cast<double*>(data));
   else write(static_cast<float*>(data));
   if (like.numel() == size) result = result.view(like.sizes());
-  else if (like.dim() > 1 && like.numel() == size * like.size(-1)) result = result.view(like.sizes().slice(0, static_cast<std::size_t>(like.dim()) - 1));
+  else if (like.dim() > 1 && like.numel() == size * like.size(-1))
+    result = result.view(like.sizes().slice(0, static_cast<std::size_t>(like.dim()) - 1));
   return result.to(like.device());
 }
 template <class T>

@@ -17,7 +17,8 @@ struct torch_threads {
     // Only the addresses count: the loop says by them which elements a thread is to do.
     const at::Tensor range = at::empty({n}, at::TensorOptions().dtype(at::kByte));
     const char* first = static_cast<const char*>(range.const_data_ptr());
-    at::TensorIterator iterator = at::TensorIteratorConfig().resize_outputs(false).declare_static_shape({n}).check_all_same_dtype(false).add_output(range).build();
+    at::TensorIterator iterator =
+        at::TensorIteratorConfig().resize_outputs(false).declare_static_shape({n}).check_all_same_dtype(false).add_output(range).build();
     iterator.for_each(
         [&](char** data, const std::int64_t*, std::int64_t inner, std::int64_t outer) {
           const index begin = data[0] - first;

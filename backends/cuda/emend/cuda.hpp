@@ -1,0 +1,6 @@
+#pragma once
+
+// What emend computes on devices of CUDA, over bare pointers. The formulas, for host and device:
+#include <emend/cuda/device_policy.hpp>
+#include <emend/cuda/row_pass.hpp>
+// and for sources that nvcc compiles, with -std=c++20 --expt-relaxed-constexpr: <emend/cuda/kernels.cuh>.

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/scalar_tensor.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/functions/basic_ops.h>
+#include <torch/csrc/autograd/graph_task.h>
+
+#include <functional>
+#include <utility>
+#include <vector>
+
+namespace emend::detail {
+
+/// What autograd is to do of a loss: writes the gradients of the inputs where they are wanted, and returns the value, a scalar.
+using differentiate = std::function<at::Tensor(std::vector<at::Tensor>& gradients)>;
+
+/// The value of a loss over x: in double for double, else in float, on its device.
+inline at::Tensor value_tensor(double value, const at::Tensor& x) {
+  return at::scalar_tensor(value, x.options().dtype(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat));
+}
+
+/// The one node of every loss: its gradients are computed with its value, and scaled on the way back.
+class loss_function : public torch::autograd::Function<loss_function> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, at::TensorList inputs, const differentiate& call) {
+    std::vector<at::Tensor> gradients(inputs.size());
+    const at::Tensor value = call(gradients);
+    if (gradients[0].defined()) context->save_for_backward(std::move(gradients));
+    return value;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list outer) {
+    const bool is_differentiated_again = at::GradMode::is_enabled();
+    torch::autograd::variable_list gradients = context->get_saved_variables();
+    {
+      const at::NoGradGuard no_graph;
+      const at::Tensor scale = outer[0].detach();
+      // On the host 1, the usual factor, costs nothing; a device is not waited for.
+      const bool is_one = scale.is_cpu() && scale.item().toDouble() == 1;
+      // Kept for another backward, they must not be what the graph behind gets to keep.
+      const bool is_kept = torch::autograd::get_current_graph_task_keep_graph();
+      for (at::Tensor& gradient : gradients) {
+        if (is_kept) gradient = gradient.mul(scale);
+        else if (!is_one) gradient.mul_(scale);
+      }
+    }
+    if (is_differentiated_again) gradients = refuse_second_derivative(std::move(gradients));
+    gradients.emplace_back();  // of the call
+    return gradients;
+  }
+
+ private:
+  static torch::autograd::variable_list refuse_second_derivative(torch::autograd::variable_list gradients) {
+    for (at::Tensor& gradient : gradients) gradient = gradient.detach().requires_grad_();
+    const auto count = static_cast<std::int64_t>(gradients.size());
+    torch::autograd::DelayedError error("emend: loss: expected a first derivative, got a second one asked for: the gradients of a loss are "
+                                        "constants of autograd", count);
+    return error.apply(std::move(gradients));
+  }
+};
+
+inline bool wants_gradient(at::TensorList inputs) {
+  if (!at::GradMode::is_enabled()) return false;
+  for (const at::Tensor& x : inputs)
+    if (x.requires_grad()) return true;
+  return false;
+}
+
+}  // namespace emend::detail

@@ -1,0 +1,5 @@
+include(${CMAKE_CURRENT_LIST_DIR}/emend-libtorch.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/emend-cuda.cmake)
+if(TARGET emend::libtorch AND LibTorch_CUDA_FOUND)
+  include(${CMAKE_CURRENT_LIST_DIR}/emend-libtorch_cuda-targets.cmake)
+endif()

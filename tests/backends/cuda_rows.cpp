@@ -1,0 +1,126 @@
+// The formulas of the CUDA kernels, run on the host: the threads of a block one after the other, their shares merged as the block does.
+#include "suite.hpp"
+
+#include <emend/cuda.hpp>
+#include <emend/losses/ppo_clip.hpp>
+
+namespace suite {
+
+namespace {
+
+/// Shares merged in the kernel's order: within warps of 32 by halving distances, then warp by warp.
+template <class T, class A>
+cuda::row_share<A> share_of_block(const T* x, index vocab, index stride, A multiplier, index threads) {
+  std::vector<cuda::row_share<A>> shares;
+  for (index t = 0; t < threads; ++t) shares.push_back(cuda::share_of<T, A>(x, vocab, stride, multiplier, t, threads));
+  for (index distance = 16; distance > 0; distance /= 2) {
+    const std::vector<cuda::row_share<A>> before = shares;
+    for (index t = 0; t < threads; ++t) shares[static_cast<std::size_t>(t)].merge(before[static_cast<std::size_t>(t ^ distance)]);
+  }
+  for (index t = 32; t < threads; t += 32) shares[0].merge(shares[static_cast<std::size_t>(t)]);
+  return shares[0];
+}
+
+template <class T, class Loss>
+outcome run_block(const std::vector<T>& x, index rows, index vocab, const std::vector<index>& targets, const Loss& loss, double multiplier, double factor, index threads,
+                  std::vector<T>& out) {
+  using A = arithmetic<T>;
+  outcome result;
+  for (index row = 0; row < rows; ++row) {
+    const T* scores = x.data() + row * vocab;
+    const A scale = static_cast<A>(multiplier);
+    const auto share = share_of_block<T, A>(scores, vocab, 1, scale, threads);
+    const index target = targets[static_cast<std::size_t>(row)];
+    const double score = multiplier * static_cast<double>(static_cast<A>(scores[target]));
+    const auto got = cuda::evaluate_row(loss, share, score, target, row, factor);
+    result.value += got.value;
+    result.metrics[0] += got.log_prob / static_cast<double>(rows);
+    result.metrics[1] += got.entropy / static_cast<double>(rows);
+    for (index t = 0; t < threads; ++t) cuda::write_share<T, A>(scores, 1, out.data() + row * vocab, 1, vocab, scale, got.slope, t, threads);
+  }
+  result.evaluated = rows;
+  for (const T value : out) result.gradient.push_back(static_cast<double>(static_cast<A>(value)));
+  return result;
+}
+
+template <class T>
+traits traits_of_type() {
+  return {.is_double = std::is_same_v<T, double>, .is_half = sizeof(T) == 2,
+          .epsilon = std::is_same_v<T, bfloat16> ? 0x1p-8 : std::is_same_v<T, float16> ? 0x1p-11 : 0,
+          .tiny = std::is_same_v<T, float16> ? 0x1p-25 : std::is_same_v<T, double> ? 1e-300 : 1e-37, .highest = 60000};
+}
+
+template <class T>
+void check_block(table x, const std::vector<index>& targets, const mixed_loss& loss, double multiplier = 1) {
+  std::vector<T> scores;
+  for (double& v : x.values) {
+    scores.push_back(T(static_cast<arithmetic<T>>(v)));
+    v = static_cast<double>(static_cast<arithmetic<T>>(scores.back()));
+  }
+  const request r{.targets = targets, .loss = loss, .options = {.normaliser = 4, .transform = {.logit_scale = multiplier}, .with_log_sum_squares = true}};
+  const expectation expected = reference(x, r);
+  for (const index threads : {32, 128, 512}) {
+    CAPTURE(threads);
+    std::vector<T> out(scores.size());
+    const outcome got = run_block(scores, x.rows, x.vocab, targets, loss, multiplier, 0.25, threads, out);
+    check_value(traits_of_type<T>(), got, expected);
+    check_gradient(traits_of_type<T>(), x, got, expected);
+    std::vector<T> in_place = scores;
+    CHECK(run_block(in_place, x.rows, x.vocab, targets, loss, multiplier, 0.25, threads, in_place).gradient == got.gradient);
+  }
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("device rows: values and gradients are those of the reference", T, float, double, bfloat16, float16) {
+  for (const index vocab : {1, 2, 31, 32, 33, 129, 1000, 5000})
+    for (const mixed_loss& loss : {mixed_loss{}, mixed_loss{.entropy = 0.5}, every_statistic}) {
+      CAPTURE(vocab);
+      check_block<T>(random_table(3, vocab), random_targets(3, vocab), loss);
+      check_block<T>(random_table(3, vocab), random_targets(3, vocab), loss, 0.75);
+    }
+}
+
+TEST_CASE_TEMPLATE("device rows: -inf, an ascending row, ties, one certain id", T, float, double, bfloat16) {
+  const index vocab = 200;
+  table x = random_table(5, vocab);
+  for (index j = 0; j < vocab; j += 2) x(0, j) = -inf;
+  for (index j = 0; j < vocab; ++j) {
+    x(1, j) = 0.25 * static_cast<double>(j);  // every score raises the top
+    x(2, j) = 3;
+    x(3, j) = j == 77 ? 2.5 : -inf;
+    x(4, j) = -0.25 * static_cast<double>(j);
+  }
+  check_block<T>(x, {1, 199, 5, 77, 0}, {-1, 0, 0.5, 0.25, 0.0625});
+}
+
+TEST_CASE_TEMPLATE("device rows: NaN and +inf show in the value, an impossible row has gradient 0", T, float, double) {
+  for (const index vocab : {1, 5, 100})
+    for (const double bad : {nan, inf})
+      for (const index at : {index{0}, vocab - 1}) {
+        std::vector<T> x(static_cast<std::size_t>(vocab), T(1)), out(x.size());
+        x[static_cast<std::size_t>(at)] = T(bad);
+        CHECK(std::isnan(run_block(x, 1, vocab, {0}, mixed_loss{}, 1, 1, 32, out).value));
+      }
+  std::vector<T> x(50, T(-inf)), out(x.size());
+  const outcome got = run_block(x, 1, 50, {3}, mixed_loss{}, 1, 1, 32, out);
+  CHECK(got.value == inf);
+  CHECK(got.metrics[1] == 0);
+  for (const double g : got.gradient) CHECK(g == 0);
+}
+
+TEST_CASE("device_policy is the library's loss over columns of another kind") {
+  const std::vector<float> old{-1, -2, -3}, advantage{1, -1, 0.5f};
+  const ppo_clip on_host{.old_log_prob = old, .advantage = advantage, .clip_high = 0.3, .dual_clip = 3};
+  const cuda::device_policy<ppo_clip> on_device{.policy = {.old_log_prob = {}, .advantage = {}, .clip_high = 0.3, .dual_clip = 3}, .old_log_prob = {old.data()}, .advantage = {advantage.data()}, .entropy_coefficient = 0.1};
+  static_assert(std::is_trivially_copyable_v<cuda::device_policy<ppo_clip>>);
+  for (index i = 0; i < 3; ++i)
+    for (double log_prob : {-4.0, -1.1, 0.0}) {
+      const token<token_dual> t{token_dual::variable(log_prob, 0), {}, {}, token_dual::variable(2, 2), {}, {}, i};
+      const token_dual a = on_device(t), b = on_host(t) - 0.1 * t.entropy;
+      CHECK(a.value == b.value);
+      for (int k = 0; k < 5; ++k) CHECK(a.derivative[k] == b.derivative[k]);
+    }
+}
+
+}  // namespace suite

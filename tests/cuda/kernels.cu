@@ -1,0 +1,33 @@
+// Every kernel for every storage type, over losses of the library and one of the user's own. Compiled, not run.
+#include <emend/cuda/device_policy.hpp>
+#include <emend/cuda/kernels.cuh>
+#include <emend/losses/cispo.hpp>
+#include <emend/losses/dro.hpp>
+#include <emend/losses/ppo_clip.hpp>
+#include <emend/losses/sapo.hpp>
+
+namespace {
+
+struct own_loss {
+  emend::cuda::device_column<double> advantage;
+  template <class R>
+  constexpr R operator()(const emend::token<R>& t) const {
+    return -advantage(t) * emend::tanh(t.log_prob) - 0.01 * t.entropy + 0.1 * emend::square(t.log_z) + emend::exp(t.log_sum_squares);
+  }
+};
+
+}  // namespace
+
+template <class T>
+cudaError_t launch_all(const emend::cuda::row_problem<T>& p, cudaStream_t stream) {
+  using emend::cuda::device_policy;
+  if (const cudaError_t error = launch_loss(p, own_loss{}, stream)) return error;
+  if (const cudaError_t error = launch_loss(p, device_policy<emend::ppo_clip>{}, stream)) return error;
+  if (const cudaError_t error = launch_loss(p, device_policy<emend::cispo>{}, stream)) return error;
+  if (const cudaError_t error = launch_loss(p, device_policy<emend::sapo>{}, stream)) return error;
+  return launch_loss(p, device_policy<emend::dro>{}, stream);
+}
+template cudaError_t launch_all(const emend::cuda::row_problem<float>&, cudaStream_t);
+template cudaError_t launch_all(const emend::cuda::row_problem<double>&, cudaStream_t);
+template cudaError_t launch_all(const emend::cuda::row_problem<emend::bfloat16>&, cudaStream_t);
+template cudaError_t launch_all(const emend::cuda::row_problem<emend::float16>&, cudaStream_t);
