@@ -23,6 +23,7 @@ struct options {
   arithmetic_options arithmetic;
   text_options text;
   tabular_options tabular;
+  std::string only;
   std::string results = "sequence_match", csv = "sequence_match.csv", html = "sequence_match.html";
   int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   bool is_quick = false, is_smoke = false, is_fresh = false, has_no_scratch = false, has_no_divergences = false;
@@ -41,6 +42,7 @@ void declare(CLI::App& app, options& o) {
   group(app.add_option("--seed", o.arithmetic.first_seed, "of the first run; the models and every draw follow from it")->capture_default_str(), general);
   group(app.add_option("--seeds", o.arithmetic.seeds, "seeds, from --seed on")->check(in_range(1, 1000))->capture_default_str(), general);
   group(app.add_option("--threads", o.threads, "runs side by side (default: all); the numbers do not depend on it")->check(in_range(1, 1024)), general);
+  group(app.add_option("--only", o.only, "only runs whose name holds this; the others can be added later"), general, "TEXT");
   group(app.add_flag("--quick", o.is_quick, "one seed, small models, few arms: less than four minutes on two cores"), general);
   group(app.add_flag("--smoke", o.is_smoke, "far too little of everything, to see that all works: seconds"), general);
 
@@ -53,11 +55,13 @@ void declare(CLI::App& app, options& o) {
   group(app.add_option("--layers", a.layers, "of the model")->check(in_range(1, 64))->capture_default_str(), arithmetic);
   group(app.add_option("--dim", a.dim, "width of the model")->check(in_range(8, 4096))->capture_default_str(), arithmetic);
   group(app.add_option("--pretraining-steps", a.pretraining_steps, "on questions drawn anew")->check(in_range(1LL, 100000000LL))->capture_default_str(), arithmetic);
-  group(app.add_option("--steps", a.steps, "of every arm")->check(in_range(1LL, 100000000LL))->capture_default_str(), arithmetic);
+  group(app.add_option("--steps", a.steps, "of every pretrained arm")->check(in_range(1LL, 100000000LL))->capture_default_str(), arithmetic);
+  group(app.add_option("--scratch-steps", a.scratch_steps, "of every arm from scratch")->check(in_range(1LL, 100000000LL))->capture_default_str(), arithmetic);
   group(app.add_option("--rate", a.rate, "learning rate of the arms")->check(above_zero())->capture_default_str(), arithmetic, "X");
   group(app.add_option("--alpha", a.alpha, "temperature of SequenceMatch (the paper: 0.01)")->check(above_zero())->capture_default_str(), arithmetic, "X");
   group(app.add_option("--levels", a.levels, "probabilities of an error before a token")->check(in_range(0.0, 1.0))->delimiter(',')->capture_default_str(), arithmetic, "X,...");
   group(app.add_option("--divergence-levels", a.divergence_levels, "those of the divergences beside chi-square")->check(in_range(0.0, 1.0))->delimiter(',')->capture_default_str(), arithmetic, "X,...");
+  group(app.add_option("--scratch-levels", a.scratch_levels, "those of the arms from scratch")->check(in_range(0.0, 1.0))->delimiter(',')->capture_default_str(), arithmetic, "X,...");
   group(app.add_flag("--no-scratch", o.has_no_scratch, "without the arms that are not pretrained"), arithmetic);
   group(app.add_flag("--no-divergences", o.has_no_divergences, "without the divergences beside chi-square"), arithmetic);
 
@@ -147,7 +151,8 @@ void run(options& o) {
   std::vector<common::result_lines> results;
   for (const experiment& e : experiments) results.emplace_back(o.results + "." + e.name + ".jsonl", e.fingerprint, o.is_fresh);
   for (std::size_t k = 0; k < experiments.size(); ++k) {
-    const experiment& e = experiments[k];
+    experiment& e = experiments[k];
+    std::erase_if(e.jobs, [&](const common::job& j) { return j.name.find(o.only) == std::string::npos; });
     const auto there = std::count_if(e.jobs.begin(), e.jobs.end(), [&](const common::job& j) { return results[k].has(j.name); });
     out.line(out.strong(e.name) + common::format(": %zu runs, %td of them finished before; %d at a time.", e.jobs.size(), there, o.threads));
     if (is_whole) is_whole = common::run_jobs(e.jobs, o.threads, results[k], out, is_interrupted, e.in_words);

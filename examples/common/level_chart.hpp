@@ -18,10 +18,11 @@ struct chart_point {
 struct chart_series {
   std::string name, colour;
   std::vector<chart_point> points;
+  bool is_baseline = false;  // its one point goes across as a dotted line
 };
 
-/// Values with whiskers over levels that stand side by side, a line for every series, its name at the right end. A series of one point is
-/// a level of its own right: it goes across as a dotted line. unit: after the numbers of the axis.
+/// Values with whiskers over levels that stand side by side, a line for every series, its name at the right end.
+/// unit: after the numbers of the axis.
 inline std::string level_chart(const std::string& what, const std::string& levels_are, const std::vector<std::string>& levels, const std::vector<chart_series>& series,
                                const std::string& unit = "") {
   constexpr double width = 760, height = 320, left = 56, right = 150, top = 14, bottom = 46;
@@ -50,7 +51,7 @@ inline std::string level_chart(const std::string& what, const std::string& level
     const chart_series& s = series[k];
     if (s.points.empty()) continue;
     const char* colour = s.colour.c_str();
-    if (s.points.size() == 1)
+    if (s.is_baseline)
       svg += format("<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" stroke-dasharray=\"4 4\"/>", left, width - right, y(s.points[0].value), y(s.points[0].value), colour);
     std::string path;
     for (const chart_point& p : s.points) {

@@ -46,7 +46,8 @@ bool run_jobs(const std::vector<job>& jobs, int threads, result_lines& results, 
           double all = 0;
           for (const double s : share) all += s;
           const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-          const double left = all > 0 ? elapsed / all * (static_cast<double>(open.size()) - all) : 0;
+          // Before the first run has ended, what all of them share may still be in the making.
+          const double left = done > 0 ? elapsed / all * (static_cast<double>(open.size()) - all) : 0;
           out.progress(format("  %zu of %zu runs   ", done, open.size()) + open[k]->name + format(": %.0f %%", 100 * of_run) +
                        (left > 0 ? "   " + in_seconds(left) + " left" : ""));
           return !is_interrupted && !failure;

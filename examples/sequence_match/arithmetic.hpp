@@ -18,15 +18,16 @@ namespace sequence_match {
 /// Everything that the numbers of the arithmetic experiment depend on.
 struct arithmetic_options {
   question_sizes sizes = {};
-  std::size_t questions = 5000, held_out = 1000;
+  std::size_t questions = 5000, held_out = 2000;
   int layers = 3, dim = 96, heads = 4;
-  long long pretraining_steps = 12000, steps = 800;
+  long long pretraining_steps = 2500, steps = 400, scratch_steps = 1500;
   emend::index batch = 64;
   double pretraining_rate = 3e-3, rate = 1e-3;
   double alpha = 0.01, gamma = 0.998;
   emend::index sample_every = 20, rollouts = 64, capacity = 512;
   std::vector<double> levels{0, 1e-3, 1e-2, 5e-2, 0.1};
-  std::vector<double> divergence_levels{1e-2, 0.1};  // of the divergences beside chi-square
+  std::vector<double> divergence_levels{0.1};  // of the divergences beside chi-square
+  std::vector<double> scratch_levels{0.1};     // of the arms from scratch
   int seeds = 2;
   std::uint64_t first_seed = 1;
   bool has_scratch = true, has_divergences = true;
@@ -50,24 +51,27 @@ inline std::string name_of(const arithmetic_arm& a) { return group_of(a) + " | s
 
 /// The arms in the order in which they are run: what the findings are about comes first.
 inline std::vector<arithmetic_arm> arms_of(const arithmetic_options& o) {
+  using enum loss_kind;
   std::vector<arithmetic_arm> arms;
-  const auto add = [&](bool is_pretrained, const std::vector<loss_kind>& losses, const std::vector<double>& levels) {
-    for (const double level : levels)
-      for (const noise_kind noise : {noise_kind::ground_truth, noise_kind::random})
-        for (const loss_kind loss : losses) {
-          if (level == 0 && noise == noise_kind::random) continue;  // no noise is of no kind
-          for (int s = 0; s < o.seeds; ++s) arms.push_back({is_pretrained, loss, noise, level, o.first_seed + static_cast<std::uint64_t>(s)});
-        }
+  const auto add = [&](bool is_pretrained, const std::vector<loss_kind>& losses, double level) {
+    for (const noise_kind noise : {noise_kind::ground_truth, noise_kind::random})
+      for (const loss_kind loss : losses) {
+        if (level == 0 && noise == noise_kind::random) continue;  // no noise is of no kind
+        for (int s = 0; s < o.seeds; ++s) arms.push_back({is_pretrained, loss, noise, level, o.first_seed + static_cast<std::uint64_t>(s)});
+      }
   };
-  const std::vector<loss_kind> main{loss_kind::cloning, loss_kind::chi2, loss_kind::chi2_mixture};
-  const std::vector<loss_kind> others{loss_kind::forward_kl, loss_kind::reverse_kl, loss_kind::jensen_shannon, loss_kind::hellinger};
-  for (const bool is_pretrained : {true, false}) {
-    if (!is_pretrained && !o.has_scratch) continue;
+  const auto add_all = [&](bool is_pretrained, const std::vector<double>& levels, const std::vector<loss_kind>& losses) {
     // Without noise nothing is ever erased in the data: cloning is maximum likelihood.
-    add(is_pretrained, {loss_kind::likelihood}, {0});
-    for (const double level : o.levels) add(is_pretrained, level == 0 ? std::vector<loss_kind>{loss_kind::chi2, loss_kind::chi2_mixture} : main, {level});
-    if (o.has_divergences && is_pretrained) add(is_pretrained, others, o.divergence_levels);
-  }
+    add(is_pretrained, {likelihood}, 0);
+    for (auto level = levels.rbegin(); level != levels.rend(); ++level)
+      if (*level > 0) add(is_pretrained, losses, *level);
+      else add(is_pretrained, {losses.begin() + 1, losses.end()}, 0);
+  };
+  add_all(true, o.levels, {cloning, chi2, chi2_mixture});
+  if (o.has_divergences)
+    for (auto level = o.divergence_levels.rbegin(); level != o.divergence_levels.rend(); ++level)
+      add(true, {forward_kl, reverse_kl, jensen_shannon, hellinger, least_squares}, *level);
+  if (o.has_scratch) add_all(false, o.scratch_levels, {cloning, chi2_mixture});
   return arms;
 }
 
@@ -75,16 +79,17 @@ inline std::vector<arithmetic_arm> arms_of(const arithmetic_options& o) {
 struct arithmetic_result {
   double asked = 0;
   double sampled = 0, greedy = 0;  // right answers: drawn from the model, and its most probable action each time
+  std::string right;               // of `sampled`, question by question: 1 or 0
   double erased = 0;               // backspaces in all, drawn
-  double wrong_started = 0, repaired = 0;  // prompts that end in wrong digits, and right answers in spite of them
-  double wrong_erased = 0;                 // of those: wrong digits that are gone
+  double repaired_one = 0, repaired_two = 0;  // right answers where one, two wrong digits had been put after "Solution:"
+  double erased_one = 0, erased_two = 0;      // of those: all wrong digits gone, and no more of the question than that
   double loss = 0, outside = 0;    // at the end of training; share of steps beyond the divergence's domain
   std::vector<shown_writing> shown, shown_repairs;
 };
 
 inline nlohmann::json to_json(const arithmetic_result& r) {
-  nlohmann::json j{{"asked", r.asked}, {"sampled", r.sampled}, {"greedy", r.greedy}, {"erased", r.erased}, {"wrong_started", r.wrong_started}, {"repaired", r.repaired},
-                   {"wrong_erased", r.wrong_erased}, {"loss", r.loss}, {"outside", r.outside}};
+  nlohmann::json j{{"asked", r.asked}, {"sampled", r.sampled}, {"right", r.right}, {"greedy", r.greedy}, {"erased", r.erased}, {"repaired_one", r.repaired_one}, {"repaired_two", r.repaired_two},
+                   {"erased_one", r.erased_one}, {"erased_two", r.erased_two}, {"loss", r.loss}, {"outside", r.outside}};
   for (const shown_writing& s : r.shown) j["shown"].push_back(to_json(s));
   for (const shown_writing& s : r.shown_repairs) j["shown_repairs"].push_back(to_json(s));
   return j;
@@ -102,11 +107,13 @@ inline lm::adamw_options optimizer_of(double rate, long long steps) {
           .schedule = lm::decay::linear, .final_fraction = 0.05};
 }
 
+/// Plain maximum likelihood, for what comes before the arms.
+inline constexpr emend::sequence_match_objective<emend::divergences::identity> likelihood_objective{.gamma = 1, .data_value_weight = 1};
+
 /// Maximum likelihood of questions that are drawn anew all the time, held-out ones left out.
 inline std::optional<lm::weights<float>> pretrain(const arithmetic_options& o, const lm::weights<float>& first, const std::set<std::string>& held_out, std::uint64_t seed,
                                                   const common::report_progress& on_step) {
   tree_policy policy(first, optimizer_of(o.pretraining_rate, o.pretraining_steps));
-  const chosen_objective likelihood = objective_of(loss_kind::likelihood, 0, 1);
   const emend::counter_random random{seed};
   std::uint64_t number = 0;
   for (long long step = 0; step < o.pretraining_steps; ++step) {
@@ -117,7 +124,7 @@ inline std::optional<lm::weights<float>> pretrain(const arithmetic_options& o, c
     }
     const emend::trajectory_forest forest(batch);
     policy.differentiate(forest, [&](const auto& scores, auto& gradient) {
-      emend::evaluate_trajectories_into(likelihood, scores, forest.columns(), {.data_normaliser = static_cast<double>(o.batch)}, gradient);
+      emend::evaluate_trajectories_into(likelihood_objective, scores, forest.columns(), {.data_normaliser = static_cast<double>(o.batch)}, gradient);
     });
     policy.step();
     if (step % 50 == 0 && !on_step(static_cast<double>(step) / static_cast<double>(o.pretraining_steps))) return std::nullopt;
@@ -137,13 +144,8 @@ inline arithmetic_result evaluate_answers(const arithmetic_options& o, const lm:
   arithmetic_result result;
   result.asked = static_cast<double>(held_out.size());
   const emend::index unused = has_backspace ? -1 : tokens::backspace;
-  std::vector<ids> prompts, wrong;
-  for (std::size_t i = 0; i < held_out.size(); ++i) {
-    prompts.push_back(tokens::prompt_of(held_out[i]));
-    wrong.push_back(prompts.back());
-    const ids start = wrong_start(held_out[i], 1, 2, seed, i);
-    wrong.back().insert(wrong.back().end(), start.begin(), start.end());
-  }
+  std::vector<ids> prompts;
+  for (const question& q : held_out) prompts.push_back(tokens::prompt_of(q));
   // Nothing of the question can stand in the answer: a model that erased into it has no answer.
   const auto response = [](const emend::generation& g, const ids& prompt) {
     return g.kept_prompt < static_cast<emend::index>(prompt.size()) ? ids{-1} : ids(g.state.begin() + static_cast<std::ptrdiff_t>(prompt.size()), g.state.end());
@@ -157,16 +159,27 @@ inline arithmetic_result evaluate_answers(const arithmetic_options& o, const lm:
   };
   const auto drawn = write_from(w, prompts, unused, 1, answer_options(o, has_backspace, emend::erase_floor::prompt_end, seed));
   const auto best = write_from(w, prompts, unused, 0, answer_options(o, has_backspace, emend::erase_floor::prompt_end, seed));
-  const auto repaired = write_from(w, wrong, unused, 1, answer_options(o, has_backspace, emend::erase_floor::beginning, seed));
   for (std::size_t i = 0; i < held_out.size(); ++i) {
     result.sampled += is_right(drawn[i], i);
+    result.right += is_right(drawn[i], i) ? '1' : '0';
     result.greedy += is_right(best[i], i);
     result.erased += static_cast<double>(drawn[i].erased);
-    if (drawn[i].erased > 0 && result.shown.size() < 12) result.shown.push_back(shown(drawn[i], prompts[i], i));
-    ++result.wrong_started;
-    result.repaired += is_right(repaired[i], i);
-    result.wrong_erased += repaired[i].kept_prompt <= static_cast<emend::index>(wrong[i].size()) - 2 && repaired[i].kept_prompt >= static_cast<emend::index>(prompts[i].size());
-    if (has_backspace && result.shown_repairs.size() < 12) result.shown_repairs.push_back(shown(repaired[i], wrong[i], i));
+    if (drawn[i].erased > 0 && result.shown.size() < 8) result.shown.push_back(shown(drawn[i], prompts[i], i));
+  }
+  for (const int count : {1, 2}) {
+    std::vector<ids> wrong = prompts;
+    for (std::size_t i = 0; i < held_out.size(); ++i) {
+      const ids start = wrong_start(held_out[i], 1, count, seed, i);
+      wrong[i].insert(wrong[i].end(), start.begin(), start.end());
+    }
+    const auto repaired = write_from(w, wrong, unused, 1, answer_options(o, has_backspace, emend::erase_floor::beginning, seed));
+    for (std::size_t i = 0; i < held_out.size(); ++i) {
+      (count == 1 ? result.repaired_one : result.repaired_two) += is_right(repaired[i], i);
+      (count == 1 ? result.erased_one : result.erased_two) +=
+          repaired[i].kept_prompt <= static_cast<emend::index>(wrong[i].size()) - count && repaired[i].kept_prompt >= static_cast<emend::index>(prompts[i].size());
+      const bool is_shown = has_backspace && result.shown_repairs.size() < (count == 1 ? 5 : 10) && (is_right(repaired[i], i) || i % 2 == 0);
+      if (is_shown) result.shown_repairs.push_back(shown(repaired[i], wrong[i], i));
+    }
   }
   return result;
 }
@@ -179,9 +192,7 @@ inline std::optional<arithmetic_result> run_arm(const arithmetic_options& o, con
   if (a.is_pretrained && has_backspace) start_unused_row(first, tokens::backspace);
   std::vector<emend::trajectory> data;
   for (std::size_t i = 0; i < shared.training.size(); ++i) data.push_back(answer_trajectory(shared.training[i], a.noise, a.level, a.seed, i));
-  tree_policy policy(first, optimizer_of(o.rate, o.steps));
-  const chosen_objective objective = objective_of(a.loss, o.alpha, o.gamma);
-  const bool has_rollouts = objective.mixture_coefficient > 0;
+  tree_policy policy(first, a.is_pretrained ? optimizer_of(o.rate, o.steps) : optimizer_of(o.pretraining_rate, o.scratch_steps));
   const emend::counter_random random{a.seed};
   const auto sample = [&](tree_policy& p, emend::index step, std::uint64_t seed) {
     std::vector<ids> prompts;
@@ -193,16 +204,19 @@ inline std::optional<arithmetic_result> run_arm(const arithmetic_options& o, con
   emend::sequence_match_state state{emend::replay_buffer(o.capacity)};
   arithmetic_result last;
   bool is_interrupted = false;
-  emend::train_sequence_match(
-      policy, data, sample, [&](emend::index) { return objective; },
-      {.data_batch = o.batch, .rollout_batch = has_rollouts ? o.batch : 0, .sample_every = o.sample_every, .seed = a.seed}, state, static_cast<emend::index>(o.steps),
-      [&](const emend::sequence_match_report& r) {
-        const double share = 1 / (1 + std::min(50.0, static_cast<double>(r.step)));
-        last.loss += share * (r.objective.value - last.loss);
-        last.outside += share * (r.objective.outside_share() - last.outside);
-        is_interrupted = r.step % 10 == 0 && !on_step(static_cast<double>(r.step) / static_cast<double>(o.steps));
-        return !is_interrupted;
-      });
+  const long long steps = a.is_pretrained ? o.steps : o.scratch_steps;
+  with_objective(a.loss, o.alpha, o.gamma, [&](const auto& objective) {
+    return emend::train_sequence_match(
+        policy, data, sample, [&](emend::index) { return objective; },
+        {.data_batch = o.batch, .rollout_batch = has_rollouts(a.loss) ? o.batch : 0, .sample_every = o.sample_every, .seed = a.seed}, state, static_cast<emend::index>(steps),
+        [&](const emend::sequence_match_report& r) {
+          const double share = 1 / (1 + std::min(50.0, static_cast<double>(r.step)));
+          last.loss += share * (r.objective.value - last.loss);
+          last.outside += share * (r.objective.outside_share() - last.outside);
+          is_interrupted = r.step % 10 == 0 && !on_step(static_cast<double>(r.step) / static_cast<double>(steps));
+          return !is_interrupted;
+        });
+  });
   if (is_interrupted) return std::nullopt;
   arithmetic_result result = evaluate_answers(o, policy.model(), shared.held_out, has_backspace, a.seed);
   result.loss = last.loss;

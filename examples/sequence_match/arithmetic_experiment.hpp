@@ -13,9 +13,11 @@ inline experiment arithmetic_experiment(const arithmetic_options& options, const
   e.name = "arithmetic";
   e.fingerprint = {{"program", "sequence_match"}, {"task", "arithmetic"}, {"lowest base", o->sizes.lowest_base}, {"highest base", o->sizes.highest_base}, {"digits", o->sizes.digits},
                    {"questions", o->questions}, {"held out", o->held_out}, {"layers", o->layers}, {"dim", o->dim}, {"heads", o->heads}, {"pretraining steps", o->pretraining_steps},
-                   {"pretraining rate", o->pretraining_rate}, {"steps", o->steps}, {"rate", o->rate}, {"batch", o->batch}, {"alpha", o->alpha}, {"gamma", o->gamma},
+                   {"pretraining rate", o->pretraining_rate}, {"steps", o->steps}, {"scratch steps", o->scratch_steps}, {"rate", o->rate}, {"batch", o->batch}, {"alpha", o->alpha}, {"gamma", o->gamma},
                    {"sample every", o->sample_every}, {"rollouts", o->rollouts}, {"capacity", o->capacity}};
-  const auto seeds = std::make_shared<arithmetic_seeds>(*o, cache, e.fingerprint.dump());
+  nlohmann::json of_models;
+  for (const char* key : {"lowest base", "highest base", "digits", "held out", "layers", "dim", "heads", "pretraining steps", "pretraining rate", "batch"}) of_models[key] = e.fingerprint[key];
+  const auto seeds = std::make_shared<arithmetic_seeds>(*o, cache, of_models.dump());
   for (const arithmetic_arm& a : *arms)
     e.jobs.push_back({name_of(a), [a, o, seeds](const common::report_progress& on_step) -> nlohmann::json {
                         // What is made once for all arms of a seed is no part of this arm's progress.
@@ -25,9 +27,10 @@ inline experiment arithmetic_experiment(const arithmetic_options& options, const
                         return result ? to_json(*result) : nlohmann::json(nullptr);
                       }});
   e.in_words = [](const std::string& name, const nlohmann::json& r) {
-    const double asked = r.at("asked"), started = r.at("wrong_started");
-    return common::padded_to(52, name) + common::format("right %4.1f %%, greedy %4.1f %%   backspaces %.3f   after wrong digits %4.1f %%", 100 * r.at("sampled").get<double>() / asked,
-                                                        100 * r.at("greedy").get<double>() / asked, r.at("erased").get<double>() / asked, 100 * r.at("repaired").get<double>() / started);
+    const double asked = r.at("asked");
+    return common::padded_to(52, name) + common::format("right %4.1f %%, greedy %4.1f %%   backspaces %.3f   after one, two wrong digits %4.1f, %4.1f %%", 100 * r.at("sampled").get<double>() / asked,
+                                                        100 * r.at("greedy").get<double>() / asked, r.at("erased").get<double>() / asked, 100 * r.at("repaired_one").get<double>() / asked,
+                                                        100 * r.at("repaired_two").get<double>() / asked);
   };
   e.print = [o, arms](common::terminal& out, const common::result_lines& results) { print_arithmetic(out, *o, *arms, results); };
   e.csv = [arms](const common::result_lines& results) { return csv_of(*arms, results); };

@@ -11,13 +11,15 @@ namespace sequence_match {
 /// An arm over the seeds that have a result.
 struct arithmetic_group {
   arithmetic_arm arm;
-  int seeds = 0;
+  std::vector<std::uint64_t> seeds;
   arithmetic_result sum;
 
   emend::share sampled() const { return emend::wilson_interval(sum.sampled, sum.asked); }
   emend::share greedy() const { return emend::wilson_interval(sum.greedy, sum.asked); }
-  emend::share repaired() const { return emend::wilson_interval(sum.repaired, sum.wrong_started); }
-  emend::share wrong_erased() const { return emend::wilson_interval(sum.wrong_erased, sum.wrong_started); }
+  emend::share repaired_one() const { return emend::wilson_interval(sum.repaired_one, sum.asked); }
+  emend::share repaired_two() const { return emend::wilson_interval(sum.repaired_two, sum.asked); }
+  emend::share erased_one() const { return emend::wilson_interval(sum.erased_one, sum.asked); }
+  emend::share erased_two() const { return emend::wilson_interval(sum.erased_two, sum.asked); }
   double erased_per_answer() const { return sum.erased / sum.asked; }
 };
 
@@ -28,12 +30,13 @@ inline std::vector<arithmetic_group> groups_of(const std::vector<arithmetic_arm>
     const nlohmann::json* r = results.find(name_of(a));
     if (!r) continue;
     const auto [found, is_new] = number.try_emplace(group_of(a), groups.size());
-    if (is_new) groups.push_back({a, 0, {}});
+    if (is_new) groups.push_back({a, {}, {}});
     arithmetic_group& g = groups[found->second];
-    ++g.seeds;
+    g.seeds.push_back(a.seed);
     const auto add = [&](const char* key, double& to) { to += r->at(key).get<double>(); };
+    g.sum.right += r->at("right").get<std::string>();
     add("asked", g.sum.asked), add("sampled", g.sum.sampled), add("greedy", g.sum.greedy), add("erased", g.sum.erased);
-    add("wrong_started", g.sum.wrong_started), add("repaired", g.sum.repaired), add("wrong_erased", g.sum.wrong_erased);
+    add("repaired_one", g.sum.repaired_one), add("repaired_two", g.sum.repaired_two), add("erased_one", g.sum.erased_one), add("erased_two", g.sum.erased_two);
     add("loss", g.sum.loss), add("outside", g.sum.outside);
     const auto add_shown = [&](const char* key, std::vector<shown_writing>& to) {
       if (r->contains(key))
@@ -44,12 +47,19 @@ inline std::vector<arithmetic_group> groups_of(const std::vector<arithmetic_arm>
   return groups;
 }
 
-/// A difference of two shares with its interval; the questions are taken as independent.
+/// How much oftener one arm is right than another on the same questions, with a 95 % interval of paired shares.
+///   (b - c) / n +- 1.96 sqrt(b + c - (b - c)^2 / n) / n,   b, c: questions that only the one, only the other answers
 struct difference {
   double value = 0, low = 0, high = 0;
 };
-inline difference difference_of(const emend::share& a, double n, const emend::share& b, double m) {
-  const double error = 1.959963984540054 * std::sqrt(a.value * (1 - a.value) / n + b.value * (1 - b.value) / m), value = a.value - b.value;
+inline difference difference_of(const std::string& one, const std::string& other) {
+  double only_one = 0, only_other = 0;
+  const double n = static_cast<double>(std::min(one.size(), other.size()));
+  for (std::size_t i = 0; i < one.size() && i < other.size(); ++i) {
+    only_one += one[i] > other[i];
+    only_other += one[i] < other[i];
+  }
+  const double by = only_one - only_other, value = by / n, error = 1.959963984540054 * std::sqrt(std::max(0.0, only_one + only_other - by * by / n)) / n;
   return {value, value - error, value + error};
 }
 
@@ -105,7 +115,8 @@ struct finding {
 inline std::vector<finding> findings_of(const std::vector<arithmetic_group>& groups, const arithmetic_options& o) {
   std::vector<finding> result;
   const auto compare = [&](const std::string& text, const arithmetic_group* a, const arithmetic_group* b) {
-    if (a && b) result.push_back({text, difference_of(a->sampled(), a->sum.asked, b->sampled(), b->sum.asked)});
+    // Seeds have questions of their own: both must have the same.
+    if (a && b && a->seeds == b->seeds) result.push_back({text, difference_of(a->sum.right, b->sum.right)});
   };
   for (const bool is_pretrained : {true, false}) {
     const std::string of = is_pretrained ? "pretrained, " : "from scratch, ";
@@ -118,6 +129,7 @@ inline std::vector<finding> findings_of(const std::vector<arithmetic_group>& gro
         const arithmetic_group *cloning = find(loss_kind::cloning, noise, level), *mixture = find(loss_kind::chi2_mixture, noise, level), *chi2 = find(loss_kind::chi2, noise, level);
         compare(at + "chi2 mixture over BC", mixture, cloning);
         compare(at + "chi2 over BC", chi2, cloning);
+        compare(at + "least squares over BC", find(loss_kind::least_squares, noise, level), cloning);
         compare(at + "chi2 mixture over MLE", mixture, likelihood);
         compare(at + "BC over MLE", cloning, likelihood);
       }
@@ -135,8 +147,10 @@ inline void print_arithmetic(common::terminal& out, const arithmetic_options& o,
     table("right answers, drawn, in %", [](const arithmetic_group& g) { return detail::plus_minus(g.sampled()); });
     table("right answers, the most probable action each time, in %", [](const arithmetic_group& g) { return detail::plus_minus(g.greedy()); });
     table("backspaces an answer", [](const arithmetic_group& g) { return common::format("%.4f", g.erased_per_answer()); });
-    table("right answers after two wrong digits, in %", [](const arithmetic_group& g) { return detail::plus_minus(g.repaired()); });
-    table("both wrong digits erased, in %", [](const arithmetic_group& g) { return detail::plus_minus(g.wrong_erased()); });
+    table("right answers after one wrong digit, in %", [](const arithmetic_group& g) { return detail::plus_minus(g.repaired_one()); });
+    table("one wrong digit erased, in %", [](const arithmetic_group& g) { return detail::plus_minus(g.erased_one()); });
+    table("right answers after two wrong digits, in %", [](const arithmetic_group& g) { return detail::plus_minus(g.repaired_two()); });
+    table("both wrong digits erased, in %", [](const arithmetic_group& g) { return detail::plus_minus(g.erased_two()); });
   }
   const std::vector<finding> findings = findings_of(groups, o);
   if (!findings.empty()) {
@@ -147,7 +161,7 @@ inline void print_arithmetic(common::terminal& out, const arithmetic_options& o,
     out.line("  " + common::padded_to(58, f.text) + common::format("%+5.1f (%+.1f to %+.1f)   ", 100 * f.by.value, 100 * f.by.low, 100 * f.by.high) + f.verdict());
   const arithmetic_group* best = nullptr;
   for (const arithmetic_group& g : groups)
-    if (g.arm.loss == loss_kind::chi2_mixture && !g.sum.shown_repairs.empty() && (!best || g.sum.repaired / g.sum.wrong_started > best->sum.repaired / best->sum.wrong_started)) best = &g;
+    if (has_rollouts(g.arm.loss) && !g.sum.shown_repairs.empty() && (!best || g.repaired_two().value > best->repaired_two().value)) best = &g;
   if (!best) return;
   out.line();
   out.line(out.strong("Repairs") + out.faint("   " + group_of(best->arm) + "; the first digits were given, [-erased]"));
@@ -172,8 +186,10 @@ inline std::string csv_of(const std::vector<arithmetic_arm>& arms, const common:
     };
     share("right", "sampled", "asked");
     share("right, greedy", "greedy", "asked");
-    share("right after wrong digits", "repaired", "wrong_started");
-    share("wrong digits erased", "wrong_erased", "wrong_started");
+    share("right after one wrong digit", "repaired_one", "asked");
+    share("right after two wrong digits", "repaired_two", "asked");
+    share("one wrong digit erased", "erased_one", "asked");
+    share("two wrong digits erased", "erased_two", "asked");
     line("backspaces an answer", r->at("erased").get<double>() / r->at("asked").get<double>());
     line("loss", r->at("loss"));
     line("outside", r->at("outside"));
@@ -183,7 +199,7 @@ inline std::string csv_of(const std::vector<arithmetic_arm>& arms, const common:
 
 namespace detail {
 
-inline constexpr std::array<const char*, 8> loss_colours{"#8b8a83", "#c2571a", "#2f6fb5", "#1f8a7d", "#7a5bb0", "#b8862b", "#c0528f", "#5c8a2f"};
+inline constexpr std::array<const char*, 9> loss_colours{"#8b8a83", "#c2571a", "#2f6fb5", "#1f8a7d", "#d6453d", "#7a5bb0", "#b8862b", "#c0528f", "#5c8a2f"};
 
 template <class Measure>
 std::string level_chart_of(const std::vector<arithmetic_group>& groups, const arithmetic_options& o, bool is_pretrained, noise_kind noise, const std::string& what, Measure&& measure) {
@@ -191,7 +207,7 @@ std::string level_chart_of(const std::vector<arithmetic_group>& groups, const ar
   for (const double level : o.levels) levels.push_back(common::format("%g", level));
   std::vector<common::chart_series> series;
   for (std::size_t k = 0; k < loss_names.size(); ++k) {
-    common::chart_series s{loss_names[k], loss_colours[k], {}};
+    common::chart_series s{loss_names[k], loss_colours[k], {}, static_cast<loss_kind>(k) == loss_kind::likelihood};
     for (std::size_t l = 0; l < o.levels.size(); ++l)
       if (const arithmetic_group* g = find_group(groups, is_pretrained, static_cast<loss_kind>(k), noise, o.levels[l])) {
         const emend::share m = measure(*g);
@@ -211,7 +227,7 @@ inline std::string page_of(const std::vector<arithmetic_arm>& arms, const common
   const shown_writing* first = nullptr;
   std::vector<shown_writing> played;
   for (const arithmetic_group& g : groups)
-    if (g.arm.loss == loss_kind::chi2_mixture && g.arm.level > 0) {
+    if (has_rollouts(g.arm.loss) && g.arm.level > 0) {
       for (const auto* shown : {&g.sum.shown_repairs, &g.sum.shown})
         for (const shown_writing& s : *shown)
           if (s.is_right && s.actions > 3 && played.size() < 24) played.push_back(s);
@@ -228,15 +244,15 @@ inline std::string page_of(const std::vector<arithmetic_arm>& arms, const common
       html += "<section><h2>Arithmetic, " + std::string(of) + ", " + name_of(noise) + " noise: right answers</h2>\n<p>Drawn from the model, with 95 % Wilson intervals over questions and seeds. Without noise "
               "BC is MLE.</p>\n" + chart;
       html += "<h2>Right answers after two wrong digits</h2>\n<p>Put after &ldquo;Solution:&rdquo;; the model must erase them.</p>\n" +
-              detail::level_chart_of(groups, o, is_pretrained, noise, "right answers after two wrong digits", [](const arithmetic_group& g) { return g.repaired(); }) + "</section>\n";
+              detail::level_chart_of(groups, o, is_pretrained, noise, "right answers after two wrong digits", [](const arithmetic_group& g) { return g.repaired_two(); }) + "</section>\n";
     }
   }
   html += "<section><h2>Arithmetic: all arms</h2>\n<div class=\"scroll\"><table><thead><tr><th>Arm</th><th class=\"number\">Seeds</th><th class=\"number\">Right, drawn</th><th class=\"number\">Right, "
-          "greedy</th><th class=\"number\">Backspaces an answer</th><th class=\"number\">Right after wrong digits</th></tr></thead><tbody>\n";
+          "greedy</th><th class=\"number\">Backspaces an answer</th><th class=\"number\">Right after one wrong digit</th><th class=\"number\">Right after two</th></tr></thead><tbody>\n";
   const auto percent = [](const emend::share& x) { return common::format("%.1f %% <small>(%.1f to %.1f)</small>", 100 * x.value, 100 * x.low, 100 * x.high); };
   for (const arithmetic_group& g : groups)
-    html += "<tr><td style=\"white-space:nowrap\">" + common::escaped(group_of(g.arm)) + common::format("</td><td class=\"number\">%d</td><td class=\"number\">", g.seeds) + percent(g.sampled()) +
-            "</td><td class=\"number\">" + percent(g.greedy()) + common::format("</td><td class=\"number\">%.4f</td><td class=\"number\">", g.erased_per_answer()) + percent(g.repaired()) + "</td></tr>\n";
+    html += "<tr><td style=\"white-space:nowrap\">" + common::escaped(group_of(g.arm)) + common::format("</td><td class=\"number\">%zu</td><td class=\"number\">", g.seeds.size()) + percent(g.sampled()) +
+            "</td><td class=\"number\">" + percent(g.greedy()) + common::format("</td><td class=\"number\">%.4f</td><td class=\"number\">", g.erased_per_answer()) + percent(g.repaired_one()) + "</td><td class=\"number\">" + percent(g.repaired_two()) + "</td></tr>\n";
   html += "</tbody></table></div></section>\n";
   const std::vector<finding> findings = findings_of(groups, o);
   html += "<section><h2>Arithmetic: the findings</h2>\n<p>Differences of right answers, drawn, in points, with 95 % intervals.</p>\n<div class=\"scroll\"><table><tbody>\n";

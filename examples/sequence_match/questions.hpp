@@ -37,7 +37,7 @@ struct question {
 
 /// How large numbers are.
 struct question_sizes {
-  int lowest_base = 2, highest_base = 16, digits = 3;
+  int lowest_base = 2, highest_base = 16, digits = 2;
 };
 
 /// Question `number` of a stream: the base uniform, the operands of 1 to `digits` digits in it, every number of digits as likely, both signs.

@@ -4,16 +4,15 @@
 #include <string>
 
 #include <common/run_jobs.hpp>
-#include <emend/sequence_match/least_squares_objective.hpp>
 #include <sequence_match/losses.hpp>
 #include <sequence_match/score_table.hpp>
 
 namespace sequence_match {
 
 struct tabular_options {
-  double slip = 0.05;   // how often the model writes any letter instead of what it chose
-  double noise = 0.05;  // errors in the data, where there are any
-  double alpha = 0.5, gamma = 0.95;
+  double slip = 0.1;   // how often the model writes any letter instead of what it chose
+  double noise = 0.1;   // errors in the data, where there are any
+  double alpha = 0.1, gamma = 0.95;
   double ridge = 1e-4;  // of the scores: where nothing is asked of them they are 0, and none goes to infinity
   int steps = 4000;
   double rate = 0.1;    // of the first step

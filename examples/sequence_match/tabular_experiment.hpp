@@ -12,7 +12,7 @@ namespace detail {
 struct tabular_arm {
   std::string name;
   loss_kind loss;
-  bool has_backspace, is_regression;
+  bool has_backspace;
   emend::rollout_start start;
   double noise;
 };
@@ -20,24 +20,23 @@ struct tabular_arm {
 inline std::vector<tabular_arm> tabular_arms(const tabular_options& o) {
   using enum loss_kind;
   std::vector<tabular_arm> arms;
-  const auto add = [&](const std::string& name, loss_kind loss, bool has_backspace, double noise, bool is_regression = false, emend::rollout_start start = emend::rollout_start::action) {
-    arms.push_back({name + (noise > 0 ? ", with errors" : ""), loss, has_backspace, is_regression, start, noise});
+  const auto add = [&](const std::string& name, loss_kind loss, bool has_backspace, double noise, emend::rollout_start start = emend::rollout_start::action) {
+    arms.push_back({name + (noise > 0 ? ", with errors" : ""), loss, has_backspace, start, noise});
   };
   add("MLE, no backspace", likelihood, false, 0);
   add("chi2 mixture, no backspace", chi2_mixture, false, 0);
   for (const double noise : {0.0, o.noise}) {
-    for (const loss_kind loss : {cloning, forward_kl, reverse_kl, jensen_shannon, hellinger, chi2, chi2_mixture}) add(loss == cloning && noise == 0 ? "MLE" : name_of(loss), loss, true, noise);
-    add("least squares", chi2_mixture, true, noise, true);
-    add("least squares, from V", chi2_mixture, true, noise, true, emend::rollout_start::value);
+    for (const loss_kind loss : {cloning, forward_kl, reverse_kl, jensen_shannon, hellinger, chi2, chi2_mixture, least_squares}) add(loss == cloning && noise == 0 ? "MLE" : name_of(loss), loss, true, noise);
+    add("least squares, from V", least_squares, true, noise, emend::rollout_start::value);
   }
   return arms;
 }
 
 inline std::optional<tabular_solution> solve(const tabular_arm& a, const tabular_options& o, const common::report_progress& on_step) {
   const markov_source source = small_source();
-  if (a.is_regression) return solve_table(source, emend::least_squares_objective{.alpha = o.alpha, .gamma = o.gamma, .start = a.start}, a.has_backspace, true, a.noise, o, on_step);
-  const chosen_objective objective = objective_of(a.loss, o.alpha, o.gamma);
-  return solve_table(source, objective, a.has_backspace, objective.mixture_coefficient > 0, a.noise, o, on_step);
+  if (a.start == emend::rollout_start::value)
+    return solve_table(source, emend::least_squares_objective{.alpha = o.alpha, .gamma = o.gamma, .start = a.start}, a.has_backspace, true, a.noise, o, on_step);
+  return with_objective(a.loss, o.alpha, o.gamma, [&](const auto& objective) { return solve_table(source, objective, a.has_backspace, has_rollouts(a.loss), a.noise, o, on_step); });
 }
 
 }  // namespace detail

@@ -93,7 +93,6 @@ inline std::vector<emend::generation> continue_texts(const text_options& o, cons
 /// Steps of maximum likelihood of passages, from any model.
 inline std::optional<lm::weights<float>> train_base(const text_options& o, const corpus& c, lm::weights<float> first, std::uint64_t seed, const common::report_progress& on_step) {
   tree_policy policy(std::move(first), optimizer_of(o.base_rate, o.base_steps));
-  const chosen_objective likelihood = objective_of(loss_kind::likelihood, 0, 1);
   emend::shuffled_stream order(static_cast<emend::index>(c.training.size()), seed);
   emend::index number = 0;
   for (long long step = 0; step < o.base_steps; ++step) {
@@ -101,7 +100,7 @@ inline std::optional<lm::weights<float>> train_base(const text_options& o, const
     for (emend::index k = 0; k < o.batch; ++k) batch.push_back(passage_trajectory(o, c, c.training[static_cast<std::size_t>(order(number++))], 0, seed, 0));
     const emend::trajectory_forest forest(batch);
     policy.differentiate(forest, [&](const auto& scores, auto& gradient) {
-      emend::evaluate_trajectories_into(likelihood, scores, forest.columns(), {.data_normaliser = static_cast<double>(o.batch)}, gradient);
+      emend::evaluate_trajectories_into(likelihood_objective, scores, forest.columns(), {.data_normaliser = static_cast<double>(o.batch)}, gradient);
     });
     policy.step();
     if (step % 20 == 0 && !on_step(static_cast<double>(step) / static_cast<double>(o.base_steps))) return std::nullopt;
@@ -153,7 +152,6 @@ inline std::optional<lm::weights<float>> train_text(const text_options& o, const
   std::vector<emend::trajectory> data;
   for (std::size_t i = 0; i < c.training.size(); ++i) data.push_back(passage_trajectory(o, c, c.training[i], a.has_backspace() ? o.level : 0, a.seed, i));
   tree_policy policy(std::move(first), optimizer_of(o.rate, o.steps));
-  const chosen_objective objective = objective_of(kind, o.alpha, o.gamma);
   const emend::counter_random random{a.seed};
   const auto sample = [&](tree_policy& p, emend::index step, std::uint64_t seed) {
     std::vector<ids> prompts;
@@ -167,13 +165,16 @@ inline std::optional<lm::weights<float>> train_text(const text_options& o, const
   };
   emend::sequence_match_state state{emend::replay_buffer(o.capacity)};
   bool is_interrupted = false;
-  emend::train_sequence_match(policy, data, sample, [&](emend::index) { return objective; },
-                              {.data_batch = o.batch, .rollout_batch = is_matching ? o.batch / 2 : 0, .sample_every = o.sample_every, .seed = a.seed}, state,
-                              static_cast<emend::index>(o.steps), [&](const emend::sequence_match_report& r) {
-                                loss += (r.objective.value - loss) / (1 + std::min(50.0, static_cast<double>(r.step)));
-                                is_interrupted = r.step % 10 == 0 && !on_step(static_cast<double>(r.step) / static_cast<double>(o.steps));
-                                return !is_interrupted;
-                              });
+  with_objective(kind, o.alpha, o.gamma, [&](const auto& objective) {
+    return emend::train_sequence_match(
+        policy, data, sample, [&](emend::index) { return objective; },
+        {.data_batch = o.batch, .rollout_batch = is_matching ? o.batch / 2 : 0, .sample_every = o.sample_every, .seed = a.seed}, state, static_cast<emend::index>(o.steps),
+        [&](const emend::sequence_match_report& r) {
+          loss += (r.objective.value - loss) / (1 + std::min(50.0, static_cast<double>(r.step)));
+          is_interrupted = r.step % 10 == 0 && !on_step(static_cast<double>(r.step) / static_cast<double>(o.steps));
+          return !is_interrupted;
+        });
+  });
   if (is_interrupted) return std::nullopt;
   return policy.model();
 }

@@ -127,7 +127,9 @@ inline experiment text_experiment(const text_options& options, const std::string
                    {"evaluated", o->evaluated}, {"rounds", o->rounds}, {"layers", o->layers}, {"dim", o->dim}, {"base steps", o->base_steps}, {"steps", o->steps}, {"batch", o->batch},
                    {"base rate", o->base_rate}, {"rate", o->rate}, {"alpha", o->alpha}, {"gamma", o->gamma}, {"level", o->level}, {"unlikelihood", o->unlikelihood},
                    {"sample every", o->sample_every}, {"rollouts", o->rollouts}, {"capacity", o->capacity}};
-  const auto seeds = std::make_shared<text_seeds>(*o, cache, e.fingerprint.dump());
+  nlohmann::json of_models;
+  for (const char* key : {"data (hash)", "model", "characters", "vocabulary", "prompt", "length", "layers", "dim", "base steps", "batch", "base rate"}) of_models[key] = e.fingerprint[key];
+  const auto seeds = std::make_shared<text_seeds>(*o, cache, of_models.dump());
   for (int s = 0; s < o->seeds; ++s)
     for (std::size_t k = 0; k < text_method_names.size(); ++k) {
       const text_arm a{static_cast<text_method>(k), o->first_seed + static_cast<std::uint64_t>(s)};
