@@ -9,5 +9,6 @@
 #include <lm/gradient.hpp>
 #include <lm/key_value_cache.hpp>
 #include <lm/llama2c_file.hpp>
+#include <lm/piece_tokenizer.hpp>
 #include <lm/tokenizer.hpp>
 #include <lm/transformer.hpp>

@@ -11,6 +11,7 @@
 #include <sstream>
 #include <thread>
 
+#include <common/result_lines.hpp>
 #include <common/terminal.hpp>
 #include <seq2seq_ppo/arms.hpp>
 
@@ -90,38 +91,12 @@ inline measurement measurement_of(const nlohmann::json& j) {
   return {j.at("gold").get<std::vector<double>>(), j.at("kl"), j.at("exact"), j.at("length"), j.at("refusal")};
 }
 
-/// Results of finished arms, kept in a file of one JSON object a line; its first line is what the numbers depend on.
+/// Results of finished arms, kept in a file.
 class result_file {
  public:
-  /// Reads what is there if it is of the same experiment. Throws std::runtime_error if it is of another, or cannot be written.
-  result_file(const std::string& path, const nlohmann::json& fingerprint, bool is_fresh) : path_(path) {
-    if (!is_fresh && std::filesystem::exists(path)) {
-      std::ifstream in(path);
-      std::string line;
-      bool has_head = false;
-      while (std::getline(in, line)) {
-        const auto object = nlohmann::json::parse(line, nullptr, false);
-        if (!object.is_object()) continue;  // the line that an interruption cut
-        if (!has_head) {
-          for (const auto& [key, value] : fingerprint.items())
-            if (object.value(key, nlohmann::json()) != value)
-              throw std::runtime_error(path + " holds results of another run: its " + key + " is " + object.value(key, nlohmann::json()).dump() + ", here it is " +
-                                       value.dump() + "; give another --results, or --fresh");
-          has_head = true;
-          continue;
-        }
-        add(object);
-      }
-      if (!has_head) throw std::runtime_error(path + ": not a file of results");
-      // A cut line must not swallow the next one.
-      in.clear();
-      in.seekg(-1, std::ios::end);
-      if (in.get() != '\n') std::ofstream(path, std::ios::app) << "\n";
-    } else {
-      std::ofstream out(path);
-      out << fingerprint.dump() << "\n";
-      if (!out.flush()) throw std::runtime_error(path + ": cannot be written");
-    }
+  /// Throws as `common::result_lines`.
+  result_file(const std::string& path, const nlohmann::json& fingerprint, bool is_fresh) : lines_(path, fingerprint, is_fresh) {
+    for (const auto& [key, object] : lines_.all()) add(key, object);
   }
 
   bool has(const arm& a) const { return results_.contains(key_of(a)); }
@@ -130,28 +105,25 @@ class result_file {
     return found == results_.end() ? nullptr : &found->second;
   }
   void put(const arm& a, const arm_result& result) {
-    nlohmann::json object{{"arm", key_of(a)}};
+    nlohmann::json object = nlohmann::json::object();
     for (const point& p : result.points) object["points"].push_back({{"step", p.step}, {"held_out", to_json(p.held_out)}, {"unusual", to_json(p.unusual)}});
     for (const shown_response& s : result.shown)
       object["shown"].push_back({{"prompt", s.prompt}, {"right", s.right}, {"tokens", s.tokens}, {"reward", s.reward}, {"gold", s.gold}});
-    std::ofstream out(path_, std::ios::app);
-    out << object.dump() << "\n";
-    if (!out.flush()) throw std::runtime_error(path_ + ": cannot be written");
-    // What was written is what is known: a run that is taken up again sees the same rounded numbers.
-    add(object);
+    lines_.put(key_of(a), std::move(object));
+    add(key_of(a), *lines_.find(key_of(a)));
   }
 
  private:
-  void add(const nlohmann::json& object) {
+  void add(const std::string& key, const nlohmann::json& object) {
     arm_result result;
     for (const auto& p : object.at("points"))
       result.points.push_back({p.at("step"), measurement_of(p.at("held_out")), measurement_of(p.at("unusual"))});
     if (object.contains("shown"))
       for (const auto& s : object.at("shown"))
         result.shown.push_back({s.at("prompt"), s.at("right"), s.at("tokens").get<std::vector<std::string>>(), s.at("reward").get<std::vector<double>>(), s.at("gold")});
-    results_[object.at("arm")] = std::move(result);
+    results_[key] = std::move(result);
   }
-  std::string path_;
+  common::result_lines lines_;
   std::map<std::string, arm_result> results_;
 };
 

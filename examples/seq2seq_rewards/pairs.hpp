@@ -7,17 +7,14 @@
 #include <utility>
 #include <vector>
 
+#include <common/hash.hpp>
 #include <emend/core/random.hpp>
 #include <seq2seq_rewards/data.hpp>
 #include <seq2seq_rewards/vocabulary.hpp>
 
 namespace seq2seq {
 
-/// A hash of text that is the same everywhere (FNV-1a).
-inline std::uint64_t hash_of(std::string_view text, std::uint64_t hash = 0xcbf29ce484222325u) {
-  for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return hash;
-}
+using common::hash_of;
 
 struct split_pairs {
   std::vector<preference> training, held_out;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/sequence_match/evaluate_trajectories.hpp>
+#include <emend/sequence_match/packing.hpp>
 #include <emend/sequence_match/trajectory.hpp>
 
 namespace emend {
