@@ -1,6 +1,7 @@
 // bench_against_torch: the heads and losses over tensors against the chains of operations that trainers write in torch, in one process
 // and one interleaved run, on the host; every figure is a ratio, as a counter:
 //   over_trl, over_verl, over_cross_entropy   their time / ours          of_read, of_copy   time of reading, copying the same bytes / ours
+// (--processor-time: of processor time instead, for a busy machine; --threads N: torch's and ours)
 //   memory_share    peak memory beyond the gradient / the logits         memory_over_chain  the chain's peak memory / ours
 // TRL: the target's score less logsumexp row by row, entropy from log_softmax of 128 rows at a time. verl: the same log-probability, entropy
 // as logsumexp less the sum of softmax times scores. Both with the memory that torch's operations free kept for the next (see main): without
@@ -32,6 +33,7 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -216,12 +218,15 @@ int main(int argc, char** argv) {
   mallopt(M_TRIM_THRESHOLD, 2000 << 20);
   mallopt(M_TOP_PAD, 64 << 20);
   at::set_num_threads(1);
-  for (int i = 1; i + 1 < argc; ++i)
-    if (std::string(argv[i]) == "--threads") {
-      at::set_num_threads(std::atoi(argv[i + 1]));
-      std::copy(argv + i + 2, argv + argc, argv + i);
-      argc -= 2;
-    }
+  // Ours first; what is left is the benchmark library's.
+  std::vector<char*> left;
+  for (int i = 0; i < argc; ++i) {
+    if (std::string(argv[i]) == "--processor-time") bench::counts_processor_time = true;
+    else if (std::string(argv[i]) == "--threads" && i + 1 < argc) at::set_num_threads(std::atoi(argv[++i]));
+    else left.push_back(argv[i]);
+  }
+  argc = static_cast<int>(left.size());
+  argv = left.data();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   benchmark::RunSpecifiedBenchmarks();

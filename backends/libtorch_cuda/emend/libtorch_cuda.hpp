@@ -59,8 +59,9 @@ inline void require_launched(cudaError_t error) {
 ///   value = (1 / normaliser) sum_i weight_i loss(token_i)
 /// loss: see `launch_loss`: its columns are `device_column`s. logits: [.., V] on a device of CUDA, float, double, bfloat16 or half, any strides;
 /// targets: int64, its leading shape. The work is on torch's current stream of that device, and deterministic. links, rows, kept sets and soft
-/// caps: use emend::loss. A counted id outside [0, V) makes the value NaN.
-/// Throws std::invalid_argument on what does not fit, std::runtime_error if the launch fails. Sources: as `emend::loss`.
+/// caps: use emend::loss. A counted id outside [0, V) makes the value NaN. backward() multiplies the gradient by the outer factor, which the
+/// host does not know: one more read and write of it.
+/// Throws std::invalid_argument on what does not fit, std::runtime_error if the launch fails.
 template <class Loss>
 at::Tensor loss(const Loss& l, const at::Tensor& logits, const at::Tensor& targets, const device_loss_options& options = {}) {
   emend::detail::require_score_tensor("scores", logits);
@@ -79,7 +80,9 @@ at::Tensor loss(const Loss& l, const at::Tensor& logits, const at::Tensor& targe
     const at::Tensor x = logits.detach();
     if (is_wanted) gradients[0] = options.is_in_place ? x : backend<at::Tensor>::like(x);
     const at::Tensor block = emend::detail::in_three_dimensions(x), values = at::empty(targets.sizes(), x.options().dtype(at::kDouble));
-    const at::Tensor out = is_wanted ? emend::detail::writable(gradients[0]) : at::Tensor();
+    at::Tensor out = is_wanted ? emend::detail::writable(gradients[0]) : at::Tensor();
+    // A fresh gradient is contiguous wherever the scores are not dense.
+    if (is_wanted && out.sizes() != block.sizes()) out = out.view(block.sizes());
     const at::Tensor log_prob = options.log_prob ? at::empty_like(values) : at::Tensor();
     const at::Tensor entropy = options.entropy ? at::empty_like(values) : at::Tensor();
     emend::detail::with_storage_of(x.scalar_type(), [&]<class T>(T*) {
@@ -92,8 +95,6 @@ at::Tensor loss(const Loss& l, const at::Tensor& logits, const at::Tensor& targe
       p.token_stride = block.stride(1);
       p.vocab_stride = block.stride(2);
       if (out.defined()) {
-        // Both lie as [batch, tokens, vocab], the gradient perhaps with other leading dimensions: like() keeps them.
-        if (out.sizes() != block.sizes()) emend::detail::fail("scores", "leading dimensions that two strides describe", "others");
         p.gradient = static_cast<T*>(out.mutable_data_ptr());
         p.gradient_batch_stride = out.stride(0);
         p.gradient_token_stride = out.stride(1);

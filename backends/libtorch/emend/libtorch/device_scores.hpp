@@ -10,8 +10,9 @@ namespace emend {
 
 /// Scores in a tensor on any device, of which nothing of size V leaves the device: a `head_scores` by ATen's operations.
 /// scores: as for backend<at::Tensor>, but for the device. The gradient is a tensor of the same shape, dtype and device.
-/// Between device and host go, for every call: four to seven numbers a row and one a term to the host, which waits for them; as many
-/// ids, and five numbers a row and one a term back. The losses run on the host, on these.
+/// The losses run on the host. Every call brings there, and waits for, three numbers a row (six where more than log_z and entropy are
+/// wanted) and one a term; it takes to the device three indices a term, with a gradient five numbers a row and two a term, and what
+/// kept sets, temperatures and masked rows need, in numbers of the tokens, never of the vocabulary.
 /// Cost: chunks of rows (8 MiB on the host, 256 MiB elsewhere) pass some ten operations for the statistics, as many for the gradient.
 struct device_scores {
   at::Tensor scores;
