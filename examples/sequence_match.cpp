@@ -49,7 +49,7 @@ void declare(CLI::App& app, options& o) {
   arithmetic_options& a = o.arithmetic;
   const char* arithmetic = "Arithmetic";
   group(app.add_option("--digits", a.sizes.digits, "of an operand, at most")->check(in_range(1, 12))->capture_default_str(), arithmetic);
-  group(app.add_option("--bases", a.sizes.highest_base, "bases 2 to this one")->check(in_range(2, 16))->capture_default_str(), arithmetic);
+  group(app.add_option("--highest-base", a.sizes.highest_base, "bases from 2 to this one")->check(in_range(2, 16))->capture_default_str(), arithmetic);
   group(app.add_option("--questions", a.questions, "to train on")->check(in_range(1, 10000000))->capture_default_str(), arithmetic);
   group(app.add_option("--held-out", a.held_out, "questions to evaluate on")->check(in_range(1, 1000000))->capture_default_str(), arithmetic);
   group(app.add_option("--layers", a.layers, "of the model")->check(in_range(1, 64))->capture_default_str(), arithmetic);
@@ -59,7 +59,7 @@ void declare(CLI::App& app, options& o) {
   group(app.add_option("--scratch-steps", a.scratch_steps, "of every arm from scratch")->check(in_range(1LL, 100000000LL))->capture_default_str(), arithmetic);
   group(app.add_option("--rate", a.rate, "learning rate of the arms")->check(above_zero())->capture_default_str(), arithmetic, "X");
   group(app.add_option("--alpha", a.alpha, "temperature of SequenceMatch (the paper: 0.01)")->check(above_zero())->capture_default_str(), arithmetic, "X");
-  group(app.add_option("--levels", a.levels, "probabilities of an error before a token")->check(in_range(0.0, 1.0))->delimiter(',')->capture_default_str(), arithmetic, "X,...");
+  group(app.add_option("--levels", a.levels, "probabilities of an error before a token; 0 is always among them")->check(in_range(0.0, 1.0))->delimiter(',')->capture_default_str(), arithmetic, "X,...");
   group(app.add_option("--divergence-levels", a.divergence_levels, "those of the divergences beside chi-square")->check(in_range(0.0, 1.0))->delimiter(',')->capture_default_str(), arithmetic, "X,...");
   group(app.add_option("--scratch-levels", a.scratch_levels, "those of the arms from scratch")->check(in_range(0.0, 1.0))->delimiter(',')->capture_default_str(), arithmetic, "X,...");
   group(app.add_flag("--no-scratch", o.has_no_scratch, "without the arms that are not pretrained"), arithmetic);
@@ -100,6 +100,7 @@ void shrink(const CLI::App& app, options& o) {
   const auto set = [&](const char* name, auto& value, auto other) {
     if (app.count(name) == 0) value = static_cast<std::remove_reference_t<decltype(value)>>(other);
   };
+  set("--results", o.results, o.is_smoke ? "sequence_match.smoke" : "sequence_match.quick");
   arithmetic_options& a = o.arithmetic;
   a.has_scratch = false;
   set("--seeds", a.seeds, 1);
@@ -126,11 +127,21 @@ void shrink(const CLI::App& app, options& o) {
   x.dim = o.is_smoke ? 16 : 64;
 }
 
+/// Levels in order, each once, none first.
+void settle_levels(arithmetic_options& a) {
+  a.levels.push_back(0);
+  for (auto* levels : {&a.levels, &a.divergence_levels, &a.scratch_levels}) {
+    std::sort(levels->begin(), levels->end());
+    levels->erase(std::unique(levels->begin(), levels->end()), levels->end());
+  }
+}
+
 /// Finds the book, or says how to get it.
 void settle_text(options& o) {
   corpus_options& c = o.text.corpus;
   o.text.seeds = o.arithmetic.seeds;
   o.text.first_seed = o.arithmetic.first_seed;
+  if (!c.model.empty()) o.text.base_rate = 1e-3;  // it is trained already
   if (c.model.empty() != c.tokenizer.empty()) throw std::runtime_error("--model and --tokenizer go together");
   if (c.data.empty()) c.data = find_book();
   if (c.data.empty()) throw std::runtime_error("the task of text has no book; start with examples/run, which fetches Debian's package of Jane Austen's novels, or give --data");
@@ -185,6 +196,7 @@ int main(int count, char** arguments) {
     o.arithmetic.has_scratch = !o.has_no_scratch;
     o.arithmetic.has_divergences = !o.has_no_divergences;
     if (o.is_quick || o.is_smoke) shrink(app, o);
+    settle_levels(o.arithmetic);
     std::signal(SIGINT, [](int) { is_interrupted = 1; });
     std::signal(SIGTERM, [](int) { is_interrupted = 1; });
     run(o);

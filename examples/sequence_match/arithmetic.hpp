@@ -20,7 +20,7 @@ struct arithmetic_options {
   question_sizes sizes = {};
   std::size_t questions = 5000, held_out = 2000;
   int layers = 3, dim = 96, heads = 4;
-  long long pretraining_steps = 2500, steps = 400, scratch_steps = 1500;
+  long long pretraining_steps = 2500, steps = 1600, scratch_steps = 1500;
   emend::index batch = 64;
   double pretraining_rate = 3e-3, rate = 1e-3;
   double alpha = 0.01, gamma = 0.998;

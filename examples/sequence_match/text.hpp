@@ -12,10 +12,10 @@ namespace sequence_match {
 /// Everything that the numbers of the text experiment depend on.
 struct text_options {
   corpus_options corpus = {};
-  std::size_t evaluated = 300;  // held-out passages, the same for every arm
+  std::size_t evaluated = 250;  // held-out passages, the same for every arm
   int rounds = 3;               // times that each is continued
   int layers = 3, dim = 96, heads = 4;
-  long long base_steps = 3000, steps = 500;
+  long long base_steps = 2000, steps = 400;
   emend::index batch = 32;
   double base_rate = 3e-3, rate = 5e-4;
   double alpha = 0.01, gamma = 0.998;

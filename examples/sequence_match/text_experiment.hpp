@@ -109,8 +109,8 @@ inline std::vector<text_group> text_groups(const text_options& o, const common::
   return groups;
 }
 
-inline std::string in_words(const mean_and_error& m, int digits) {
-  return std::isnan(m.error) ? common::format("%.*f", digits, m.mean) : common::format("%.*f +- %.*f", digits, m.mean, digits, m.error);
+inline std::string in_words(const mean_and_error& m, int digits, const char* between = " +- ") {
+  return std::isnan(m.error) ? common::format("%.*f", digits, m.mean) : common::format("%.*f%s%.*f", digits, m.mean, between, digits, m.error);
 }
 
 }  // namespace detail
@@ -211,7 +211,7 @@ inline experiment text_experiment(const text_options& options, const std::string
             "class=\"number\">Diversity</th><th class=\"number\">Perplexity</th><th class=\"number\">Erased</th></tr></thead><tbody>\n";
     for (const detail::text_group& g : groups) {
       html += "<tr><td style=\"white-space:nowrap\">" + common::escaped(g.name) + "</td>";
-      for (const auto* values : {&g.mauve, &g.mauve_star, &g.entropy, &g.diversity}) html += "<td class=\"number\">" + detail::in_words(detail::mean_of_all(*values), 3) + "</td>";
+      for (const auto* values : {&g.mauve, &g.mauve_star, &g.entropy, &g.diversity}) html += "<td class=\"number\">" + detail::in_words(detail::mean_of_all(*values), 3, " &plusmn; ") + "</td>";
       html += g.perplexity.empty() ? "<td></td><td></td></tr>\n"
                                    : common::format("<td class=\"number\">%.2f <small>(%.2f to %.2f)</small></td><td class=\"number\">%.2f %%</td></tr>\n", detail::mean_of_all(g.perplexity).mean,
                                                     detail::mean_of_all(g.perplexity_low).mean, detail::mean_of_all(g.perplexity_high).mean, 100 * g.erased / g.seeds);
