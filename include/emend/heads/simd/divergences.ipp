@@ -69,13 +69,22 @@ EMEND_TARGET EMEND_INLINE pair_block_sums<arithmetic<T>> sum_pair_block(const T*
       if constexpr (IsCareful) exponent[u] = at_least(far, exponent[u]);
     }
     for (int u = 0; u < 4; ++u) t[u] = at_least(lowest, exponent[u]);
-    for (int u = 0; u < 4; ++u) shifted[u] = t[u] + rounding_magic<A>;
-    for (int u = 0; u < 4; ++u) r[u] = t[u] - (shifted[u] - rounding_magic<A>);
+    if constexpr (has_scaling) {
+      for (int u = 0; u < 4; ++u) shifted[u] = round_to_integer(t[u]);
+      for (int u = 0; u < 4; ++u) r[u] = t[u] - shifted[u];
+    } else {
+      for (int u = 0; u < 4; ++u) shifted[u] = t[u] + rounding_magic<A>;
+      for (int u = 0; u < 4; ++u) r[u] = t[u] - (shifted[u] - rounding_magic<A>);
+    }
     shared_polynomial<policy, A, 4>(r, e);
     for (int u = 0; u < 4; ++u) {
-      e[u] = (reg)((bits)e[u] + ((bits)shifted[u] << fraction_bits<A>));
-      // The bits of positive numbers order as the numbers do, and those of NaN lie above.
-      highest = (bits)shifted[u] > highest ? (bits)shifted[u] : highest;
+      if constexpr (has_scaling) {
+        e[u] = scale_by_power(e[u], shifted[u]);
+      } else {
+        e[u] = (reg)((bits)e[u] + ((bits)shifted[u] << fraction_bits<A>));
+        // The bits of positive numbers order as the numbers do, and those of NaN lie above.
+        highest = (bits)shifted[u] > highest ? (bits)shifted[u] : highest;
+      }
     }
     for (int k = 0; k < 2; ++k) {
       sums.student += e[k];
@@ -91,8 +100,13 @@ EMEND_TARGET EMEND_INLINE pair_block_sums<arithmetic<T>> sum_pair_block(const T*
       }
     }
   }
-  const bits limit = (bits)splat<A>(rounding_magic<A> + highest_power<A>);
-  sums.is_in_range = !is_any(highest > limit);
+  if constexpr (has_scaling) {
+    const reg limit = splat<A>(A(0x1p40));  // 2^highest_power; a comparison that NaN fails
+    sums.is_in_range = !is_any(~((sums.student < limit) & (sums.teacher < limit)));
+  } else {
+    const bits limit = (bits)splat<A>(rounding_magic<A> + highest_power<A>);
+    sums.is_in_range = !is_any(highest > limit);
+  }
   sums.is_finite = !is_any(sums.cross - sums.cross != 0);
   if constexpr (IsCareful) sums.is_unbounded = is_any(largest > largest_difference<A>);
   return sums;
