@@ -57,9 +57,11 @@ void feed_forward_backward(const weights<T>& w, int layer, const layer_activatio
 template <class T>
 attention_inputs<const T> attention_of(const config& c, const layer_activations<T>& a, bool is_last) {
   const int d = c.dim, kv = c.key_value_dim();
-  if (is_last) return {a.query.data(), d, a.query_key_value.data(), a.query_key_value.data() + kv, 2 * kv};
-  const T* first = a.query_key_value.data();
-  return {first, d + 2 * kv, first + d, first + d + kv, d + 2 * kv};
+  // Of an empty batch there is no memory to point into.
+  const T* const first = a.query_key_value.data();
+  const auto at = [first](int offset) { return first == nullptr ? nullptr : first + offset; };
+  if (is_last) return {a.query.data(), d, first, at(kv), 2 * kv};
+  return {first, d + 2 * kv, at(d), at(d + kv), d + 2 * kv};
 }
 
 }  // namespace detail
