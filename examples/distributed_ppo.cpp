@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include <common/option_checks.hpp>
+#include <common/program.hpp>
 #include <distributed_ppo/training.hpp>
 #if EMEND_EXAMPLE_MPI
 #include <emend/mpi.hpp>
@@ -59,14 +60,14 @@ emend::c10d_communicator gloo_group() {
 }
 #endif
 
-void run_over(group over, const options& o, common::terminal& out, int& count, char**& arguments) {
+void run_over(group over, const seq2seq::data_set& data, const options& o, common::terminal& out, int& count, char**& arguments) {
   if (over == group::automatic) over = group_of_environment();
   if (over == group::mpi) {
 #if EMEND_EXAMPLE_MPI
     MPI_Init(&count, &arguments);
     emend::mpi_communicator ranks;
     try {
-      train(ranks, o, out);
+      train(ranks, data, o, out);
     } catch (const std::exception& error) {
       // The others wait in a collective operation; they must not wait for ever.
       std::cerr << "distributed_ppo: " << error.what() << "\n";
@@ -83,14 +84,14 @@ void run_over(group over, const options& o, common::terminal& out, int& count, c
   if (over == group::gloo) {
 #if EMEND_EXAMPLE_C10D
     emend::c10d_communicator ranks = gloo_group();
-    train(ranks, o, out);
+    train(ranks, data, o, out);
     return;
 #else
     throw std::runtime_error("this program was built without LibTorch; give CMake LibTorch_PYTHON, a Python with torch, and build it again");
 #endif
   }
   emend::single_process alone;
-  train(alone, o, out);
+  train(alone, data, o, out);
 }
 
 }  // namespace
@@ -118,8 +119,7 @@ int main(int count, char** arguments) {
   add(app.add_option("--target-kl", o.target_kl, "divergence from the first policy that the coefficient steers to, nats a response")->check(above_zero())->capture_default_str(), "X");
   app.add_flag("--smoke", is_smoke, "far too little of everything, to see that all works: seconds");
   add(app.add_option("--color", colour, "auto (default; NO_COLOR is respected), always, never")->transform(one_of({{"auto", 0}, {"always", 1}, {"never", 2}})), "WHEN");
-  try {
-    app.parse(count, arguments);
+  return common::run_program(app, count, arguments, [&] {
     if (o.dim % 8 != 0) throw std::runtime_error("--dim must be a multiple of 8, not " + std::to_string(o.dim));
     if (is_smoke) {
       const auto set = [&](const char* name, auto& value, auto other) {
@@ -134,16 +134,10 @@ int main(int count, char** arguments) {
     if (o.data.empty()) o.data = seq2seq::find_dictionary();
     if (o.data.empty())
       throw std::runtime_error("codespell's dictionary is not installed; install Debian's package codespell or PyPI's codespell, or give --data");
+    // Before any process waits for another.
+    const seq2seq::data_set data = seq2seq::read_data(o.data);
+    if (!data.is_words()) throw std::runtime_error(o.data + ": misspellings with what is right are wanted: codespell's dictionary or a table");
     terminal out(colour);
-    run_over(over, o, out, count, arguments);
-  } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    std::cerr << "distributed_ppo: " << error.what() << "\n";
-    return 2;
-  } catch (const std::exception& error) {
-    std::cerr << "distributed_ppo: " << error.what() << "\n";
-    return 1;
-  }
+    run_over(over, data, o, out, count, arguments);
+  });
 }

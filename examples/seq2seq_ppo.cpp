@@ -2,10 +2,9 @@
 // scalar reward model, DPO and RTO, from the same preference pairs? The gold reward is known and never shown to training.
 
 #include <CLI/CLI.hpp>
-#include <csignal>
-#include <iostream>
 
 #include <common/option_checks.hpp>
+#include <common/program.hpp>
 #include <seq2seq_ppo/page.hpp>
 #include <seq2seq_ppo/stories.hpp>
 #include <seq2seq_ppo/words.hpp>
@@ -13,8 +12,6 @@
 namespace {
 
 using namespace seq2seq_ppo;
-
-volatile std::sig_atomic_t is_interrupted = 0;
 
 struct options {
   experiment_options experiment;
@@ -156,7 +153,7 @@ void run(options& o) {
   std::size_t there = 0;
   for (const arm& a : arms) there += results.has(a);
   out.line(common::format("%zu runs, %zu of them finished before; %d at a time.", arms.size(), there, o.threads));
-  const bool is_whole = run_arms(e, make, arms, o.threads, results, out, is_interrupted);
+  const bool is_whole = run_arms(e, make, arms, o.threads, results, out, common::is_interrupted);
   std::vector<summary> all;
   for (const arm& a : distinct_arms(arms)) all.push_back(summarise(e, results, a, o.divergence));
   print_summary(out, all, o.divergence);
@@ -175,23 +172,12 @@ int main(int count, char** arguments) {
                "the labels, and compares them by a gold reward at equal divergence from where they began.",
                "seq2seq_ppo"};
   declare(app, o);
-  try {
-    app.parse(count, arguments);
+  return common::run_program(app, count, arguments, [&] {
     o.experiment.has_ablations = !o.has_no_ablations;
     o.experiment.has_sweep = !o.has_no_noise_sweep;
     if (o.experiment.of == task_kind::stories) settle_stories(app, o);
     if (o.is_quick || o.is_smoke) shrink(app, o);
-    std::signal(SIGINT, [](int) { is_interrupted = 1; });
-    std::signal(SIGTERM, [](int) { is_interrupted = 1; });
+    common::notice_interrupts();
     run(o);
-  } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    std::cerr << "seq2seq_ppo: " << error.what() << "\n";
-    return 2;
-  } catch (const std::exception& error) {
-    std::cerr << "seq2seq_ppo: " << error.what() << "\n";
-    return is_interrupted ? 130 : 1;
-  }
+  });
 }

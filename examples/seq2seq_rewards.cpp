@@ -1,9 +1,7 @@
 // Sequence-to-sequence reward modelling (arXiv 2409.00162): a small transformer learns to rewrite a rejected response
 // into the chosen one, and where it would have written something else it takes reward away, token by token.
 
-#include <csignal>
-#include <iostream>
-
+#include <common/program.hpp>
 #include <emend/core/thread_pool.hpp>
 #include <seq2seq_rewards/html_report.hpp>
 #include <seq2seq_rewards/options.hpp>
@@ -11,8 +9,6 @@
 namespace {
 
 using namespace seq2seq;
-
-volatile std::sig_atomic_t is_interrupted = 0;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -67,7 +63,7 @@ void train(training& run, const options& o, const nlohmann::json& user, terminal
     const long long done = run.steps_done();
     const double elapsed = seconds_since(start);
     if (done % o.save_every == 0 || run.is_done()) save();
-    if (is_interrupted) {
+    if (common::is_interrupted) {
       save();
       out.end_progress();
       throw std::runtime_error("interrupted after step " + std::to_string(done) +
@@ -179,25 +175,14 @@ int main(int count, char** arguments) {
                "terminal and in a HTML page. Without options: misspelt words from codespell's dictionary, about two minutes on two cores.",
                "seq2seq_rewards"};
   declare(app, o);
-  try {
-    app.parse(count, arguments);
+  return common::run_program(app, count, arguments, [&] {
     if (o.model.empty() != o.tokenizer.empty() && o.load.empty()) throw std::runtime_error("--model and --tokenizer go together");
     if (o.is_quick) {
       if (app.count("--steps") == 0) o.training.steps = 240;
       if (app.count("--held-out-limit") == 0) o.held_out_limit = 400;
       o.training.warmup = std::min(o.training.warmup, o.training.steps / 4);
     }
-    std::signal(SIGINT, [](int) { is_interrupted = 1; });
-    std::signal(SIGTERM, [](int) { is_interrupted = 1; });
+    common::notice_interrupts();
     run(std::move(o));
-  } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    std::cerr << "seq2seq_rewards: " << error.what() << "\n";
-    return 2;
-  } catch (const std::exception& error) {
-    std::cerr << "seq2seq_rewards: " << error.what() << "\n";
-    return is_interrupted ? 130 : 1;
-  }
+  });
 }

@@ -2,10 +2,9 @@
 // to the data, make a model better than maximum likelihood and than cloning errors with their backspaces?
 
 #include <CLI/CLI.hpp>
-#include <csignal>
-#include <iostream>
 
 #include <common/option_checks.hpp>
+#include <common/program.hpp>
 #include <sequence_match/arithmetic_experiment.hpp>
 #include <sequence_match/tabular_experiment.hpp>
 #include <sequence_match/text_experiment.hpp>
@@ -13,8 +12,6 @@
 namespace {
 
 using namespace sequence_match;
-
-volatile std::sig_atomic_t is_interrupted = 0;
 
 enum class task_kind { arithmetic, text, tabular, all };
 
@@ -166,7 +163,7 @@ void run(options& o) {
     std::erase_if(e.jobs, [&](const common::job& j) { return j.name.find(o.only) == std::string::npos; });
     const auto there = std::count_if(e.jobs.begin(), e.jobs.end(), [&](const common::job& j) { return results[k].has(j.name); });
     out.line(out.strong(e.name) + common::format(": %zu runs, %td of them finished before; %d at a time.", e.jobs.size(), there, o.threads));
-    if (is_whole) is_whole = common::run_jobs(e.jobs, o.threads, results[k], out, is_interrupted, e.in_words);
+    if (is_whole) is_whole = common::run_jobs(e.jobs, o.threads, results[k], out, common::is_interrupted, e.in_words);
   }
   for (std::size_t k = 0; k < experiments.size(); ++k) {
     experiments[k].print(out, results[k]);
@@ -191,23 +188,12 @@ int main(int count, char** arguments) {
   CLI::App app{"Trains models that can erase what they wrote, by SequenceMatch and by what it is compared with, on sums in many bases,\non a book, and on a small source that is solved exactly.",
                "sequence_match"};
   declare(app, o);
-  try {
-    app.parse(count, arguments);
+  return common::run_program(app, count, arguments, [&] {
     o.arithmetic.has_scratch = !o.has_no_scratch;
     o.arithmetic.has_divergences = !o.has_no_divergences;
     if (o.is_quick || o.is_smoke) shrink(app, o);
     settle_levels(o.arithmetic);
-    std::signal(SIGINT, [](int) { is_interrupted = 1; });
-    std::signal(SIGTERM, [](int) { is_interrupted = 1; });
+    common::notice_interrupts();
     run(o);
-  } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    std::cerr << "sequence_match: " << error.what() << "\n";
-    return 2;
-  } catch (const std::exception& error) {
-    std::cerr << "sequence_match: " << error.what() << "\n";
-    return is_interrupted ? 130 : 1;
-  }
+  });
 }

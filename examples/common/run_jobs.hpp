@@ -27,7 +27,7 @@ struct job {
 /// in_words: (name, result) -> what the line of a finished run says. Returns whether everything is done. Throws what a job throws, when
 /// the others have come to an end.
 template <class InWords>
-bool run_jobs(const std::vector<job>& jobs, int threads, result_lines& results, terminal& out, const volatile std::sig_atomic_t& is_interrupted, InWords&& in_words) {
+bool run_jobs(const std::vector<job>& jobs, int threads, result_lines& results, terminal& out, const volatile std::sig_atomic_t& is_stopped, InWords&& in_words) {
   std::vector<const job*> open;
   for (const job& j : jobs)
     if (!results.has(j.name)) open.push_back(&j);
@@ -39,7 +39,7 @@ bool run_jobs(const std::vector<job>& jobs, int threads, result_lines& results, 
   const auto start = std::chrono::steady_clock::now();
   const auto work = [&] {
     try {
-      for (std::size_t k = next++; k < open.size() && !is_interrupted; k = next++) {
+      for (std::size_t k = next++; k < open.size() && !is_stopped; k = next++) {
         nlohmann::json result = open[k]->run([&](double of_run) {
           const std::lock_guard lock(mutex);
           share[k] = of_run;
@@ -50,7 +50,7 @@ bool run_jobs(const std::vector<job>& jobs, int threads, result_lines& results, 
           const double left = done > 0 ? elapsed / all * (static_cast<double>(open.size()) - all) : 0;
           out.progress(format("  %zu of %zu runs   ", done, open.size()) + open[k]->name + format(": %.0f %%", 100 * of_run) +
                        (left > 0 ? "   " + in_seconds(left) + " left" : ""));
-          return !is_interrupted && !failure;
+          return !is_stopped && !failure;
         });
         if (!result.is_object()) return;
         const std::lock_guard lock(mutex);

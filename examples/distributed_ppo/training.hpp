@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include <common/hash.hpp>
 #include <common/terminal.hpp>
 #include <emend/metrics/wilson.hpp>
 #include <emend/reward/kl_controller.hpp>
@@ -74,13 +75,7 @@ emend::share measure(C& ranks, language_policy& policy, const task& t, std::uint
 /// Whether all ranks hold the same parameters, to the bit.
 template <emend::communicator C>
 bool agree(C& ranks, const lm::weights<float>& w) {
-  const auto values = w.values();
-  std::uint64_t hash = 1469598103934665603u;
-  for (const float x : values) {
-    std::uint32_t bits;
-    std::memcpy(&bits, &x, sizeof bits);
-    hash = (hash ^ bits) * 1099511628211u;
-  }
+  const std::uint64_t hash = common::hash_of({reinterpret_cast<const char*>(w.values().data()), w.values().size_bytes()});
   // Halves fit a double exactly.
   const double halves[] = {static_cast<double>(hash >> 32), static_cast<double>(hash & 0xffffffffu)};
   const std::vector<double> all = ranks.all_gather(std::span<const double>(halves));
@@ -90,12 +85,13 @@ bool agree(C& ranks, const lm::weights<float>& w) {
 }
 
 /// Token-level PPO on the known reward, over ranks: an iteration's prompts are shared out, everything else is that of the whole.
+/// data: misspellings with what is right, the same on every rank.
 template <emend::communicator C>
-void train(C& ranks, const options& o, common::terminal& out) {
+void train(C& ranks, const seq2seq::data_set& data, const options& o, common::terminal& out) {
   const auto rank = static_cast<emend::index>(ranks.rank()), size = static_cast<emend::index>(ranks.size());
   const bool speaks = rank == 0;
   if (o.prompts < size) throw std::runtime_error("--prompts must be at least the number of processes, " + std::to_string(size));
-  const task t = make_words(seq2seq::read_data(o.data), o.seed, static_cast<std::size_t>(o.evaluated));
+  const task t = make_words(data, o.seed, static_cast<std::size_t>(o.evaluated));
   const lm::config shape{.dim = o.dim, .hidden_dim = o.dim * 8 / 3, .layers = o.layers, .heads = 4, .key_value_heads = 4,
                          .vocab_size = t.v.size(), .max_positions = t.max_positions, .is_classifier_shared = true};
   language_policy first(lm::random_weights<float>(shape, o.seed, 0.08),
@@ -103,7 +99,7 @@ void train(C& ranks, const options& o, common::terminal& out) {
                          .total_steps = o.first_steps, .schedule = lm::decay::linear, .final_fraction = 0.05},
                         t.end());
   copy_from_first_rank(ranks, first.model());
-  if (speaks) out.line(common::format("%d processes; %zu misspellings for the first policy, %zu for PPO.", static_cast<int>(size), t.sft.size(), t.preference.size()));
+  if (speaks) out.line(common::format("Processes: %d; %zu misspellings for the first policy, %zu for PPO.", static_cast<int>(size), t.sft.size(), t.preference.size()));
   train_first_policy(ranks, first, t, o, [&](long long step, double loss) {
     if (speaks) out.progress(common::format("first policy: step %lld of %lld, loss %.3f", step + 1, o.first_steps, loss));
   });

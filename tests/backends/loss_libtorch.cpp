@@ -225,6 +225,10 @@ TEST_CASE("loss of sequences and of trajectories") {
   emend::loss(sequence, x, targets, layout).backward();
   const auto expected = emend::evaluate_sequences(sequence, x.detach(), tensor_column(targets), layout);
   CHECK(largest_difference(x.grad(), expected.gradient) == 0);
+  {
+    const at::NoGradGuard no_graph;
+    CHECK(value_of(emend::loss(sequence, x, targets, layout)) == expected.value);
+  }
 
   const std::vector<int> offsets{0, 3, 6}, at{0, 1, 2, 3, 4, 5}, label{1, 2, -1, 0, 3, -1}, is_rollout{0, 1};
   const emend::trajectory_columns columns{.offsets = offsets, .at = at, .label = label, .is_rollout = is_rollout};

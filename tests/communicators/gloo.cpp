@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,8 +37,8 @@ int main(int argc, char** argv) {
     return std::puts("a communicator over no group: expected an exception"), 1;
   } catch (const std::invalid_argument&) {
   }
-  char file[] = "/tmp/emend_gloo_XXXXXX";
-  const int descriptor = mkstemp(file);
+  std::string file = (std::filesystem::temp_directory_path() / "emend_gloo_XXXXXX").string();
+  const int descriptor = mkstemp(file.data());
   if (descriptor < 0) return std::perror("mkstemp"), 1;
   close(descriptor);
   std::vector<pid_t> children;
@@ -45,7 +46,7 @@ int main(int argc, char** argv) {
     const std::string number = std::to_string(rank);
     const pid_t child = fork();
     if (child == 0) {
-      execl("/proc/self/exe", argv[0], argv[1], number.c_str(), file, static_cast<char*>(nullptr));
+      execl("/proc/self/exe", argv[0], argv[1], number.c_str(), file.c_str(), static_cast<char*>(nullptr));
       std::perror("execl");
       _exit(1);
     }
@@ -56,6 +57,6 @@ int main(int argc, char** argv) {
     int status = 0;
     failed += waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 0;
   }
-  unlink(file);
+  unlink(file.c_str());
   return failed == 0 ? 0 : 1;
 }

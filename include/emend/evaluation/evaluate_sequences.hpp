@@ -32,13 +32,15 @@ concept sequence_loss = requires(const L& l, const token<double>& value, const t
   { l(derivative, sequence_dual{}, length) } -> std::convertible_to<sequence_dual>;
 };
 
-/// As `evaluate_sequences`, into a gradient that exists already; the rules of `evaluate_into` hold for it.
-template <sequence_loss Loss, scores X, sequence_layout L, gradient_target<X> G, executor E = const sequential>
-evaluation_value<Loss> evaluate_sequences_into(const Loss& loss, const X& x, id_column targets, const L& layout,
-                                               const evaluation_options& options, G& gradient, E&& executor = sequential{}) {
-  detail::require_length("targets", targets.size(), layout.tokens());
-  if (!options.mask.empty()) detail::require_length("mask", options.mask.size(), targets.size());
-  if (!options.rows.empty()) detail::fail("rows", "no rows in evaluate_sequences", "some");
+namespace detail {
+
+/// gradient: null where the value alone is wanted.
+template <class Loss, class X, class L, class G, class E>
+evaluation_value<Loss> run_sequences(const Loss& loss, const X& x, id_column targets, const L& layout, const evaluation_options& options,
+                                     G* gradient, E& executor) {
+  require_length("targets", targets.size(), layout.tokens());
+  if (!options.mask.empty()) require_length("mask", options.mask.size(), targets.size());
+  if (!options.rows.empty()) fail("rows", "no rows in evaluate_sequences", "some");
   std::vector<std::uint8_t> counted(static_cast<std::size_t>(layout.tokens()), 0);
   for (index b = 0; b < layout.sequences(); ++b)
     layout.for_each_token(b, [&](index t) { counted[static_cast<std::size_t>(t)] = options.mask.empty() || options.mask[t] != 0; });
@@ -46,17 +48,17 @@ evaluation_value<Loss> evaluate_sequences_into(const Loss& loss, const X& x, id_
   inner.mask = counted;
 
   evaluation_value<Loss> result;
-  detail::buffer_lease lease;
-  detail::evaluation_buffers& buffers = *lease;
+  buffer_lease lease;
+  evaluation_buffers& buffers = *lease;
   // Every token has a say in its sequence's summary, so weight 0 must not hide it: weights are applied here.
   inner.weight = {};
   inner.normaliser = 1;
-  if (!options.weight.empty()) detail::require_length("weight", options.weight.size(), targets.size());
-  detail::require_positive("normaliser", options.normaliser);
-  detail::with_source(x, __builtin_addressof(gradient), targets, inner, options.with_log_sum_squares, [&](auto& source, index rows, index vocab) {
-    const detail::term_plan plan(rows, vocab, targets, inner, buffers);
-    detail::check_loss(loss, plan.terms());
-    const detail::loss_pass<Loss> pass(loss, plan, buffers);
+  if (!options.weight.empty()) require_length("weight", options.weight.size(), targets.size());
+  require_positive("normaliser", options.normaliser);
+  with_source(x, gradient, targets, inner, options.with_log_sum_squares, [&](auto& source, index rows, index vocab) {
+    const term_plan plan(rows, vocab, targets, inner, buffers);
+    check_loss(loss, plan.terms());
+    const loss_pass<Loss> pass(loss, plan, buffers);
     source.forward(executor, plan, buffers, [](index) {});
     std::vector<index> members;
     for (index b = 0; b < layout.sequences(); ++b) {
@@ -71,16 +73,16 @@ evaluation_value<Loss> evaluate_sequences_into(const Loss& loss, const X& x, id_
         const double factor = (options.weight.empty() ? 1 : options.weight[t]) / options.normaliser;
         if (factor == 0) continue;
         const sequence_dual value = loss(pass.template make<sequence_dual>(t),
-                                         sequence_dual::variable(summary, detail::statistic_count), length);
+                                         sequence_dual::variable(summary, statistic_count), length);
         buffers.values[static_cast<std::size_t>(t)] = value.value;
         result.value += factor * value.value;
         ++result.evaluated;
-        if constexpr (detail::has_sequence_metrics<Loss>) {
+        if constexpr (has_sequence_metrics<Loss>) {
           const auto metrics = loss.metrics(pass.template make<double>(t), summary, length);
           for (std::size_t k = 0; k < metrics.size(); ++k) result.metrics[k] += metrics[k];
         }
         pass.add_adjoints(t, value.derivative, factor);
-        const double slope = value.derivative[detail::statistic_count];
+        const double slope = value.derivative[statistic_count];
         if (slope != 0) summary_slope += factor * slope;
       }
       if (summary_slope == 0) continue;
@@ -90,10 +92,26 @@ evaluation_value<Loss> evaluate_sequences_into(const Loss& loss, const X& x, id_
       }
     }
     for (double& metric : result.metrics) metric /= static_cast<double>(result.evaluated > 0 ? result.evaluated : 1);
-    source.backward(executor, plan, buffers);
+    if (gradient) source.backward(executor, plan, buffers);
     if (options.per_token) options.per_token->assign(buffers.values.begin(), buffers.values.end());
   });
   return result;
+}
+
+}  // namespace detail
+
+/// As `evaluate_sequences`, into a gradient that exists already; the rules of `evaluate_into` hold for it.
+template <sequence_loss Loss, scores X, sequence_layout L, gradient_target<X> G, executor E = const sequential>
+evaluation_value<Loss> evaluate_sequences_into(const Loss& loss, const X& x, id_column targets, const L& layout,
+                                               const evaluation_options& options, G& gradient, E&& executor = sequential{}) {
+  return detail::run_sequences(loss, x, targets, layout, options, __builtin_addressof(gradient), executor);
+}
+
+/// As `evaluate_sequences`, the value alone: scores are read once, no gradient is computed.
+template <sequence_loss Loss, scores X, sequence_layout L, executor E = const sequential>
+evaluation_value<Loss> evaluate_sequences_value(const Loss& loss, const X& x, id_column targets, const L& layout,
+                                                const evaluation_options& options = {}, E&& executor = sequential{}) {
+  return detail::run_sequences(loss, x, targets, layout, options, static_cast<gradient_type<X>*>(nullptr), executor);
 }
 
 /// Value and exact gradient of a sequence-level loss, in two phases.

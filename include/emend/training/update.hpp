@@ -29,7 +29,8 @@ struct update_options {
   std::uint64_t seed = 0;
   double stop_at_kl = detail::infinity;  ///< ends the update once a minibatch's approximate_kl is above
   /// A supervised batch mixed into every step of a policy (PPO-ptx, Ouyang et al. 2022, eq. 2): as many of its sequences as the
-  /// minibatch has, one after the other over the steps; its token mean of -log_prob times the coefficient joins the gradient.
+  /// minibatch has, one after the other over the steps; its token mean of -log_prob times the coefficient joins the gradient. Over ranks
+  /// each brings sequences of its own, and the mean is over all of them.
   const token_batch* pretraining = nullptr;
   double pretraining_coefficient = 16;  ///< align-anything; 27.8 in InstructGPT
   score_transform transform = {};        ///< as in `collect`

@@ -86,6 +86,9 @@ TEST_CASE("the value is that of the formula") {
   REQUIRE(per_token.size() == 4);
   CHECK(per_token[1] == doctest::Approx(first));
   CHECK(per_token[3] == 0);
+  const auto value = evaluate_sequences_value(gspo{old, advantage}, x, targets, padded(2, 2, mask), {.normaliser = 2});
+  CHECK(value.value == got.value);
+  CHECK(value.evaluated == 3);
 }
 
 TEST_CASE("the same bits for any number of threads; errors name the argument") {

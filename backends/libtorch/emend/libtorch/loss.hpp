@@ -146,9 +146,8 @@ template <sequence_loss Loss, sequence_layout L>
 at::Tensor loss(const Loss& l, const at::Tensor& logits, const at::Tensor& targets, const L& layout, const tensor_loss_options& options = {}) {
   detail::tensor_call call(logits, targets, options);
   return detail::loss_of_logits(logits, options.is_in_place, false, [&]<class X>(const X& x, at::Tensor* gradient) {
-    at::Tensor unused;
-    if (!gradient) unused = backend<X>::like(x);
-    const auto got = evaluate_sequences_into(l, x, call.targets, layout, call.options, gradient ? *gradient : unused, torch_threads{});
+    const auto got = gradient ? evaluate_sequences_into(l, x, call.targets, layout, call.options, *gradient, torch_threads{})
+                              : evaluate_sequences_value(l, x, call.targets, layout, call.options, torch_threads{});
     call.report(got, targets, options);
     return got.value;
   });
