@@ -68,6 +68,8 @@ svg .hit:hover { fill: var(--ink); }
 table { border-collapse: collapse; width: 100%; margin-top: .4rem; }
 th { text-align: left; font-size: .78rem; font-weight: 600; color: var(--faint); padding: .3rem .9rem .3rem 0; }
 td { padding: .32rem .9rem .32rem 0; border-top: 1px solid var(--grid); vertical-align: top; }
+.dense td { font-size: .84rem; padding-right: .5rem; }
+.dense th { font-size: .72rem; padding-right: .5rem; white-space: normal; vertical-align: bottom; }
 .number { text-align: right; font-variant-numeric: tabular-nums; padding-right: 1.4rem; white-space: nowrap; }
 .response { min-width: 15rem; }
 .token { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .95em; white-space: pre-wrap; padding: .12em .1em;

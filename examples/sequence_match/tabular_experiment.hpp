@@ -89,7 +89,7 @@ inline experiment tabular_experiment(const tabular_options& o) {
       if (const nlohmann::json* r = results.find(a.name)) {
         const auto of = [&](const char* key) { return r->at(key).get<double>(); };
         rows += "<tr><td style=\"white-space:nowrap\">" + common::escaped(a.name) +
-                common::format("</td><td><svg viewBox=\"0 0 120 12\" style=\"min-width:7rem;width:7rem;margin:.3rem 0 0\"><rect width=\"%.1f\" height=\"12\" rx=\"2\" "
+                common::format("</td><td><svg viewBox=\"0 0 120 12\" style=\"min-width:5rem;width:5rem;margin:.3rem 0 0\"><rect width=\"%.1f\" height=\"12\" rx=\"2\" "
                                "fill=\"%s\"/></svg></td>", 120 * of("mixture_chi2") / std::max(widest, 1e-12), a.has_backspace ? "#2f6fb5" : "#8b8a83") +
                 common::format("<td class=\"number\">%.4f</td><td class=\"number\">%.4f</td><td class=\"number\">%.4f</td><td class=\"number\">%.2f %%</td><td class=\"number\">%.3f</td><td "
                                "class=\"number\">%.3f</td><td class=\"number\">%.3f</td></tr>\n", of("mixture_chi2"), of("total_variation"), of("forward_kl"), 100 * of("impossible"), of("erased"),
@@ -98,7 +98,7 @@ inline experiment tabular_experiment(const tabular_options& o) {
     if (rows.empty()) return std::string();
     return common::format("<section><h2>A Markov source, solved exactly</h2>\n<p>A source over a and b; a model that writes any letter, c too, in %g of its actions whatever it chose. A table of scores at "
                           "each objective's maximum, over exact occupancies (alpha %g, gamma %g): how far are the texts that come about from those of the source?</p>\n", o.slip, o.alpha, o.gamma) +
-           "<div class=\"scroll\"><table><thead><tr><th>Objective</th><th></th><th class=\"number\">chi&sup2; to mixture</th><th class=\"number\">Total variation</th><th "
+           "<div class=\"scroll\"><table class=\"dense\"><thead><tr><th>Objective</th><th></th><th class=\"number\">chi&sup2; to mixture</th><th class=\"number\">Total variation</th><th "
            "class=\"number\">KL(data||model)</th><th class=\"number\">Impossible</th><th class=\"number\">Erased a text</th><th class=\"number\">Erases c</th><th class=\"number\">Erases "
            "cc</th></tr></thead><tbody>\n" + rows + "</tbody></table></div></section>\n";
   };
