@@ -57,8 +57,8 @@ void declare(CLI::App& app, options& o) {
   group(app.add_option("--rate", a.rate, "learning rate of the arms")->check(above_zero())->capture_default_str(), arithmetic, "X");
   group(app.add_option("--alpha", a.alpha, "temperature of SequenceMatch (the paper: 0.01)")->check(above_zero())->capture_default_str(), arithmetic, "X");
   group(app.add_option("--levels", a.levels, "probabilities of an error before a token; 0 is always among them")->check(in_range(0.0, 1.0))->delimiter(',')->capture_default_str(), arithmetic, "X,...");
-  group(app.add_option("--divergence-levels", a.divergence_levels, "those of the divergences beside chi-square")->check(in_range(0.0, 1.0))->delimiter(',')->capture_default_str(), arithmetic, "X,...");
-  group(app.add_option("--scratch-levels", a.scratch_levels, "those of the arms from scratch")->check(in_range(0.0, 1.0))->delimiter(',')->capture_default_str(), arithmetic, "X,...");
+  group(app.add_option("--divergence-levels", a.divergence_levels, "of those, the ones of the divergences beside chi-square (default: all)")->check(in_range(0.0, 1.0))->delimiter(','), arithmetic, "X,...");
+  group(app.add_option("--scratch-levels", a.scratch_levels, "of those, the ones of the arms from scratch (default: all)")->check(in_range(0.0, 1.0))->delimiter(','), arithmetic, "X,...");
   group(app.add_flag("--no-scratch", o.has_no_scratch, "without the arms that are not pretrained"), arithmetic);
   group(app.add_flag("--no-divergences", o.has_no_divergences, "without the divergences beside chi-square"), arithmetic);
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -26,8 +27,8 @@ struct arithmetic_options {
   double alpha = 0.01, gamma = 0.998;
   emend::index sample_every = 20, rollouts = 64, capacity = 512;
   std::vector<double> levels{0, 1e-3, 1e-2, 5e-2, 0.1};
-  std::vector<double> divergence_levels{0.1};  // of the divergences beside chi-square
-  std::vector<double> scratch_levels{0.1};     // of the arms from scratch
+  std::vector<double> divergence_levels;  // of those, the ones of the divergences beside chi-square; none: all
+  std::vector<double> scratch_levels;     // of those, the ones of the arms from scratch; none: all
   int seeds = 2;
   std::uint64_t first_seed = 1;
   bool has_scratch = true, has_divergences = true;
@@ -68,10 +69,18 @@ inline std::vector<arithmetic_arm> arms_of(const arithmetic_options& o) {
       else add(is_pretrained, {losses.begin() + 1, losses.end()}, 0);
   };
   add_all(true, o.levels, {cloning, chi2, chi2_mixture});
-  if (o.has_divergences)
-    for (auto level = o.divergence_levels.rbegin(); level != o.divergence_levels.rend(); ++level)
-      add(true, {forward_kl, reverse_kl, jensen_shannon, hellinger, least_squares}, *level);
-  if (o.has_scratch) add_all(false, o.scratch_levels, {cloning, chi2_mixture});
+  const std::vector<double>& of_scratch = o.scratch_levels.empty() ? o.levels : o.scratch_levels;
+  const std::vector<double>& of_divergences = o.divergence_levels.empty() ? o.levels : o.divergence_levels;
+  const auto add_divergences = [&](bool is_pretrained, const std::vector<double>& among) {
+    for (auto level = of_divergences.rbegin(); level != of_divergences.rend(); ++level)
+      if (std::find(among.begin(), among.end(), *level) != among.end()) add(is_pretrained, {forward_kl, reverse_kl, jensen_shannon, hellinger}, *level);
+  };
+  if (o.has_divergences && !o.levels.empty()) {
+    add_divergences(true, o.levels);
+    add(true, {least_squares}, o.levels.back());
+  }
+  if (o.has_scratch) add_all(false, of_scratch, {cloning, chi2, chi2_mixture});
+  if (o.has_scratch && o.has_divergences) add_divergences(false, of_scratch);
   return arms;
 }
 

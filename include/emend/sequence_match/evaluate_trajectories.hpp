@@ -253,8 +253,13 @@ class trajectory_pass {
   }
   double reward(index i, const evaluation_buffers& found) const {
     const double start = objective_.starts_from_value(has(i, is_of_rollout)) ? value_of(i, found) : found.scores[at(i)];
-    const double next = value_of(i + 1, found);
-    return start - objective_.gamma * next;
+    return start - objective_.gamma * next_value(i, found).value;
+  }
+  /// V of the state behind a step as the step's reward holds it.
+  value_and_slope next_value(index i, const evaluation_buffers& found) const {
+    const double v = value_of(i + 1, found);
+    if constexpr (requires { objective_.next_value(true, v); }) return objective_.next_value(has(i, is_of_rollout), v);
+    else return {v, 1};
   }
   /// A label outside the support is a constant; a phi that falls ever faster must not make infinities of its neighbours.
   double finite_slope(const value_and_slope& step, index i, const evaluation_buffers& found) const {
@@ -266,8 +271,11 @@ class trajectory_pass {
   double slope_of_value(index i, const evaluation_buffers& found) const {
     const bool of_rollout = has(i, is_of_rollout);
     double slope = b_.linear[at(i)];
-    if (has(i, follows_step))
-      slope += b_.weight[at(i - 1)] * objective_.gamma * finite_slope(objective_.step(of_rollout, reward(i - 1, found)), i - 1, found);
+    if (has(i, follows_step)) {
+      const double of_next = next_value(i - 1, found).slope;
+      if (of_next != 0)
+        slope += b_.weight[at(i - 1)] * objective_.gamma * of_next * finite_slope(objective_.step(of_rollout, reward(i - 1, found)), i - 1, found);
+    }
     if (has(i, is_step) && objective_.starts_from_value(of_rollout))
       slope -= b_.weight[at(i)] * objective_.step(of_rollout, reward(i, found)).slope;
     if (has(i, is_tail)) slope -= b_.weight[at(i)] * objective_.tail(of_rollout, value_of(i, found)).slope;

@@ -2,6 +2,9 @@
 
 #include <emend/sequence_match/trajectory_objective.hpp>
 
+#include <algorithm>
+#include <cmath>
+
 namespace emend {
 
 /// What a rollout's reward starts from.
@@ -9,12 +12,20 @@ namespace emend {
 ///   value   V(u): the max-entropy form (LS-IQ's default, "value"); scores are read twice
 enum class rollout_start { action, value };
 
+/// V(s') in a step's reward. Rewards within 1/c bound it: |alpha V| <= q = 1/(c(1-gamma)).
+///   plain       as the scores say
+///   clipped     not beyond its bound, where it has no gradient (LS-IQ's code: "clip_target")
+///   data_fixed  data: at its upper bound, so that alpha l(a | s) is drawn to q and nothing is bootstrapped (LS-IQ's code: "fix");
+///               rollouts: clipped
+enum class next_value_rule { plain, clipped, data_fixed };
+
 /// The chi-square to the mixture as regression of rewards: +1/c on data, -1/c on rollouts; to be maximised.
 ///
 ///   J = - c/(2 alpha) { sum over data     1/C_d [ sum_{i<N} w_i (alpha r_i - 1/c)^2 + [complete] w_N/(1-gamma) (alpha(1-gamma) V(s_N) - 1/c)^2 ]
 ///                     + sum over rollouts 1/C_r [ the same with + 1/c ] }
 /// r_i, w_i, C_d, C_r as in `sequence_match_objective`; no value term. The factor makes its slope at r = 0 that of maximum
 /// likelihood, so that learning rates carry over; times -4 alpha, with c = 1/2, it is the plain sum of squares.
+/// huber = h: squares x^2 of distances above h become h (2 |x| - h), as in LS-IQ's code with h = 1, which halves both.
 /// Throws std::invalid_argument from `check`. Al-Hafez et al. 2023 (LS-IQ, arXiv 2303.00599).
 struct least_squares_objective {
   double alpha = 0.01;
@@ -26,14 +37,18 @@ struct least_squares_objective {
   terminal_value terminal = terminal_value::log_z;
   index end_id = -1;
   index masked_at_floor = -1;
+  next_value_rule next = next_value_rule::plain;
+  double huber = detail::infinity;  ///< distance from which errors count linearly
 
   static constexpr value_form form = value_form::summed;
 
   void check() const {
     detail::require_positive("alpha", alpha);
     detail::require_positive("coefficient", coefficient);
+    if (!(huber > 0)) detail::fail("huber", "a number above 0, or infinity for squares", std::to_string(huber));
     detail::check_trajectory_options(*this);
     if (has_tail && gamma == 1) detail::fail("gamma", "a number below 1, where the tail counts", "1");
+    if (next != next_value_rule::plain && gamma == 1) detail::fail("gamma", "a number below 1, where V(s') is bounded", "1");
   }
 
   bool counts_step(bool) const { return true; }
@@ -44,14 +59,22 @@ struct least_squares_objective {
 
   value_and_slope step(bool is_rollout, double r) const { return square(is_rollout, r, 1); }
   value_and_slope tail(bool is_rollout, double v) const { return square(is_rollout, v, 1 - gamma); }
+  /// V(s') as r holds it, and its derivative.
+  value_and_slope next_value(bool is_rollout, double v) const {
+    if (next == next_value_rule::plain) return {v, 1};
+    const double bound = 1 / (alpha * coefficient * (1 - gamma));
+    if (next == next_value_rule::data_fixed && !is_rollout) return {bound, 0};
+    return {std::clamp(v, -bound, bound), v < -bound || v > bound ? 0.0 : 1.0};
+  }
   bool is_step_outside(double) const { return false; }
   bool is_tail_outside(double) const { return false; }
 
  private:
   /// -c/(2 alpha scale) (alpha scale x -+ 1/c)^2
   value_and_slope square(bool is_rollout, double x, double scale) const {
-    const double distance = alpha * scale * x + (is_rollout ? 1 : -1) / coefficient;
-    return {-coefficient / (2 * alpha * scale) * distance * distance, -coefficient * distance};
+    const double distance = alpha * scale * x + (is_rollout ? 1 : -1) / coefficient, factor = -coefficient / (2 * alpha * scale);
+    if (std::abs(distance) > huber) return {factor * huber * (2 * std::abs(distance) - huber), -coefficient * std::copysign(huber, distance)};
+    return {factor * distance * distance, -coefficient * distance};
   }
 };
 

@@ -40,6 +40,8 @@ enum class terminal_value { log_z, end_score, zero };
 ///   o.starts_from_value(is_rollout) -> bool      whether V(s) stands in place of l(a | s) in r; then scores are read twice
 ///   o.is_step_outside(x), o.is_tail_outside(x) -> bool     whether a data term is beyond its formula's domain, for the metrics
 ///   o.check()                                    throws std::invalid_argument on a bad option
+/// Optional:
+///   o.next_value(is_rollout, v) -> value_and_slope     what stands in r for V(s') = v, and its derivative; without it v itself
 /// Models: `sequence_match_objective`, `least_squares_objective`. What the compiler cannot check: that slopes are derivatives.
 template <class O>
 concept trajectory_objective = requires(const O& o, bool is_rollout, double x) {

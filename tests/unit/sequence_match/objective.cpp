@@ -103,6 +103,11 @@ double slow_objective(const sequence_match_objective<D>& o, const problem& p, co
 
 double slow_objective(const least_squares_objective& o, const problem& p, const matrix<double>& x, double, double) {
   double total = 0;
+  const double bound = 1 / (o.coefficient * (1 - o.gamma));  // of alpha V
+  const auto error = [&](double distance) {
+    const double size = std::abs(distance);
+    return size > o.huber ? o.huber * o.huber + 2 * o.huber * (size - o.huber) : size * size;
+  };
   for (std::size_t j = 0; j + 1 < p.offsets.size(); ++j) {
     const index first = p.offsets[j], steps = p.offsets[j + 1] - first - 1;
     const double goal = (p.is_rollout[j] != 0 ? -1 : 1) / o.coefficient;
@@ -110,11 +115,14 @@ double slow_objective(const least_squares_objective& o, const problem& p, const 
       const index entry = first + i, a = p.label[static_cast<std::size_t>(entry)];
       if (a < 0) continue;
       const double start = o.starts_from_value(p.is_rollout[j] != 0) ? value_at(o, p, x, j, entry) : x(p.at[static_cast<std::size_t>(entry)], a);
-      total += std::pow(o.gamma, static_cast<double>(i)) * std::pow(o.alpha * (start - o.gamma * value_at(o, p, x, j, entry + 1)) - goal, 2);
+      double next = o.alpha * value_at(o, p, x, j, entry + 1);
+      if (o.next != next_value_rule::plain) next = std::max(-bound, std::min(bound, next));
+      if (o.next == next_value_rule::data_fixed && p.is_rollout[j] == 0) next = bound;
+      total += std::pow(o.gamma, static_cast<double>(i)) * error(o.alpha * start - o.gamma * next - goal);
     }
     if (p.is_complete[j] != 0 && o.has_tail)
       total += std::pow(o.gamma, static_cast<double>(steps)) / (1 - o.gamma) *
-               std::pow(o.alpha * (1 - o.gamma) * value_at(o, p, x, j, first + steps) - goal, 2);
+               error(o.alpha * (1 - o.gamma) * value_at(o, p, x, j, first + steps) - goal);
   }
   return -o.coefficient / (2 * o.alpha) * total;
 }
@@ -153,7 +161,27 @@ TEST_CASE("value and gradient are those of the formula, step by step, under ever
       }
     check_against_slow(least_squares_objective{0.3, 0.9, 0.5, rollout_start::action, true, step_weighting::discounted, terminal_value::end_score, 1, 3}, p);
     check_against_slow(least_squares_objective{0.3, 0.9, 0.25, rollout_start::value, seed % 2 == 0, step_weighting::discounted, terminal_value::log_z, -1, 3}, p);
+    for (const next_value_rule next : {next_value_rule::plain, next_value_rule::clipped, next_value_rule::data_fixed})
+      for (const rollout_start start : {rollout_start::action, rollout_start::value})
+        check_against_slow(least_squares_objective{.alpha = 4, .gamma = 0.8, .start = start, .next = next, .huber = seed % 2 == 0 ? 2.5 : detail::infinity}, p);
   }
+}
+
+TEST_CASE("LS-IQ's rules for V(s') of a step: its bound, and Q fixed at its own") {
+  const matrix<double> x(2, 2);  // V = log 2 everywhere
+  const ids offsets{0, 2}, at{0, 1}, label{1, -1};
+  const auto with = [&](next_value_rule next, bool is_rollout, double huber = detail::infinity) {
+    const numbers rollout{is_rollout ? 1.0 : 0.0}, complete{0};
+    // The bound of V is 1/(4 * 1 * 0.5) = 0.5.
+    return evaluate_trajectories(least_squares_objective{.alpha = 4, .gamma = 0.5, .coefficient = 1, .next = next, .huber = huber}, x, {offsets, at, label, rollout, complete});
+  };
+  CHECK(with(next_value_rule::plain, false).value == doctest::Approx(std::pow(-2 * std::log(2) - 1, 2) / 8));
+  CHECK(with(next_value_rule::clipped, false).value == doctest::Approx(4.0 / 8));
+  CHECK(with(next_value_rule::clipped, false).gradient(1, 0) == 0);
+  CHECK(with(next_value_rule::data_fixed, false).value == doctest::Approx(4.0 / 8));
+  CHECK(with(next_value_rule::clipped, true).value == 0);
+  CHECK(with(next_value_rule::clipped, false, 0.5).value == doctest::Approx(0.5 * (2 * 2 - 0.5) / 8));
+  CHECK(with(next_value_rule::clipped, false, 0.5).gradient(0, 1) == doctest::Approx(-0.5));
 }
 
 TEST_CASE("a worked example, number by number") {
@@ -537,6 +565,8 @@ TEST_CASE("errors name the argument") {
   CHECK_THROWS_NAMING(with(least_squares_objective{.alpha = 0}, good), "alpha");
   CHECK_THROWS_NAMING(with(least_squares_objective{.coefficient = 0}, good), "coefficient");
   CHECK_THROWS_NAMING(with(least_squares_objective{.gamma = 1}, good), "gamma");
+  CHECK_THROWS_NAMING(with(least_squares_objective{.gamma = 1, .has_tail = false, .next = next_value_rule::clipped}, good), "gamma");
+  CHECK_THROWS_NAMING(with(least_squares_objective{.huber = 0}, good), "huber");
   CHECK_THROWS_NAMING(with(o, good, {.data_normaliser = 0}), "data_normaliser");
   CHECK_THROWS_NAMING(with(o, good, {.rollout_normaliser = -1}), "rollout_normaliser");
 }
