@@ -22,6 +22,33 @@ struct score_lanes {
   typedef std::make_unsigned_t<integer> bits __attribute__((vector_size(32)));
 };
 
+/// Sum of the lanes, each as double, in one order.
+template <class A>
+[[gnu::always_inline]] inline double sum_of_lanes(const typename score_lanes<A>::numbers& x) {
+  double_lanes sum;
+  if constexpr (sizeof(A) == 4)
+    sum = double_lanes{static_cast<double>(x[0]), static_cast<double>(x[1]), static_cast<double>(x[2]), static_cast<double>(x[3])} +
+          double_lanes{static_cast<double>(x[4]), static_cast<double>(x[5]), static_cast<double>(x[6]), static_cast<double>(x[7])};
+  else sum = x;
+  return (sum[0] + sum[2]) + (sum[1] + sum[3]);
+}
+
+/// Largest of the lanes.
+template <class A>
+[[gnu::always_inline]] inline A largest_of_lanes(const typename score_lanes<A>::numbers& x) {
+  typedef A half_numbers __attribute__((vector_size(16)));
+  half_numbers low, high;
+  __builtin_memcpy(&low, &x, sizeof low);
+  __builtin_memcpy(&high, reinterpret_cast<const char*>(&x) + sizeof low, sizeof high);
+  low = high > low ? high : low;
+  A largest = low[1] > low[0] ? low[1] : low[0];
+  if constexpr (sizeof(A) == 4) {
+    const A other = low[3] > low[2] ? low[3] : low[2];
+    largest = other > largest ? other : largest;
+  }
+  return largest;
+}
+
 /// maxima[b] = largest score of block b. Returns whether every score is below infinity: false for NaN and +inf.
 template <class A>
 [[gnu::always_inline]] inline bool block_maxima_loop(const A* x, index n, A* maxima) {
@@ -40,7 +67,7 @@ template <class A>
         is_bad |= ~(v < infinite);
         best = v > best ? v : best;
       }
-      for (index k = 0; k < lanes_of::count; ++k) largest = best[k] > largest ? best[k] : largest;
+      largest = largest_of_lanes<A>(best);
     } else {
       for (index i = first; i < n; ++i) {
         is_tail_bad |= !(x[i] < infinite);
@@ -101,7 +128,7 @@ template <class A>
         __builtin_memcpy(powers + first + i, &e, sizeof e);
         sum += e;
       }
-      for (index k = 0; k < lanes_of::count; ++k) total += static_cast<double>(sum[k]);
+      total += sum_of_lanes<A>(sum);
     } else {
       for (index i = first; i < n; i += lanes_of::count) {
         const index count = n - i < lanes_of::count ? n - i : lanes_of::count;
@@ -128,7 +155,7 @@ template <class A>
         __builtin_memcpy(&v, powers + first + i, sizeof v);
         sum += v;
       }
-      for (index k = 0; k < lanes_of::count; ++k) total += static_cast<double>(sum[k]);
+      total += sum_of_lanes<A>(sum);
     } else {
       for (index i = first; i < n; ++i) total += static_cast<double>(powers[i]);
     }
@@ -136,23 +163,32 @@ template <class A>
   }
 }
 
-/// Sum of the weights of all keys that are at least `bound`, block by block.
+/// Sums of the weights of all keys that are at least low, and of those that are at least high.
+struct weight_sums {
+  double from_low = 0, from_high = 0;
+};
 template <class A>
-[[gnu::always_inline]] inline double weight_from_loop(const A* keys, const A* weights, index n, A bound) {
+[[gnu::always_inline]] inline weight_sums weights_from_loop(const A* keys, const A* weights, index n, A low, A high) {
   using lanes_of = score_lanes<A>;
-  double total = 0;
+  using numbers = typename lanes_of::numbers;
+  using flags = typename lanes_of::flags;
+  weight_sums total;
   for (index first = 0; first < n; first += score_block) {
     if (first + score_block <= n) {
-      typename lanes_of::numbers sum{}, key, weight;
+      numbers from_low{}, from_high{}, key, weight;
       for (index i = 0; i < score_block; i += lanes_of::count) {
         __builtin_memcpy(&key, keys + first + i, sizeof key);
         __builtin_memcpy(&weight, weights + first + i, sizeof weight);
-        sum += (typename lanes_of::numbers)((typename lanes_of::flags)weight & (key >= bound));
+        from_low += (numbers)((flags)weight & (key >= low));
+        from_high += (numbers)((flags)weight & (key >= high));
       }
-      for (index k = 0; k < lanes_of::count; ++k) total += static_cast<double>(sum[k]);
+      total.from_low += sum_of_lanes<A>(from_low);
+      total.from_high += sum_of_lanes<A>(from_high);
     } else {
-      for (index i = first; i < n; ++i)
-        if (keys[i] >= bound) total += static_cast<double>(weights[i]);
+      for (index i = first; i < n; ++i) {
+        if (keys[i] >= low) total.from_low += static_cast<double>(weights[i]);
+        if (keys[i] >= high) total.from_high += static_cast<double>(weights[i]);
+      }
     }
   }
   return total;
@@ -184,6 +220,15 @@ template <class A>
   }
 }
 
+/// numbers[i] = (high - keys[i]) scale, rounded down, at most buckets - 1. keys at most high, and no lower than buckets / scale below it but for rounding.
+template <class A>
+[[gnu::always_inline]] inline void bucket_numbers_loop(const A* keys, index n, A high, A scale, std::int32_t buckets, std::int32_t* numbers) {
+  for (index i = 0; i < n; ++i) {
+    const auto b = static_cast<std::int32_t>((high - keys[i]) * scale);
+    numbers[i] = b < buckets ? b : buckets - 1;
+  }
+}
+
 /// out[i] = x[i] where it is at least `bound`, else -inf, and its power 0; sums[b] is what is left of the powers of block b. out may be x.
 template <class A>
 [[gnu::always_inline]] inline void forbid_below_loop(const A* x, index n, A bound, A* out, A* powers, double* sums) {
@@ -205,7 +250,7 @@ template <class A>
         __builtin_memcpy(powers + i, &e, sizeof e);
         sum += e;
       }
-      for (index k = 0; k < lanes_of::count; ++k) total += static_cast<double>(sum[k]);
+      total += sum_of_lanes<A>(sum);
     } else {
       for (index i = first; i < n; ++i) {
         const bool is_left = x[i] >= bound;
@@ -254,41 +299,67 @@ struct lane_orders {
 };
 inline constexpr lane_orders orders_of_lanes{};
 
-[[gnu::target("avx2,popcnt")]] inline index compact_avx2(const float* keys, index first, index last, float low, float high,
-                                                         const compaction<float>& to, index kept) {
+[[gnu::target("avx2,popcnt,bmi")]] inline index compact_avx2(const float* keys, index first, index last, float low, float high,
+                                                             const compaction<float>& to, index kept) {
   typedef float numbers __attribute__((vector_size(32)));
   typedef int ids __attribute__((vector_size(32)));
   typedef std::uint32_t words __attribute__((vector_size(32)));
   constexpr words place{0, 4, 8, 12, 16, 20, 24, 28};
+  constexpr int few = 16;
   index i = first;
-  for (; i + 8 <= last; i += 8) {
-    numbers key, weight{};
-    __builtin_memcpy(&key, keys + i, sizeof key);
-    const auto mask = static_cast<unsigned>(__builtin_ia32_movmskps256((numbers)((key >= low) & (key < high))));
-    if (to.out_weights) __builtin_memcpy(&weight, to.weights + i, sizeof weight);
-    const ids lanes_kept = (ids)(((words{} + orders_of_lanes.of[mask]) >> place) & 7u);
-    const numbers front = __builtin_ia32_permvarsf256(key, lanes_kept);
-    __builtin_memcpy(to.out_keys + kept, &front, sizeof front);
-    if (to.out_weights) {
-      const numbers weight_front = __builtin_ia32_permvarsf256(weight, lanes_kept);
-      __builtin_memcpy(to.out_weights + kept, &weight_front, sizeof weight_front);
+  for (; i + score_block <= last; i += score_block) {
+    std::uint64_t mask = 0;
+#pragma GCC unroll 8
+    for (int k = 0; k < 8; ++k) {
+      numbers key;
+      __builtin_memcpy(&key, keys + i + 8 * k, sizeof key);
+      mask |= static_cast<std::uint64_t>(static_cast<unsigned>(__builtin_ia32_movmskps256((numbers)((key >= low) & (key < high))))) << 8 * k;
     }
-    if (to.out_ids) {
-      const ids id_front = lanes_kept + static_cast<int>(i);
-      __builtin_memcpy(to.out_ids + kept, &id_front, sizeof id_front);
+    if (__builtin_popcountll(mask) <= few) {
+      for (; mask != 0; mask &= mask - 1, ++kept) {
+        const index from = i + __builtin_ctzll(mask);
+        const float key = keys[from];
+        if (to.out_weights) to.out_weights[kept] = to.weights[from];
+        if (to.out_ids) to.out_ids[kept] = static_cast<std::int32_t>(from);
+        to.out_keys[kept] = key;
+      }
+      continue;
     }
-    kept += __builtin_popcount(mask);
+#pragma GCC unroll 8
+    for (int k = 0; k < 8; ++k) {
+      const index j = i + 8 * k;
+      numbers key, weight{};
+      __builtin_memcpy(&key, keys + j, sizeof key);
+      if (to.out_weights) __builtin_memcpy(&weight, to.weights + j, sizeof weight);
+      const auto of_eight = static_cast<unsigned>(mask >> 8 * k & 255);
+      const ids lanes_kept = (ids)(((words{} + orders_of_lanes.of[of_eight]) >> place) & 7u);
+      const numbers front = __builtin_ia32_permvarsf256(key, lanes_kept);
+      __builtin_memcpy(to.out_keys + kept, &front, sizeof front);
+      if (to.out_weights) {
+        const numbers weight_front = __builtin_ia32_permvarsf256(weight, lanes_kept);
+        __builtin_memcpy(to.out_weights + kept, &weight_front, sizeof weight_front);
+      }
+      if (to.out_ids) {
+        const ids id_front = lanes_kept + static_cast<int>(j);
+        __builtin_memcpy(to.out_ids + kept, &id_front, sizeof id_front);
+      }
+      kept += __builtin_popcount(of_eight);
+    }
   }
   return compact_loop(keys, i, last, low, high, to, kept);
 }
 
 template <class A>
-[[gnu::target("avx2")]] double weight_from_avx2(const A* keys, const A* weights, index n, A bound) {
-  return weight_from_loop(keys, weights, n, bound);
+[[gnu::target("avx2")]] weight_sums weights_from_avx2(const A* keys, const A* weights, index n, A low, A high) {
+  return weights_from_loop(keys, weights, n, low, high);
 }
 template <class A>
 [[gnu::target("avx2")]] void key_range_avx2(const A* keys, index n, A& low, A& high) {
   key_range_loop(keys, n, low, high);
+}
+template <class A>
+[[gnu::target("avx2")]] void bucket_numbers_avx2(const A* keys, index n, A high, A scale, std::int32_t buckets, std::int32_t* numbers) {
+  bucket_numbers_loop(keys, n, high, scale, buckets, numbers);
 }
 template <class A>
 [[gnu::target("avx2")]] void forbid_below_avx2(const A* x, index n, A bound, A* out, A* powers, double* sums) {
@@ -331,11 +402,11 @@ void block_sums(const A* powers, index n, double* sums) {
 }
 
 template <class A>
-double weight_from(const A* keys, const A* weights, index n, A bound) {
+weight_sums weights_from(const A* keys, const A* weights, index n, A low, A high) {
 #if defined(__x86_64__)
-  if (has_avx2()) return weight_from_avx2(keys, weights, n, bound);
+  if (has_avx2()) return weights_from_avx2(keys, weights, n, low, high);
 #endif
-  return weight_from_loop(keys, weights, n, bound);
+  return weights_from_loop(keys, weights, n, low, high);
 }
 template <class A>
 void key_range(const A* keys, index n, A& low, A& high) {
@@ -343,6 +414,13 @@ void key_range(const A* keys, index n, A& low, A& high) {
   if (has_avx2()) return key_range_avx2(keys, n, low, high);
 #endif
   key_range_loop(keys, n, low, high);
+}
+template <class A>
+void bucket_numbers(const A* keys, index n, A high, A scale, std::int32_t buckets, std::int32_t* numbers) {
+#if defined(__x86_64__)
+  if (has_avx2()) return bucket_numbers_avx2(keys, n, high, scale, buckets, numbers);
+#endif
+  bucket_numbers_loop(keys, n, high, scale, buckets, numbers);
 }
 template <class A>
 void forbid_below(const A* x, index n, A bound, A* out, A* powers, double* sums) {

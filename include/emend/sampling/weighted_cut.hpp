@@ -26,17 +26,7 @@ class cut_finder {
         return bisected(keys, weights, n, target - above, low, high);
       const A scale = static_cast<A>(buckets / width);
       if (!(scale < static_cast<A>(__builtin_inf()))) return bisected(keys, weights, n, target - above, low, high);
-      const auto bucket_of = [&](A key) {
-        const auto b = static_cast<int>((high - key) * scale);
-        return b < buckets ? b : buckets - 1;
-      };
-      for (double& sum : sums_) sum = 0;
-      bucket_.resize(static_cast<std::size_t>(n));
-      for (index i = 0; i < n; ++i) {
-        const int b = bucket_of(keys[i]);
-        bucket_[static_cast<std::size_t>(i)] = static_cast<std::uint16_t>(b);
-        sums_[b] += weights ? static_cast<double>(weights[i]) : 1;
-      }
+      add_up(keys, weights, n, high, scale);
       int at = 0;
       while (at + 1 < buckets && !(above + sums_[at] >= target)) above += sums_[at++];
       // What is left moves to the front of this object's own arrays, which a deeper level reads and writes at once.
@@ -68,34 +58,52 @@ class cut_finder {
     between_keys_.resize(static_cast<std::size_t>(n));
     between_weights_.resize(static_cast<std::size_t>(n));
     index count = 0;
-    double sampled = 0;
     for (index r = 0; r < runs; ++r)
       for (index i = n / runs * r; i < n / runs * r + run; ++i) {
         between_keys_[static_cast<std::size_t>(count)] = keys[i];
         between_weights_[static_cast<std::size_t>(count)] = weights[i];
-        sampled += static_cast<double>(weights[i]);
         count += keys[i] > -static_cast<A>(__builtin_inf());
       }
     // The mass below the cut is many small weights, of which a sample tells more than of the few large ones above.
     const double below = (total - target) * (run * runs) / static_cast<double>(n);
     if (!(below > 0) || count == 0) return false;
-    const A low = (*this)(between_keys_.data(), between_weights_.data(), count, sampled - 0.82 * below);
-    const A high = sampled > 1.22 * below ? (*this)(between_keys_.data(), between_weights_.data(), count, sampled - 1.22 * below)
-                                          : static_cast<A>(__builtin_inf());
+    A low, high;
+    key_range(between_keys_.data(), count, low, high);
+    const A scale = static_cast<A>(buckets / (static_cast<double>(high) - static_cast<double>(low)));
+    if (!(scale > 0 && scale < static_cast<A>(__builtin_inf()))) return false;
+    add_up(between_keys_.data(), between_weights_.data(), count, high, scale);
+    // The edges of buckets do: what is left between them is cut exactly.
+    int last = buckets;
+    double sum = 0;
+    while (last > 0 && sum + sums_[last - 1] <= 0.82 * below) sum += sums_[--last];
+    int first = last;
+    while (first > 0 && sum <= 1.22 * below) sum += sums_[--first];
+    const A top = high;
+    low = top - static_cast<A>(last) / scale;
+    high = sum > 1.22 * below ? top - static_cast<A>(first) / scale : static_cast<A>(__builtin_inf());
     if (!(low < high)) return false;
-    const double above = weight_from(keys, weights, n, high);
-    if (above >= target) return false;
+    const weight_sums sums = weights_from(keys, weights, n, low, high);
+    if (sums.from_high >= target || !(sums.from_low >= target)) return false;
     count = compact(keys, 0, n, low, high, compaction<A>{weights, between_keys_.data(), between_weights_.data()}, 0);
-    double between = 0;
-    for (index i = 0; i < count; ++i) between += static_cast<double>(between_weights_[static_cast<std::size_t>(i)]);
-    if (!(above + between >= target)) return false;
-    cut = (*this)(between_keys_.data(), between_weights_.data(), count, target - above);
+    if (count == 0) return false;
+    cut = (*this)(between_keys_.data(), between_weights_.data(), count, target - sums.from_high);
     return true;
   }
 
  private:
   static constexpr int buckets = 512, levels = 6;
   static constexpr index few = 48;
+
+  /// Buckets of all entries, and the sums of their weights.
+  void add_up(const A* keys, const A* weights, index n, A high, A scale) {
+    if (bucket_.size() < static_cast<std::size_t>(n)) bucket_.resize(static_cast<std::size_t>(n));
+    bucket_numbers(keys, n, high, scale, buckets, bucket_.data());
+    for (double& sum : sums_) sum = 0;
+    if (weights)
+      for (index i = 0; i < n; ++i) sums_[bucket_[static_cast<std::size_t>(i)]] += static_cast<double>(weights[i]);
+    else
+      for (index i = 0; i < n; ++i) sums_[bucket_[static_cast<std::size_t>(i)]] += 1;
+  }
 
   static A sorted(const A* keys, const A* weights, index n, double target) {
     A key[few];
@@ -136,7 +144,7 @@ class cut_finder {
 
   double sums_[buckets];
   std::vector<A> keys_, weights_, sample_keys_, sample_weights_, between_keys_, between_weights_;
-  std::vector<std::uint16_t> bucket_;
+  std::vector<std::int32_t> bucket_;
 };
 
 }  // namespace emend::detail
