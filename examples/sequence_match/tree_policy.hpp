@@ -35,6 +35,11 @@ class tree_policy {
     f(memory_.logits(), d_logits_);
     lm::backward(weights_, packed, memory_, lm::output_gradients<float>{.logits = d_logits_.data()}, gathered_);
   }
+  template <class F>
+  void score(const emend::trajectory_forest& forest, F&& f) {
+    lm::forward(weights_, packed_of(forest), memory_);
+    f(memory_.logits());
+  }
   void step() {
     optimizer_.step(weights_.values(), std::as_const(gathered_).values());
     gathered_.set_zero();
@@ -47,7 +52,7 @@ class tree_policy {
   lm::workspace<float> memory_;
   lm::row_matrix<float> d_logits_;
 };
-static_assert(emend::trainable_tree_policy<tree_policy>);
+static_assert(emend::trainable_tree_policy<tree_policy> && emend::scoring_tree_policy<tree_policy>);
 
 /// Lets a model write from prompts. Without a backspace among the actions its id, `unused`, is never drawn. temperature 0: the most probable action.
 inline std::vector<emend::generation> write_from(const lm::weights<float>& w, const std::vector<std::vector<emend::index>>& prompts, emend::index unused, double temperature,

@@ -106,6 +106,7 @@
 #include <emend/sequence_match/linear_schedule.hpp>
 #include <emend/sequence_match/packing.hpp>
 #include <emend/sequence_match/replay_buffer.hpp>
+#include <emend/sequence_match/score_trajectories.hpp>
 #include <emend/sequence_match/sequence_match_objective.hpp>
 #include <emend/sequence_match/train_sequence_match.hpp>
 #include <emend/sequence_match/trajectory.hpp>

@@ -1,9 +1,8 @@
 #pragma once
 
 #include <emend/sequence_match/replay_buffer.hpp>
-#include <emend/sequence_match/trajectory_forest.hpp>
+#include <emend/sequence_match/score_trajectories.hpp>
 #include <emend/training/shuffled_stream.hpp>
-#include <emend/training/trainable.hpp>
 
 namespace emend {
 
@@ -21,9 +20,6 @@ concept trainable_tree_policy = requires(P& p, const trajectory_forest& forest) 
   p.differentiate(forest, detail::any_visitor{});
   p.step();
 };
-
-/// What the sums over a batch are divided by: its number of trajectories, or of actions. Never each trajectory's own length.
-enum class trajectory_normaliser { trajectories, actions };
 
 /// Options of `train_sequence_match`. The paper gives no sizes: these are ours.
 struct sequence_match_training {
@@ -64,28 +60,16 @@ inline void check_training(const sequence_match_training& options, index data) {
   require_at_least("micro_batch", options.micro_batch, 0);
 }
 
-inline void add_to(trajectory_value& sum, const trajectory_value& part) {
-  sum.value += part.value;
-  sum.data_term += part.data_term;
-  sum.value_term += part.value_term;
-  sum.rollout_term += part.rollout_term;
-  sum.steps += part.steps;
-  sum.outside += part.outside;
-}
-
 /// One pass after the other over a step's trajectories; what they find, added up.
 template <class P, class O>
 trajectory_value differentiate_trajectories(P& policy, const O& objective, const std::vector<trajectory>& batch, const sequence_match_training& options,
                                             const trajectory_options& whole) {
   trajectory_value sum;
-  const std::size_t size = options.micro_batch == 0 ? batch.size() : static_cast<std::size_t>(options.micro_batch);
-  for (std::size_t begin = 0; begin < batch.size(); begin += size) {
-    const std::size_t end = begin + size < batch.size() ? begin + size : batch.size();
-    const trajectory_forest forest(std::vector<trajectory>(batch.begin() + static_cast<std::ptrdiff_t>(begin), batch.begin() + static_cast<std::ptrdiff_t>(end)), options.floor);
+  for_each_forest(batch, options.micro_batch, options.floor, [&](const trajectory_forest& forest) {
     policy.differentiate(forest, [&](const auto& scores, auto& gradient) {
       add_to(sum, evaluate_trajectories_into(objective, scores, forest.columns(), whole, gradient));
     });
-  }
+  });
   return sum;
 }
 
@@ -126,20 +110,11 @@ index train_sequence_match(P& policy, const std::vector<trajectory>& data, Sampl
     for (index k = 0; k < options.data_batch; ++k) batch.push_back(data[static_cast<std::size_t>(order(step * options.data_batch + k))]);
     for (trajectory& t : state.buffer.draw(options.rollout_batch, random.bits(order_of_buffer, 0), static_cast<std::uint64_t>(step)))
       batch.push_back(std::move(t));
-    index of_data = 0;
-    for (const trajectory& t : batch) {
-      (t.is_rollout ? report.rollout_actions : report.data_actions) += static_cast<index>(t.actions.size());
-      ++(t.is_rollout ? report.rollouts : of_data);
-    }
-    const bool is_by_action = options.normaliser == trajectory_normaliser::actions;
-    const auto constant = [&](index trajectories, index actions) {
-      const index count = is_by_action ? actions : trajectories;
-      return static_cast<double>(count > 0 ? count : 1);
-    };
-    report.objective = detail::differentiate_trajectories(policy, objective_at(step), batch, options,
-                                                          {.data_normaliser = constant(of_data, report.data_actions),
-                                                           .rollout_normaliser = constant(report.rollouts, report.rollout_actions),
-                                                           .transform = options.transform});
+    const detail::trajectory_counts counts(batch);
+    report.data_actions = counts.data_actions;
+    report.rollout_actions = counts.rollout_actions;
+    report.rollouts = counts.rollouts;
+    report.objective = detail::differentiate_trajectories(policy, objective_at(step), batch, options, counts.divided_by(options.normaliser, options.transform));
     report.buffered = state.buffer.size();
     policy.step();
     ++state.step;

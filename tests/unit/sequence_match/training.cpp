@@ -35,12 +35,12 @@ struct tabular_policy {
     return p;
   }
 
-  template <class F>
-  void differentiate(const trajectory_forest& forest, F&& f) {
+  /// Scores of a forest's rows, and their texts.
+  std::pair<matrix<double>, std::vector<ids>> read(const trajectory_forest& forest) {
     ++passes;
     const auto count = static_cast<index>(forest.rows().size());
     std::vector<ids> texts;
-    matrix<double> scores(count, vocab), gradient(count, vocab);
+    matrix<double> scores(count, vocab);
     for (index k = 0; k < count; ++k) {
       ids text;
       for (index node = forest.rows()[static_cast<std::size_t>(k)]; node >= 0; node = forest.parent()[static_cast<std::size_t>(node)])
@@ -48,6 +48,17 @@ struct tabular_policy {
       for (index a = 0; a < vocab; ++a) scores(k, a) = row(text)[static_cast<std::size_t>(a)];
       texts.push_back(text);
     }
+    return {scores, texts};
+  }
+  template <class F>
+  void score(const trajectory_forest& forest, F&& f) {
+    f(read(forest).first);
+  }
+  template <class F>
+  void differentiate(const trajectory_forest& forest, F&& f) {
+    const auto [scores, texts] = read(forest);
+    const index count = scores.rows();
+    matrix<double> gradient(count, vocab);
     f(scores, gradient);
     for (index k = 0; k < count; ++k) {
       auto& sum = gathered.try_emplace(texts[static_cast<std::size_t>(k)], std::vector<double>(static_cast<std::size_t>(vocab), 0.0)).first->second;
@@ -74,7 +85,7 @@ struct tabular_policy {
     return rollout_trajectory(ids{0}, done, words);
   }
 };
-static_assert(trainable_tree_policy<tabular_policy>);
+static_assert(trainable_tree_policy<tabular_policy> && scoring_tree_policy<tabular_policy>);
 
 const auto sample = [](tabular_policy& policy, index, std::uint64_t seed) {
   std::vector<trajectory> found;
@@ -185,6 +196,41 @@ TEST_CASE("micro-batches add up to the step") {
   CHECK(whole.logits.size() == parts.logits.size());
   for (const auto& [text, row] : whole.logits)
     for (std::size_t a = 0; a < row.size(); ++a) CHECK(std::abs(row[a] - parts.logits.at(text)[a]) < 1e-12);
+}
+
+TEST_CASE("a policy is scored as a step of training sees it, in parts or whole, and nothing of it changes") {
+  const auto data = texts(0.3);
+  tabular_policy policy;
+  for (int k = 0; k < 3; ++k) policy.row({0})[static_cast<std::size_t>(k)] = 0.4 * k;
+  std::vector<trajectory> all = data;
+  for (trajectory& t : sample(policy, 0, 5)) all.push_back(t);
+  const sequence_match_objective<> objective{.alpha = 0.1, .gamma = 0.9, .mixture_coefficient = 0.25};
+  for (const trajectory_normaliser by : {trajectory_normaliser::trajectories, trajectory_normaliser::actions}) {
+    const trajectory_value scored = score_trajectories(policy, objective, all, {.normaliser = by});
+    const auto expected = [&] {
+      // One step over the same trajectories, all of them.
+      tabular_policy trained;
+      trained.logits = policy.logits;
+      sequence_match_state state{replay_buffer(4)};
+      trajectory_value seen;
+      const auto first = [&](tabular_policy&, index, std::uint64_t) { return std::vector<trajectory>(all.begin() + static_cast<std::ptrdiff_t>(data.size()), all.end()); };
+      train_sequence_match(trained, data, first, [&](index) { return objective; }, {.data_batch = 8, .rollout_batch = 4, .normaliser = by}, state, 1,
+                           [&](const sequence_match_report& r) { return seen = r.objective, true; });
+      return seen;
+    }();
+    // The buffer draws with replacement: only the data's part is of the same trajectories.
+    CHECK(scored.data_term == doctest::Approx(expected.data_term).epsilon(1e-12));
+    CHECK(scored.steps == expected.steps);
+    for (const index parts : {1, 5}) {
+      const trajectory_value again = score_trajectories(policy, objective, all, {.micro_batch = parts, .normaliser = by});
+      CHECK(again.value == doctest::Approx(scored.value).epsilon(1e-12));
+      CHECK(again.rollout_term == doctest::Approx(scored.rollout_term).epsilon(1e-12));
+    }
+  }
+  CHECK(policy.steps == 0);
+  CHECK(policy.gathered.empty());
+  CHECK(score_trajectories(policy, objective, {}).value == 0);
+  CHECK_THROWS_NAMING(score_trajectories(policy, objective, data, {.micro_batch = -1}), "micro_batch");
 }
 
 TEST_CASE("errors name the argument") {
