@@ -3,7 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include <common/option_checks.hpp>
+#include <common/model_engine.hpp>
 #include <common/program.hpp>
 #include <seq2seq_ppo/page.hpp>
 #include <seq2seq_ppo/stories.hpp>
@@ -15,6 +15,7 @@ using namespace seq2seq_ppo;
 
 struct options {
   experiment_options experiment;
+  common::model_engine_options engine;
   std::string results = "seq2seq_ppo.results.jsonl", csv = "seq2seq_ppo.csv", html = "seq2seq_ppo.html";
   int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   double divergence = 1;
@@ -58,6 +59,8 @@ void declare(CLI::App& app, options& o) {
   group(app.add_flag("--no-noise-sweep", o.has_no_noise_sweep, "without other shares of label noise"), models);
   group(app.add_flag("--quick", o.is_quick, "one seed, small models, no sweep and no ablations: some three minutes on two cores"), models);
   group(app.add_flag("--smoke", o.is_smoke, "far too little of everything, to see that all works: seconds"), models);
+
+  declare_model_engine(app, o.engine, models);
 
   const char* output = "Output";
   group(app.add_option("--at", o.divergence, "divergence from the first policy at which arms are compared, in nats a response (of stories 3)")->check(above_zero())->capture_default_str(), output, "X");
@@ -119,9 +122,9 @@ void shrink(const CLI::App& app, options& o) {
   set("--evaluated", e.evaluated, o.is_smoke ? 10 : 80);
 }
 
-nlohmann::json fingerprint_of(const experiment_options& e) {
+nlohmann::json fingerprint_of(const experiment_options& e, const common::model_engine_options& engine) {
   const bool is_words = e.of == task_kind::words;
-  return {{"program", "seq2seq_ppo"}, {"task", is_words ? "words" : "stories"}, {"data", std::filesystem::path(e.data).filename().string()},
+  return {{"engine", engine.name()}, {"program", "seq2seq_ppo"}, {"task", is_words ? "words" : "stories"}, {"data", std::filesystem::path(e.data).filename().string()},
           {"data (hash)", seq2seq::hash_of(seq2seq::read_file(is_words ? e.data : story_files(e.data).stories))},
           {"pairs", e.pairs}, {"evaluated", e.evaluated}, {"layers", e.layers}, {"dim", e.dim}, {"first steps", e.first_steps}, {"steps", e.learning.steps},
           {"iterations", e.ppo.iterations}, {"prompts", e.ppo.prompts}, {"learning rate", e.ppo.learning_rate}, {"kl", e.ppo.kl_coefficient}};
@@ -144,12 +147,13 @@ task_maker read_task(experiment_options& e) {
 
 void run(options& o) {
   common::terminal out(o.colour);
+  const common::model_engine engine(o.engine);
   experiment_options& e = o.experiment;
   const task_maker make = read_task(e);
   for (const std::string* path : {&o.csv, &o.html})
     if (!path->empty() && !std::filesystem::is_directory(std::filesystem::absolute(*path).parent_path())) throw std::runtime_error(*path + ": its folder does not exist");
   const std::vector<arm> arms = arms_of(e);
-  result_file results(o.results, fingerprint_of(e), o.is_fresh);
+  result_file results(o.results, fingerprint_of(e, o.engine), o.is_fresh);
   std::size_t there = 0;
   for (const arm& a : arms) there += results.has(a);
   out.line(common::format("%zu runs, %zu of them finished before; %d at a time.", arms.size(), there, o.threads));

@@ -82,6 +82,7 @@ void train(training& run, const options& o, const nlohmann::json& user, terminal
 
 void run(options o) {
   terminal out(o.colour);
+  const common::model_engine engine(o.engine);
   check_writable(o.html, "--html");
   check_writable(o.checkpoint, "--checkpoint");
   if (o.data.empty()) o.data = find_dictionary();

@@ -3,7 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include <common/option_checks.hpp>
+#include <common/model_engine.hpp>
 #include <common/program.hpp>
 #include <sequence_match/arithmetic_experiment.hpp>
 #include <sequence_match/tabular_experiment.hpp>
@@ -20,6 +20,7 @@ struct options {
   arithmetic_options arithmetic;
   text_options text;
   tabular_options tabular;
+  common::model_engine_options engine;
   std::string only;
   std::string results = "sequence_match", csv = "sequence_match.csv", html = "sequence_match.html";
   int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
@@ -42,6 +43,8 @@ void declare(CLI::App& app, options& o) {
   group(app.add_option("--only", o.only, "only runs whose name holds this; the others can be added later"), general, "TEXT");
   group(app.add_flag("--quick", o.is_quick, "one seed, small models, few arms: less than four minutes on two cores"), general);
   group(app.add_flag("--smoke", o.is_smoke, "far too little of everything, to see that all works: seconds"), general);
+
+  declare_model_engine(app, o.engine, general);
 
   arithmetic_options& a = o.arithmetic;
   const char* arithmetic = "Arithmetic";
@@ -146,14 +149,15 @@ void settle_text(options& o) {
 
 void run(options& o) {
   common::terminal out(o.colour);
+  const common::model_engine engine(o.engine);
   for (const std::string* path : {&o.csv, &o.html, &o.results})
     if (!path->empty() && !std::filesystem::is_directory(std::filesystem::absolute(*path).parent_path())) throw std::runtime_error(*path + ": its folder does not exist");
   std::vector<experiment> experiments;
   const auto wants = [&](task_kind task) { return o.task == task || o.task == task_kind::all; };
   if (wants(task_kind::tabular)) experiments.push_back(tabular_experiment(o.tabular));
   if (wants(task_kind::text)) settle_text(o);
-  if (wants(task_kind::arithmetic)) experiments.push_back(arithmetic_experiment(o.arithmetic, o.results + ".arithmetic"));
-  if (wants(task_kind::text)) experiments.push_back(text_experiment(o.text, o.results + ".text"));
+  if (wants(task_kind::arithmetic)) experiments.push_back(arithmetic_experiment(o.arithmetic, o.engine.name(), o.results + ".arithmetic"));
+  if (wants(task_kind::text)) experiments.push_back(text_experiment(o.text, o.engine.name(), o.results + ".text"));
   std::string csv = csv_head, sections;
   bool is_whole = true;
   std::vector<common::result_lines> results;

@@ -34,7 +34,8 @@ class result_lines {
   void put(const std::string& name, nlohmann::json result) {
     result["arm"] = name;
     std::ofstream out(path_, std::ios::app);
-    const std::string line = result.dump();
+    // Texts of models break off within a character.
+    const std::string line = result.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     out << line << "\n";
     if (!out.flush()) throw std::runtime_error(path_ + ": cannot be written");
     // What was written is what is known: a run that is taken up again sees the same rounded numbers.

@@ -41,6 +41,7 @@ class key_value_cache {
     depth_.push_back(parent < 0 ? 0 : depth_[static_cast<std::size_t>(parent)] + 1);
     parent_.push_back(parent);
   }
+  std::unique_ptr<typename engine<T>::cache> outer;  // where another engine has been chosen
   void reserve_rows() {
     for (auto& layer : key_value_) layer.grow(size(), 2 * config_.key_value_dim());
   }
@@ -50,6 +51,28 @@ class key_value_cache {
   std::vector<buffer<T>> key_value_;
   std::vector<int> parent_, depth_;
 };
+
+namespace detail {
+
+/// The rest of advance by another engine; the nodes are in the cache already.
+template <class T>
+void advance_outside(const engine<T>& other, const weights<T>& w, key_value_cache<T>& cache, std::span<const int> ids, std::span<const int> rows, int first,
+                     workspace<T>& s) {
+  if (!cache.outer) cache.outer = other.new_cache();
+  std::vector<int> depth;
+  for (int node = first; node < cache.size(); ++node) depth.push_back(cache.depth(node));
+  const int longest = depth.empty() ? 0 : 1 + *std::max_element(depth.begin(), depth.end());
+  std::vector<int> path(depth.size() * static_cast<std::size_t>(longest), -1);
+  for (std::size_t i = 0; i < depth.size(); ++i)
+    for (int node = first + static_cast<int>(i), at = depth[i]; node >= 0; node = cache.parent(node), --at)
+      path[i * static_cast<std::size_t>(longest) + static_cast<std::size_t>(at)] = node;
+  const Eigen::Index wanted = static_cast<Eigen::Index>(rows.size());
+  s.hidden_.resize(wanted, w.shape().dim);
+  s.logits_.resize(wanted, w.shape().vocab_size);
+  cache.outer->advance(w, first, ids, depth, path, longest, rows, s.hidden_.data(), s.logits_.data());
+}
+
+}  // namespace detail
 
 /// Reads tokens into the cache, and computes the scores after the wanted ones. Returns the node of the first; the
 /// others follow it. ids: [K]. parents: [K], cache nodes, -1, or nodes of this same call (below the token's own node).
@@ -85,6 +108,10 @@ int advance(const weights<T>& w, key_value_cache<T>& cache, std::span<const int>
   for (std::size_t i = 0; i < rows.size(); ++i)
     if (rows[i] < 0 || rows[i] >= count || (i > 0 && rows[i] <= rows[i - 1]))
       fail("rows must be strictly increasing indices into ids");
+  if (const engine<T>* other = chosen_engine<T>()) {
+    detail::advance_outside(*other, w, cache, ids, rows, first, s);
+    return first;
+  }
   cache.reserve_rows();
 
   const int d = c.dim, kv = c.key_value_dim();

@@ -6,6 +6,7 @@
 #include <lm/character_tokenizer.hpp>
 #include <lm/checkpoint.hpp>
 #include <lm/decode.hpp>
+#include <lm/engine.hpp>
 #include <lm/gradient.hpp>
 #include <lm/key_value_cache.hpp>
 #include <lm/llama2c_file.hpp>

@@ -93,6 +93,14 @@ void forward(const weights<T>& w, const batch& b, workspace<T>& s, forward_optio
     if (position >= c.max_positions)
       throw std::invalid_argument("lm::forward: a token is at position " + std::to_string(position) +
                                   ", but max_positions is " + std::to_string(c.max_positions));
+  if (const engine<T>* other = chosen_engine<T>()) {
+    if (!s.outer) s.outer = other->new_pass();
+    s.hidden_.resize(rows, d);
+    s.logits_.resize(options.wants_logits ? rows : 0, c.vocab_size);
+    s.outer->forward(w, b, depth, s.hidden_.data(), options.wants_logits ? s.logits_.data() : nullptr);
+    return;
+  }
+  s.outer.reset();
 
   s.layers[0].input.resize(tokens, d);
   for (Eigen::Index i = 0; i < tokens; ++i)
@@ -146,13 +154,6 @@ void forward(const weights<T>& w, const batch& b, workspace<T>& s, forward_optio
   if (options.wants_logits) s.logits_.view().noalias() = s.hidden_.view() * w.classifier().transpose();
 }
 
-/// Gradients of the outputs of forward; null: no gradient from there.
-template <class T>
-struct output_gradients {
-  const T* logits = nullptr;  // [R, vocab_size], row-major
-  const T* hidden = nullptr;  // [R, dim], row-major
-};
-
 /// Adds the gradient with respect to every parameter to d_w, from the activations that forward left in s.
 /// b, w: as they were in forward. d_w: the configuration of w.
 template <class T>
@@ -161,6 +162,10 @@ void backward(const weights<T>& w, const batch& b, workspace<T>& s, output_gradi
   const Eigen::Index tokens = b.size(), rows = b.row_count();
   const int d = c.dim, kv = c.key_value_dim();
   if (!(d_w.shape() == c)) throw std::invalid_argument("lm::backward: d_w must have the configuration of w");
+  if (s.outer) {
+    s.outer->backward(d_out, d_w);
+    return;
+  }
 
   s.d_normed.resize(rows, d);
   s.d_rows.resize(rows, d);

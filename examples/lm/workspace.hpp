@@ -4,6 +4,7 @@
 
 #include <lm/attention.hpp>
 #include <lm/batch.hpp>
+#include <lm/engine.hpp>
 #include <lm/layers.hpp>
 #include <lm/matrix.hpp>
 
@@ -45,6 +46,7 @@ class workspace {
   buffer<T> final_input, final_inverse, hidden_, logits_;
   // gradients
   buffer<T> d_rows, d_stream, d_wide, d_hidden, d_normed, d_query, d_query_key_value, d_input, d_score;
+  std::unique_ptr<typename engine<T>::pass> outer;  // where another engine has been chosen
 };
 
 }  // namespace lm

@@ -5,7 +5,7 @@
 #include <string>
 #include <thread>
 
-#include <common/option_checks.hpp>
+#include <common/model_engine.hpp>
 #include <seq2seq_rewards/evaluation.hpp>
 #include <seq2seq_rewards/printing.hpp>
 #include <seq2seq_rewards/training.hpp>
@@ -23,6 +23,7 @@ struct options {
   std::size_t held_out_limit = 5000, report = 12;
   reward_mode mode = reward_mode::sign;
   colour_choice colour = colour_choice::automatic;
+  common::model_engine_options engine;
 };
 
 /// Declares the options on the parser, which writes into o.
@@ -45,6 +46,8 @@ inline void declare(CLI::App& app, options& o) {
             ->check(in_range(8, 65536)), data);
   group(app.add_option("--model", o.model, "start from this llama2.c model instead; needs --tokenizer"), data, "FILE");
   group(app.add_option("--tokenizer", o.tokenizer, "the llama2.c model's tokenizer.bin"), data, "FILE");
+
+  common::declare_model_engine(app, o.engine, data);
 
   const char* training = "Training";
   group(app.add_option("--steps", o.training.steps, "steps of the optimizer")->check(in_range(1LL, 1000000000LL))->capture_default_str(), training);

@@ -5,18 +5,18 @@
 namespace sequence_match {
 
 /// Sums and differences in bases 2 to 16: every loss at every level and kind of noise.
-/// cache: where the pretrained models are kept.
-inline experiment arithmetic_experiment(const arithmetic_options& options, const std::string& cache) {
+/// engine: who computes the models, by name; cache: where the pretrained models are kept.
+inline experiment arithmetic_experiment(const arithmetic_options& options, const std::string& engine, const std::string& cache) {
   const auto o = std::make_shared<arithmetic_options>(options);
   const auto arms = std::make_shared<std::vector<arithmetic_arm>>(arms_of(*o));
   experiment e;
   e.name = "arithmetic";
-  e.fingerprint = {{"program", "sequence_match"}, {"task", "arithmetic"}, {"lowest base", o->sizes.lowest_base}, {"highest base", o->sizes.highest_base}, {"digits", o->sizes.digits},
+  e.fingerprint = {{"program", "sequence_match"}, {"task", "arithmetic"}, {"engine", engine}, {"lowest base", o->sizes.lowest_base}, {"highest base", o->sizes.highest_base}, {"digits", o->sizes.digits},
                    {"questions", o->questions}, {"held out", o->held_out}, {"layers", o->layers}, {"dim", o->dim}, {"heads", o->heads}, {"pretraining steps", o->pretraining_steps},
                    {"pretraining rate", o->pretraining_rate}, {"steps", o->steps}, {"scratch steps", o->scratch_steps}, {"rate", o->rate}, {"batch", o->batch}, {"alpha", o->alpha}, {"gamma", o->gamma},
                    {"sample every", o->sample_every}, {"rollouts", o->rollouts}, {"capacity", o->capacity}};
   nlohmann::json of_models;
-  for (const char* key : {"lowest base", "highest base", "digits", "held out", "layers", "dim", "heads", "pretraining steps", "pretraining rate", "batch"}) of_models[key] = e.fingerprint[key];
+  for (const char* key : {"engine", "lowest base", "highest base", "digits", "held out", "layers", "dim", "heads", "pretraining steps", "pretraining rate", "batch"}) of_models[key] = e.fingerprint[key];
   const auto seeds = std::make_shared<arithmetic_seeds>(*o, cache, of_models.dump());
   for (const arithmetic_arm& a : *arms)
     e.jobs.push_back({name_of(a), [a, o, seeds](const common::report_progress& on_step) -> nlohmann::json {

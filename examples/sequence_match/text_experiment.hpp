@@ -116,19 +116,19 @@ inline std::string in_words(const mean_and_error& m, int digits, const char* bet
 }  // namespace detail
 
 /// A book continued: maximum likelihood, its remedies, and SequenceMatch, each with and without a backspace.
-/// cache: where the first models are kept.
-inline experiment text_experiment(const text_options& options, const std::string& cache) {
+/// engine: who computes the models, by name; cache: where the first models are kept.
+inline experiment text_experiment(const text_options& options, const std::string& engine, const std::string& cache) {
   const auto o = std::make_shared<text_options>(options);
   experiment e;
   e.name = "text";
   const corpus_options& from = o->corpus;
-  e.fingerprint = {{"program", "sequence_match"}, {"task", "text"}, {"data", std::filesystem::path(from.data).filename().string()}, {"data (hash)", common::hash_of(common::read_file(from.data))},
+  e.fingerprint = {{"program", "sequence_match"}, {"task", "text"}, {"engine", engine}, {"data", std::filesystem::path(from.data).filename().string()}, {"data (hash)", common::hash_of(common::read_file(from.data))},
                    {"model", std::filesystem::path(from.model).filename().string()}, {"characters", from.characters}, {"vocabulary", from.vocabulary}, {"prompt", from.prompt}, {"length", from.length},
                    {"evaluated", o->evaluated}, {"rounds", o->rounds}, {"layers", o->layers}, {"dim", o->dim}, {"base steps", o->base_steps}, {"steps", o->steps}, {"batch", o->batch},
                    {"base rate", o->base_rate}, {"rate", o->rate}, {"alpha", o->alpha}, {"gamma", o->gamma}, {"level", o->level}, {"unlikelihood", o->unlikelihood},
                    {"sample every", o->sample_every}, {"rollouts", o->rollouts}, {"capacity", o->capacity}};
   nlohmann::json of_models;
-  for (const char* key : {"data (hash)", "model", "characters", "vocabulary", "prompt", "length", "layers", "dim", "base steps", "batch", "base rate"}) of_models[key] = e.fingerprint[key];
+  for (const char* key : {"engine", "data (hash)", "model", "characters", "vocabulary", "prompt", "length", "layers", "dim", "base steps", "batch", "base rate"}) of_models[key] = e.fingerprint[key];
   const auto seeds = std::make_shared<text_seeds>(*o, cache, of_models.dump());
   for (int s = 0; s < o->seeds; ++s)
     for (std::size_t k = 0; k < text_method_names.size(); ++k) {

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <zlib.h>
 
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -13,10 +14,40 @@
 
 #include <emend/core/thread_pool.hpp>
 #include <lm/lm.hpp>
+#if defined(EMEND_EXAMPLE_LIBTORCH)
+#include <lm/torch_engine.hpp>
+#endif
 
 namespace {
 
 using ids_t = std::vector<int>;
+
+#if defined(EMEND_EXAMPLE_LIBTORCH)
+/// LibTorch computes every model while this lives.
+struct by_libtorch {
+  std::unique_ptr<lm::engine<float>> of_float = lm::torch_engine<float>("cpu");
+  std::unique_ptr<lm::engine<double>> of_double = lm::torch_engine<double>("cpu");
+  by_libtorch() {
+    lm::use_engine<float>(of_float.get());
+    lm::use_engine<double>(of_double.get());
+  }
+  ~by_libtorch() {
+    lm::use_engine<float>(nullptr);
+    lm::use_engine<double>(nullptr);
+  }
+};
+#endif
+
+/// Every check with this folder's own code, and with LibTorch where it was found.
+template <class F>
+void for_each_engine(F&& check) {
+  check();
+#if defined(EMEND_EXAMPLE_LIBTORCH)
+  INFO("by LibTorch");
+  const by_libtorch torch;
+  check();
+#endif
+}
 
 std::string data_path() {
   const char* path = std::getenv("EMEND_DATA");
@@ -139,7 +170,8 @@ void check_gradients(const lm::config& c, const lm::batch& b) {
 
 }  // namespace
 
-TEST_CASE("golden models") {
+/// Tokens, likelihoods, logits and greedy texts of the models that others have run.
+void check_golden_models() {
   const std::string data = data_path();
   if (data.empty()) {
     MESSAGE("skipped: EMEND_DATA is not set");
@@ -237,71 +269,128 @@ TEST_CASE("golden models") {
   }
 }
 
+TEST_CASE("golden models") { for_each_engine(check_golden_models); }
+
 TEST_CASE("gradients against finite differences") {
-  for (bool is_shared : {true, false})
-    for (int layers : {1, 2, 3}) {
-      CAPTURE(is_shared);
-      CAPTURE(layers);
-      check_gradients(small_config(is_shared, layers), plain_batch());
-      check_gradients(small_config(is_shared, layers), tree_batch());
-    }
+  for_each_engine([] {
+    for (bool is_shared : {true, false})
+      for (int layers : {1, 2, 3}) {
+        CAPTURE(is_shared);
+        CAPTURE(layers);
+        check_gradients(small_config(is_shared, layers), plain_batch());
+        check_gradients(small_config(is_shared, layers), tree_batch());
+      }
+  });
 }
 
 TEST_CASE("long plain sequences are cut into blocks") {
-  std::mt19937 random(3);
-  lm::batch b;
-  b.add_sequence(random_ids(random, 90, 11), 3);
-  b.add_sequence(random_ids(random, 70, 11), 0);
-  lm::config c = small_config(true, 1);
-  c.dim = 8;
-  c.hidden_dim = 4;
-  c.key_value_heads = 4;
-  check_gradients(c, b);
+  for_each_engine([] {
+    std::mt19937 random(3);
+    lm::batch b;
+    b.add_sequence(random_ids(random, 90, 11), 3);
+    b.add_sequence(random_ids(random, 70, 11), 0);
+    lm::config c = small_config(true, 1);
+    c.dim = 8;
+    c.hidden_dim = 4;
+    c.key_value_heads = 4;
+    check_gradients(c, b);
+  });
 }
 
 TEST_CASE("a tree equals each of its paths") {
-  const lm::config c = small_config(false);
-  const auto w = lm::random_weights<double>(c, 3, 0.3);
-  const lm::batch tree = tree_batch();
-  lm::workspace<double> s, of_path;
-  lm::forward(w, tree, s);
-  for (int r = 0; r < tree.row_count(); ++r) {
-    ids_t path;
-    for (int i = tree.rows[static_cast<std::size_t>(r)]; i >= 0; i = tree.parent[static_cast<std::size_t>(i)])
-      path.insert(path.begin(), tree.ids[static_cast<std::size_t>(i)]);
-    lm::batch plain;
-    plain.add_sequence(path, static_cast<int>(path.size()) - 1);
-    lm::forward(w, plain, of_path);
-    CHECK((s.logits().row(r) - of_path.logits().row(0)).cwiseAbs().maxCoeff() < 1e-12);
-    CHECK((s.hidden().row(r) - of_path.hidden().row(0)).cwiseAbs().maxCoeff() < 1e-12);
-  }
+  for_each_engine([] {
+    const lm::config c = small_config(false);
+    const auto w = lm::random_weights<double>(c, 3, 0.3);
+    const lm::batch tree = tree_batch();
+    lm::workspace<double> s, of_path;
+    lm::forward(w, tree, s);
+    for (int r = 0; r < tree.row_count(); ++r) {
+      ids_t path;
+      for (int i = tree.rows[static_cast<std::size_t>(r)]; i >= 0; i = tree.parent[static_cast<std::size_t>(i)])
+        path.insert(path.begin(), tree.ids[static_cast<std::size_t>(i)]);
+      lm::batch plain;
+      plain.add_sequence(path, static_cast<int>(path.size()) - 1);
+      lm::forward(w, plain, of_path);
+      CHECK((s.logits().row(r) - of_path.logits().row(0)).cwiseAbs().maxCoeff() < 1e-12);
+      CHECK((s.hidden().row(r) - of_path.hidden().row(0)).cwiseAbs().maxCoeff() < 1e-12);
+    }
+  });
 }
 
-TEST_CASE("the rest of the batch and the dropped rows change nothing") {
-  const lm::config c = small_config(true);
+#if defined(EMEND_EXAMPLE_LIBTORCH)
+TEST_CASE("LibTorch's numbers are our own, on forests of every shape") {
+  lm::config c = small_config(false);
+  c.key_value_heads = 2;
   const auto w = lm::random_weights<double>(c, 3, 0.3);
-  std::mt19937 random(1);
-  lm::workspace<double> s, alone;
-  lm::batch all;
-  std::vector<ids_t> sequences;
-  for (int i = 0; i < 9; ++i) {
-    sequences.push_back(random_ids(random, 1 + i * 3, 11));
-    all.add_sequence(sequences.back());
+  std::mt19937 random(11);
+  // How far back a token's parent may lie: chains, broad trees, stems with long branches; roots now and then, or one.
+  for (const auto [tokens, back, roots] : {std::array{1, 1, 1}, {90, 1, 1}, {300, 300, 1}, {300, 40, 60}, {260, 3, 90}, {200, 4, 1}, {120, 200, 7}}) {
+    CAPTURE(tokens);
+    CAPTURE(back);
+    lm::batch b;
+    std::vector<int> depth;
+    for (int i = 0; i < tokens; ++i) {
+      int parent = i == 0 || (roots > 1 && random() % static_cast<unsigned>(roots) == 0) ? -1 : i - 1 - static_cast<int>(random() % static_cast<unsigned>(std::min(back, i)));
+      if (parent >= 0 && depth[static_cast<std::size_t>(parent)] + 1 >= c.max_positions) parent = 0;
+      b.ids.push_back(static_cast<int>(random() % 11));
+      b.parent.push_back(parent);
+      depth.push_back(parent < 0 ? 0 : depth[static_cast<std::size_t>(parent)] + 1);
+      if (random() % 3) b.rows.push_back(i);
+    }
+    lm::workspace<double> ours, other;
+    lm::weights<double> of_ours(c), of_other(c);
+    const auto differentiate = [&](lm::workspace<double>& s, lm::weights<double>& gradient) {
+      lm::forward(w, b, s);
+      lm::row_matrix<double> d_logits(b.row_count(), c.vocab_size), d_hidden(b.row_count(), c.dim);
+      pattern_loss<double>(s.logits(), d_logits.data(), 0.7);
+      pattern_loss<double>(s.hidden(), d_hidden.data(), 1.3);
+      lm::backward(w, b, s, {d_logits.data(), d_hidden.data()}, gradient);
+    };
+    differentiate(ours, of_ours);
+    {
+      const by_libtorch torch;
+      differentiate(other, of_other);
+    }
+    REQUIRE(other.logits().rows() == ours.logits().rows());
+    if (b.row_count() > 0) CHECK((other.logits() - ours.logits()).cwiseAbs().maxCoeff() < 1e-12);
+    double worst = 0;
+    for (std::size_t i = 0; i < of_ours.values().size(); ++i) worst = std::max(worst, std::abs(of_ours.values()[i] - of_other.values()[i]) / (1 + std::abs(of_ours.values()[i])));
+    CHECK(worst < 1e-11);
+    // A workspace goes back to our own code.
+    differentiate(other, of_other);
+    if (b.row_count() > 0) CHECK(other.logits() == ours.logits());
   }
-  lm::forward(w, all, s);
-  Eigen::Index row = 0;
-  for (const auto& sequence : sequences) {
-    const int length = static_cast<int>(sequence.size());
-    lm::batch one;
-    one.add_sequence(sequence, length / 2);
-    lm::forward(w, one, alone);
-    CHECK((s.logits().middleRows(row + length / 2, length - length / 2) - alone.logits()).cwiseAbs().maxCoeff() <
-          1e-12);
-    row += length;
-  }
-  lm::forward(w, all, s, {.wants_logits = false});
-  CHECK(s.logits().rows() == 0);
-  CHECK((s.hidden().bottomRows(1) - alone.hidden().bottomRows(1)).cwiseAbs().maxCoeff() < 1e-12);
+  CHECK_THROWS_WITH(lm::torch_engine<float>("nowhere"), "--device nowhere: no name of a device, like cpu, cuda, cuda:1");
+}
+#endif
+
+TEST_CASE("the rest of the batch and the dropped rows change nothing") {
+  for_each_engine([] {
+    const lm::config c = small_config(true);
+    const auto w = lm::random_weights<double>(c, 3, 0.3);
+    std::mt19937 random(1);
+    lm::workspace<double> s, alone;
+    lm::batch all;
+    std::vector<ids_t> sequences;
+    for (int i = 0; i < 9; ++i) {
+      sequences.push_back(random_ids(random, 1 + i * 3, 11));
+      all.add_sequence(sequences.back());
+    }
+    lm::forward(w, all, s);
+    Eigen::Index row = 0;
+    for (const auto& sequence : sequences) {
+      const int length = static_cast<int>(sequence.size());
+      lm::batch one;
+      one.add_sequence(sequence, length / 2);
+      lm::forward(w, one, alone);
+      CHECK((s.logits().middleRows(row + length / 2, length - length / 2) - alone.logits()).cwiseAbs().maxCoeff() <
+            1e-12);
+      row += length;
+    }
+    lm::forward(w, all, s, {.wants_logits = false});
+    CHECK(s.logits().rows() == 0);
+    CHECK((s.hidden().bottomRows(1) - alone.hidden().bottomRows(1)).cwiseAbs().maxCoeff() < 1e-12);
+  });
 }
 
 TEST_CASE("same bits for any number of threads, shards add up") {
@@ -356,69 +445,73 @@ TEST_CASE("same bits for any number of threads, shards add up") {
 }
 
 TEST_CASE("cache: any order of advancing and going back equals a fresh forward") {
-  const lm::config c = small_config(false);
-  const auto w = lm::random_weights<double>(c, 3, 0.3);
-  std::mt19937 random(4);
-  lm::key_value_cache<double> cache(c);
-  lm::workspace<double> s, fresh;
-  ids_t token;  // of each node
-  for (int step = 0; step < 40; ++step) {
-    ids_t ids, parents, rows;
-    const int count = 1 + static_cast<int>(random() % 4);
-    for (int i = 0; i < count; ++i) {
-      const int nodes = cache.size() + i;
-      ids.push_back(static_cast<int>(random() % 11));
-      parents.push_back(nodes > 0 && random() % 8 ? static_cast<int>(random() % static_cast<unsigned>(nodes)) : -1);
-      if (random() % 2) rows.push_back(i);
+  for_each_engine([] {
+    const lm::config c = small_config(false);
+    const auto w = lm::random_weights<double>(c, 3, 0.3);
+    std::mt19937 random(4);
+    lm::key_value_cache<double> cache(c);
+    lm::workspace<double> s, fresh;
+    ids_t token;  // of each node
+    for (int step = 0; step < 40; ++step) {
+      ids_t ids, parents, rows;
+      const int count = 1 + static_cast<int>(random() % 4);
+      for (int i = 0; i < count; ++i) {
+        const int nodes = cache.size() + i;
+        ids.push_back(static_cast<int>(random() % 11));
+        parents.push_back(nodes > 0 && random() % 8 ? static_cast<int>(random() % static_cast<unsigned>(nodes)) : -1);
+        if (random() % 2) rows.push_back(i);
+      }
+      const int first = lm::advance<double>(w, cache, ids, parents, rows, s);
+      token.insert(token.end(), ids.begin(), ids.end());
+      for (std::size_t r = 0; r < rows.size(); ++r) {
+        ids_t path;
+        for (int node = first + rows[r]; node >= 0; node = cache.parent(node))
+          path.insert(path.begin(), token[static_cast<std::size_t>(node)]);
+        CHECK(cache.depth(first + rows[r]) + 1 == static_cast<int>(path.size()));
+        lm::batch plain;
+        plain.add_sequence(path, static_cast<int>(path.size()) - 1);
+        lm::forward(w, plain, fresh);
+        CHECK((s.logits().row(static_cast<Eigen::Index>(r)) - fresh.logits().row(0)).cwiseAbs().maxCoeff() < 1e-12);
+      }
+      if (step % 10 == 9) {
+        cache.truncate(cache.size() / 2);
+        token.resize(static_cast<std::size_t>(cache.size()));
+      }
     }
-    const int first = lm::advance<double>(w, cache, ids, parents, rows, s);
-    token.insert(token.end(), ids.begin(), ids.end());
-    for (std::size_t r = 0; r < rows.size(); ++r) {
-      ids_t path;
-      for (int node = first + rows[r]; node >= 0; node = cache.parent(node))
-        path.insert(path.begin(), token[static_cast<std::size_t>(node)]);
-      CHECK(cache.depth(first + rows[r]) + 1 == static_cast<int>(path.size()));
-      lm::batch plain;
-      plain.add_sequence(path, static_cast<int>(path.size()) - 1);
-      lm::forward(w, plain, fresh);
-      CHECK((s.logits().row(static_cast<Eigen::Index>(r)) - fresh.logits().row(0)).cwiseAbs().maxCoeff() < 1e-12);
-    }
-    if (step % 10 == 9) {
-      cache.truncate(cache.size() / 2);
-      token.resize(static_cast<std::size_t>(cache.size()));
-    }
-  }
-  const int before = cache.size(), bad = 11, root = -1, late = 1000, good = 1;
-  CHECK_THROWS_AS(lm::advance<double>(w, cache, {&bad, 1}, {&root, 1}, {}, s), std::invalid_argument);
-  CHECK_THROWS_AS(lm::advance<double>(w, cache, {&good, 1}, {&late, 1}, {}, s), std::invalid_argument);
-  CHECK(cache.size() == before);
+    const int before = cache.size(), bad = 11, root = -1, late = 1000, good = 1;
+    CHECK_THROWS_AS(lm::advance<double>(w, cache, {&bad, 1}, {&root, 1}, {}, s), std::invalid_argument);
+    CHECK_THROWS_AS(lm::advance<double>(w, cache, {&good, 1}, {&late, 1}, {}, s), std::invalid_argument);
+    CHECK(cache.size() == before);
+  });
 }
 
 TEST_CASE("decode many prompts equals decode one by one") {
-  lm::config c = small_config(true);
-  c.max_positions = 20;
-  const auto w = lm::random_weights<float>(c, 9, 0.4);
-  std::mt19937 random(8);
-  std::vector<ids_t> prompts;
-  for (int i = 0; i < 23; ++i) prompts.push_back(random_ids(random, 1 + i % 6, 11));
-  emend::thread_pool two(2);
-  const lm::decode_options options{.max_new_tokens = 30, .end_id = 4, .prompts_at_once = 5};
-  const auto all = lm::decode_greedy<float>(w, prompts, two, options);
-  lm::workspace<float> s;
-  for (std::size_t p = 0; p < prompts.size(); ++p) {
-    ids_t ids = prompts[p], expected;
-    while (static_cast<int>(ids.size()) <= c.max_positions) {
-      lm::batch b;
-      b.add_sequence(ids, static_cast<int>(ids.size()) - 1);
-      lm::forward(w, b, s);
-      int id = 0;
-      s.logits().row(0).maxCoeff(&id);
-      if (id == options.end_id) break;
-      expected.push_back(id);
-      ids.push_back(id);
+  for_each_engine([] {
+    lm::config c = small_config(true);
+    c.max_positions = 20;
+    const auto w = lm::random_weights<float>(c, 9, 0.4);
+    std::mt19937 random(8);
+    std::vector<ids_t> prompts;
+    for (int i = 0; i < 23; ++i) prompts.push_back(random_ids(random, 1 + i % 6, 11));
+    emend::thread_pool two(2);
+    const lm::decode_options options{.max_new_tokens = 30, .end_id = 4, .prompts_at_once = 5};
+    const auto all = lm::decode_greedy<float>(w, prompts, two, options);
+    lm::workspace<float> s;
+    for (std::size_t p = 0; p < prompts.size(); ++p) {
+      ids_t ids = prompts[p], expected;
+      while (static_cast<int>(ids.size()) <= c.max_positions) {
+        lm::batch b;
+        b.add_sequence(ids, static_cast<int>(ids.size()) - 1);
+        lm::forward(w, b, s);
+        int id = 0;
+        s.logits().row(0).maxCoeff(&id);
+        if (id == options.end_id) break;
+        expected.push_back(id);
+        ids.push_back(id);
+      }
+      CHECK(all[p] == expected);
     }
-    CHECK(all[p] == expected);
-  }
+  });
 }
 
 TEST_CASE("adamw against the formula") {
