@@ -73,6 +73,7 @@
 #include <emend/off_policy/off_policy_sequence_mask.hpp>
 #include <emend/off_policy/rejection.hpp>
 #include <emend/reward/abc.hpp>
+#include <emend/reward/divergence_reward.hpp>
 #include <emend/reward/geli.hpp>
 #include <emend/reward/kl_controller.hpp>
 #include <emend/reward/missing_end_penalty.hpp>

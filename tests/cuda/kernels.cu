@@ -31,3 +31,21 @@ template cudaError_t launch_all(const emend::cuda::row_problem<float>&, cudaStre
 template cudaError_t launch_all(const emend::cuda::row_problem<double>&, cudaStream_t);
 template cudaError_t launch_all(const emend::cuda::row_problem<emend::bfloat16>&, cudaStream_t);
 template cudaError_t launch_all(const emend::cuda::row_problem<emend::float16>&, cudaStream_t);
+
+template <class T>
+cudaError_t launch_token_kernels(const emend::cuda::sample_problem<T>& draw, const emend::cuda::reward_problem<T>& reward, cudaStream_t stream) {
+  if (const cudaError_t error = launch_sample(draw, stream)) return error;
+  return launch_rewards(reward, stream);
+}
+template cudaError_t launch_token_kernels(const emend::cuda::sample_problem<float>&, const emend::cuda::reward_problem<float>&, cudaStream_t);
+template cudaError_t launch_token_kernels(const emend::cuda::sample_problem<emend::bfloat16>&, const emend::cuda::reward_problem<emend::bfloat16>&, cudaStream_t);
+template cudaError_t launch_token_kernels(const emend::cuda::sample_problem<emend::float16>&, const emend::cuda::reward_problem<emend::float16>&, cudaStream_t);
+template cudaError_t emend::cuda::launch_rewards(const emend::cuda::reward_problem<double>&, cudaStream_t);
+
+cudaError_t launch_others(const emend::cuda::gae_problem& gae, const emend::cuda::whiten_problem& whiten, const emend::cuda::ancestor_problem& forest, void* scratch, bool* mask, float* bias,
+                          cudaStream_t stream) {
+  if (const cudaError_t error = launch_gae(gae, stream)) return error;
+  if (const cudaError_t error = launch_whiten(whiten, scratch, stream)) return error;
+  if (const cudaError_t error = launch_ancestors(forest, mask, true, false, stream)) return error;
+  return launch_ancestors(forest, bias, 0.0f, -__builtin_inff(), stream);
+}

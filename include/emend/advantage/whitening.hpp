@@ -34,7 +34,8 @@ namespace detail {
 struct whitening {
   double center = 0, scale = 1, offset = 0;
 
-  whitening(const moments& m, const whiten_options& options) {
+  constexpr whitening() = default;
+  constexpr whitening(const moments& m, const whiten_options& options) {
     if (m.count == 0) return;
     // A mean that is low by its epsilon shifts the deviations that are squared, too.
     const double with_epsilon = m.count + options.count_epsilon;
@@ -52,7 +53,7 @@ struct whitening {
     if (!options.is_scaled) scale = 1;
     offset = options.is_mean_removed ? 0 : center;
   }
-  double operator()(double x) const { return (x - center) * scale + offset; }
+  constexpr double operator()(double x) const { return (x - center) * scale + offset; }
 };
 
 /// out_i = (x_i - center) scale + offset where the flag is set, `elsewhere` where it is not.

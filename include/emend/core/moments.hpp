@@ -11,23 +11,23 @@ struct moments {
   double mean = 0;
   double squares = 0;
 
-  double sum() const { return count * mean; }
+  constexpr double sum() const { return count * mean; }
   /// squares / (count - 1), or / count if biased; 0 where the divisor is not above 0: one number has no spread.
-  double variance(bool is_unbiased = true) const {
+  constexpr double variance(bool is_unbiased = true) const {
     const double divisor = is_unbiased ? count - 1 : count;
     return divisor > 0 ? squares / divisor : 0;
   }
   double deviation(bool is_unbiased = true) const { return __builtin_sqrt(variance(is_unbiased)); }
 
   /// Takes in one number.
-  void add(double x) {
+  constexpr void add(double x) {
     count += 1;
     const double step = x - mean;
     mean += step / count;
     squares += step * (x - mean);
   }
   /// Takes in the numbers of another set. Chan, Golub, LeVeque 1983.
-  void merge(const moments& other) {
+  constexpr void merge(const moments& other) {
     if (other.count == 0) return;
     const double total = count + other.count, step = other.mean - mean;
     mean += step * other.count / total;

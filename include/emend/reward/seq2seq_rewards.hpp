@@ -2,17 +2,9 @@
 
 #include <emend/core/layout.hpp>
 #include <emend/evaluation/statistics.hpp>
+#include <emend/reward/divergence_reward.hpp>
 
 namespace emend {
-
-/// How much a token earns, with q_t the reward model's probability of the response token, q*_t that of its own choice g_t.
-/// "Positive" before the divergence, "negative" where the token is not the model's choice after it.
-///   sign       +1 / -1                                                     (the literal reading of the caption)
-///   prob       +q_t / -(1 - q_t)
-///   margin     +q_t / -(q*_t - q_t)
-///   logratio   +1 / -min(log q*_t - log q_t, clip)
-///   dense      log q_t - reference_log_prob_t everywhere, no divergence    (a baseline)
-enum class reward_mode { sign, prob, margin, logratio, dense };
 
 /// What becomes of the scores of a batch.
 ///   none; per_length: s / T; whiten: s / sqrt(variance + epsilon) over all tokens of the batch, the mean not subtracted
@@ -84,20 +76,7 @@ seq2seq_rewards extract_rewards(const X& x, id_column response, const L& layout,
   result.sequence_score.assign(sequences, 0);
   result.copy_log_likelihood.assign(sequences, 0);
 
-  const auto positive = [&](std::size_t t) {
-    const bool is_graded = options.mode == reward_mode::prob || options.mode == reward_mode::margin;
-    return options.positive * (is_graded ? emend::exp(rows.log_prob[t]) : 1.0);
-  };
-  const auto negative = [&](std::size_t t) {
-    const double log_q = rows.log_prob[t], log_best = rows.max_log_prob[t];
-    switch (options.mode) {
-      case reward_mode::prob: return options.negative * emend::expm1(log_q);
-      case reward_mode::margin: return options.negative * (emend::exp(log_q) - emend::exp(log_best));
-      case reward_mode::logratio: return -options.negative * emend::min(log_best - log_q, options.clip);
-      default: return -options.negative;
-    }
-  };
-
+  const divergence_reward reward{options.mode, options.positive, options.negative, options.clip, options.neutral, options.is_neutral_positive};
   for (std::size_t b = 0; b < sequences; ++b) {
     index length = 0, last = -1;
     bool has_diverged = false;
@@ -107,14 +86,8 @@ seq2seq_rewards extract_rewards(const X& x, id_column response, const L& layout,
       const bool is_match = rows.arg_max[t] == response[position];
       has_diverged |= !is_match;
       if (!has_diverged) ++result.divergence[b];
-      if (options.mode == reward_mode::dense)
-        result.score[t] = rows.log_prob[t] - options.reference_log_prob[position];
-      else if (!has_diverged)
-        result.score[t] = positive(t);
-      else if (!is_match)
-        result.score[t] = negative(t);
-      else
-        result.score[t] = options.is_neutral_positive ? positive(t) : options.neutral;
+      const double reference = options.mode == reward_mode::dense ? options.reference_log_prob[position] : 0;
+      result.score[t] = reward(is_match, has_diverged, rows.log_prob[t], rows.max_log_prob[t], reference);
       result.copy_log_likelihood[b] += rows.log_prob[t];
       ++length;
       last = position;

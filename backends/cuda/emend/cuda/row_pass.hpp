@@ -98,21 +98,21 @@ constexpr row_result<A> evaluate_row(const Loss& loss, const row_share<A>& share
   const double log_squares = is_empty ? -__builtin_inf() : is_number ? __builtin_log(static_cast<double>(share.squares)) - 2 * log_sum : unknown;
   result.log_prob = score == -__builtin_inf() ? score : is_number ? (score - top) - log_sum : unknown;
   using R = token_dual;
-  token<R> t{R(result.log_prob), R::variable(result.log_z, detail::of_log_z), R::variable(score, detail::of_score),
-             R::variable(result.entropy, detail::of_entropy), R::variable(log_squares, detail::of_log_sum_squares), R(0.0), position};
-  t.log_prob.derivative[detail::of_score] = 1;
-  t.log_prob.derivative[detail::of_log_z] = -1;
+  token<R> t{R(result.log_prob), R::variable(result.log_z, emend::detail::of_log_z), R::variable(score, emend::detail::of_score),
+             R::variable(result.entropy, emend::detail::of_entropy), R::variable(log_squares, emend::detail::of_log_sum_squares), R(0.0), position};
+  t.log_prob.derivative[emend::detail::of_score] = 1;
+  t.log_prob.derivative[emend::detail::of_log_z] = -1;
   const R value = loss(t);
   result.value = factor * value.value;
   const auto scaled = [&](int of) { return value.derivative[of] == 0 ? 0 : factor * value.derivative[of]; };
   if (is_empty) return result;
-  const double entropy = scaled(detail::of_entropy), squares = scaled(detail::of_log_sum_squares);
+  const double entropy = scaled(emend::detail::of_entropy), squares = scaled(emend::detail::of_log_sum_squares);
   result.slope.top = share.top;
   result.slope.log_sum = static_cast<A>(log_sum);
-  result.slope.constant = static_cast<A>(scaled(detail::of_log_z) - (entropy == 0 ? 0 : entropy * result.entropy) - 2 * squares);
+  result.slope.constant = static_cast<A>(scaled(emend::detail::of_log_z) - (entropy == 0 ? 0 : entropy * result.entropy) - 2 * squares);
   result.slope.linear = static_cast<A>(-entropy);
   result.slope.quadratic = squares == 0 ? A(0) : static_cast<A>(2 * squares * __builtin_exp(-log_squares));
-  result.slope.own = static_cast<A>(scaled(detail::of_score));
+  result.slope.own = static_cast<A>(scaled(emend::detail::of_score));
   result.slope.target = target;
   return result;
 }

@@ -1,0 +1,138 @@
+#pragma once
+
+#include <emend/core/storage.hpp>
+#include <emend/cuda/row_pass.hpp>
+#include <emend/cuda/team.hpp>
+#include <emend/reward/divergence_reward.hpp>
+
+namespace emend::cuda {
+
+/// A sequence-to-sequence reward model's scores of B responses of T tokens on a device, and what they earn: see `extract_rewards`. Pointers there.
+template <class T>
+struct reward_problem {
+  const T* scores = nullptr;  ///< [B, T, V]
+  index sequences = 0, tokens = 0, vocab = 0, batch_stride = 0, token_stride = 0, vocab_stride = 1;
+  double multiplier = 1;                        ///< logit_scale / temperature
+  const std::int64_t* response = nullptr;       ///< [B, T]
+  const bool* mask = nullptr;                   ///< [B, T] or null: all counted
+  const double* reference_log_prob = nullptr;   ///< [B, T], of reward_mode::dense
+  divergence_reward reward = {};
+  bool is_per_length = false;                   ///< scores are divided by the response's length
+  double truncation_penalty = 0;                ///< taken off the last score of a response without an end id
+  const std::int64_t* end_ids = nullptr;        ///< [end_id_count]
+  index end_id_count = 0;
+  double *log_prob = nullptr, *max_log_prob = nullptr, *score = nullptr;  ///< [B, T], written; 0 where not counted
+  std::int64_t* arg_max = nullptr;                                        ///< [B, T], written; -1 where not counted
+  std::int64_t* divergence = nullptr;                                     ///< [B], written
+  double *sequence_score = nullptr, *copy_log_likelihood = nullptr;       ///< [B], written
+};
+
+inline constexpr index reward_threads = 256;
+
+/// What a thread has seen of a row: its sums and its highest score, of equals the lowest id.
+template <class A>
+struct row_choice {
+  row_share<A> share;
+  A best = -__builtin_inff();
+  index at = -1;
+
+  constexpr void add(A x, index j) {
+    share.add(x);
+    if (at < 0 || x > best) best = x, at = j;
+  }
+  constexpr void merge(const row_choice& other) {
+    share.merge(other.share);
+    if (other.at >= 0 && (at < 0 || other.best > best || (other.best == best && other.at < at))) best = other.best, at = other.at;
+  }
+};
+
+template <class A>
+struct choice_memory {
+  row_choice<A> of_thread[reward_threads];
+};
+
+/// The model's own choice at one token, and the log-probability of the response's. An id outside the vocabulary gives NaN.
+template <class Team, class T>
+EMEND_HOST_DEVICE void choice_row(Team& team, choice_memory<arithmetic<T>>& memory, const reward_problem<T>& p, index token) {
+  using A = arithmetic<T>;
+  if (p.mask && !p.mask[token]) {
+    if (team.rank() == 0) p.log_prob[token] = 0, p.max_log_prob[token] = 0, p.arg_max[token] = -1;
+    return;
+  }
+  const T* const x = p.scores + (token / p.tokens) * p.batch_stride + (token % p.tokens) * p.token_stride;
+  const A multiplier = static_cast<A>(p.multiplier);
+  row_choice<A> own;
+  for (index j = team.rank(); j < p.vocab; j += team.size()) own.add(multiplier * static_cast<A>(x[j * p.vocab_stride]), j);
+  memory.of_thread[team.rank()] = own;
+  team_reduce(team, memory.of_thread, [](row_choice<A> a, const row_choice<A>& b) {
+    a.merge(b);
+    return a;
+  });
+  if (team.rank() == 0) {
+    const row_choice<A>& all = memory.of_thread[0];
+    const index id = p.response[token];
+    const double top = static_cast<double>(all.share.top), log_sum = __builtin_log(static_cast<double>(all.share.sum)), unknown = __builtin_nan("");
+    const bool is_number = top < __builtin_inf() && top > -__builtin_inf();
+    const double score = id < 0 || id >= p.vocab ? unknown : p.multiplier * static_cast<double>(static_cast<A>(x[id * p.vocab_stride]));
+    p.log_prob[token] = score == -__builtin_inf() ? score : is_number ? (score - top) - log_sum : unknown;
+    p.max_log_prob[token] = is_number ? -log_sum : unknown;
+    p.arg_max[token] = all.at;
+  }
+  team.sync();
+}
+
+struct reward_memory {
+  team_memory team;
+  struct sums {
+    double score = 0, log_prob = 0;
+  } of_thread[reward_threads];
+};
+
+/// The rewards of one response, from the choices at its tokens.
+template <class Team, class T>
+EMEND_HOST_DEVICE void reward_row(Team& team, reward_memory& memory, const reward_problem<T>& p, index sequence) {
+  const index first = sequence * p.tokens;
+  const auto is_counted = [&](index t) { return !p.mask || p.mask[first + t]; };
+  const auto is_match = [&](index t) { return p.arg_max[first + t] == p.response[first + t]; };
+  // Of the first token that is not the model's choice; positions count down, so that the largest is the first.
+  std::uint64_t before_end = 0, length = 0, end = 0;
+  for (index t = team.rank(); t < p.tokens; t += team.size()) {
+    if (!is_counted(t)) continue;
+    ++length;
+    end = static_cast<std::uint64_t>(t) + 1;
+    const auto left = static_cast<std::uint64_t>(p.tokens - t);
+    if (!is_match(t) && left > before_end) before_end = left;
+  }
+  before_end = team_max(team, memory.team, before_end);
+  length = team_sum(team, memory.team, length);
+  end = team_max(team, memory.team, end);
+  const index parting = p.tokens - static_cast<index>(before_end);
+  bool has_end = p.truncation_penalty == 0 || length == 0;
+  for (index k = 0; !has_end && k < p.end_id_count; ++k) has_end = p.end_ids[k] == p.response[first + static_cast<index>(end) - 1];
+  std::uint64_t matching = 0;
+  reward_memory::sums own;
+  for (index t = team.rank(); t < p.tokens; t += team.size()) {
+    double score = 0;
+    if (is_counted(t)) {
+      matching += t < parting;
+      score = p.reward(is_match(t), t >= parting, p.log_prob[first + t], p.max_log_prob[first + t], p.reference_log_prob ? p.reference_log_prob[first + t] : 0);
+      if (!has_end && static_cast<std::uint64_t>(t) + 1 == end) score -= p.truncation_penalty;
+      if (p.is_per_length) score /= static_cast<double>(length);
+      own.score += score;
+      own.log_prob += p.log_prob[first + t];
+    }
+    p.score[first + t] = score;
+  }
+  matching = team_sum(team, memory.team, matching);
+  memory.of_thread[team.rank()] = own;
+  team_reduce(team, memory.of_thread, [](const reward_memory::sums& a, const reward_memory::sums& b) { return reward_memory::sums{a.score + b.score, a.log_prob + b.log_prob}; });
+  if (team.rank() == 0) {
+    const double divisor = length == 0 ? 1 : static_cast<double>(length);
+    p.divergence[sequence] = static_cast<std::int64_t>(matching);
+    p.sequence_score[sequence] = memory.of_thread[0].score / divisor;
+    p.copy_log_likelihood[sequence] = memory.of_thread[0].log_prob / divisor;
+  }
+  team.sync();
+}
+
+}  // namespace emend::cuda

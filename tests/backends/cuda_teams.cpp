@@ -1,0 +1,289 @@
+// The algorithms of the CUDA kernels that a team of threads works on, run on the host: the same text, the team's threads threads of the host.
+#include <emend/cuda.hpp>
+#include <emend/emend.hpp>
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <barrier>
+#include <cmath>
+#include <thread>
+
+namespace {
+
+using namespace emend;
+using emend::index;  // not the one of <strings.h>
+
+/// A team of threads of the host, groups of two lanes.
+class thread_team {
+ public:
+  struct shared {
+    explicit shared(index threads) : barrier(threads), exchanged(static_cast<std::size_t>(threads)) {}
+    std::barrier<> barrier;
+    std::vector<std::uint64_t> exchanged;
+  };
+  thread_team(shared& with, index rank, index size) : shared_(with), rank_(rank), size_(size) {}
+
+  index rank() const { return rank_; }
+  index size() const { return size_; }
+  index lanes() const { return size_ < 2 ? 1 : 2; }
+  void sync() { shared_.barrier.arrive_and_wait(); }
+  template <class N>
+  N sum_lanes(N x) {
+    return exchange(x, [](N a, N b) { return a + b; });
+  }
+  template <class N>
+  N max_lanes(N x) {
+    return exchange(x, [](N a, N b) { return std::max(a, b); });
+  }
+  static void add(std::uint64_t* memory, std::uint64_t x) { std::atomic_ref<std::uint64_t>(*memory).fetch_add(x, std::memory_order_relaxed); }
+
+ private:
+  // Lanes of a device step together; here all threads do for as long.
+  template <class N, class F>
+  N exchange(N x, F join) {
+    shared_.exchanged[static_cast<std::size_t>(rank_)] = x;
+    sync();
+    const N other = lanes() == 1 ? x : static_cast<N>(shared_.exchanged[static_cast<std::size_t>(rank_ ^ 1)]);
+    sync();
+    return lanes() == 1 ? x : join(x, other);
+  }
+
+  shared& shared_;
+  index rank_, size_;
+};
+
+/// body(team) by a team of so many threads.
+template <class F>
+void run_team(index threads, F&& body) {
+  thread_team::shared with(threads);
+  std::vector<std::jthread> others;
+  for (index rank = 0; rank < threads; ++rank)
+    others.emplace_back([&, rank] {
+      thread_team team(with, rank, threads);
+      body(team);
+    });
+}
+
+std::vector<float> random_numbers(index count, std::uint64_t seed, double low = -2, double high = 2) {
+  std::vector<float> x;
+  for (index i = 0; i < count; ++i) x.push_back(static_cast<float>(low + (high - low) * counter_random{seed}.uniform(1, static_cast<std::uint64_t>(i))));
+  return x;
+}
+/// Counted positions in disorder; of row 0 none.
+std::unique_ptr<bool[]> random_mask(index rows, index tokens, std::uint64_t seed) {
+  auto mask = std::make_unique<bool[]>(static_cast<std::size_t>(rows * tokens) + 1);
+  for (index i = 0; i < rows * tokens; ++i) mask[static_cast<std::size_t>(i)] = i >= tokens && counter_random{seed}.below(3, 2, static_cast<std::uint64_t>(i)) > 0;
+  return mask;
+}
+std::vector<std::uint8_t> bytes_of(const bool* mask, index count) { return {mask, mask + count}; }
+
+TEST_CASE("device GAE is the host's, for every team, mask, hole rule and pair of lambdas") {
+  for (const index threads : {1, 2, 8, 32})
+    for (const index tokens : {1, 2, 7, 8, 9, 70}) {
+      const index rows = 4;
+      CAPTURE(threads);
+      CAPTURE(tokens);
+      const auto reward = random_numbers(rows * tokens, 1), value = random_numbers(rows * tokens, 2), bootstrap = random_numbers(rows, 3);
+      const auto mask = random_mask(rows, tokens, 4);
+      const auto bytes = bytes_of(mask.get(), rows * tokens);
+      for (const bool is_masked : {false, true})
+        for (const hole_rule holes : {hole_rule::carry, hole_rule::decay})
+          for (const double value_lambda : {-1.0, 1.0})
+            for (const double adaptive : {0.0, 0.3}) {
+              std::vector<float> advantage(reward.size(), 9), returns(reward.size(), 9);
+              const cuda::gae_problem p{.reward = reward.data(), .value = value.data(), .mask = is_masked ? mask.get() : nullptr, .bootstrap = is_masked ? nullptr : bootstrap.data(), .rows = rows,
+                                        .tokens = tokens, .gamma = 0.97, .lambda = 0.9, .value_lambda = value_lambda, .length_adaptive_alpha = adaptive, .holes = holes, .advantage = advantage.data(),
+                                        .returns = returns.data()};
+              cuda::gae_memory memory;
+              run_team(threads, [&](auto& team) {
+                for (index row = 0; row < rows; ++row) cuda::gae_row(team, memory, p, row);
+              });
+              gae_options options{.gamma = 0.97, .lambda = 0.9, .value_lambda = value_lambda, .length_adaptive_alpha = adaptive, .holes = holes};
+              if (!is_masked) options.bootstrap = bootstrap;
+              const advantages expected = gae(reward, value, is_masked ? padded(rows, tokens, bytes) : padded(rows, tokens), options);
+              for (std::size_t i = 0; i < reward.size(); ++i) {
+                CHECK(advantage[i] == doctest::Approx(expected.advantage[i]).epsilon(1e-6));
+                CHECK(returns[i] == doctest::Approx(expected.returns[i]).epsilon(1e-6));
+              }
+            }
+    }
+}
+
+TEST_CASE("device whitening is the host's") {
+  for (const index count : {1, 3, 100, 8192, 20001})
+    for (const index threads : {1, 4, 16}) {
+      CAPTURE(count);
+      CAPTURE(threads);
+      const auto values = random_numbers(count, 5, 3, 9);
+      const auto mask = random_mask(2, count, 6);
+      const bool* const of_second = mask.get() + count;
+      const auto bytes = bytes_of(of_second, count);
+      for (const whiten_options& options : {whiten_options{}, whiten_options{.is_unbiased = false, .epsilon = 1e-5, .place = epsilon_place::deviation, .uncounted = uncounted_value::as_of_zero},
+                                            whiten_options{.place = epsilon_place::floor, .count_epsilon = 1e-8, .is_mean_removed = false, .uncounted = uncounted_value::transformed},
+                                            whiten_options{.given = {10, 2, 40}}})
+        for (const bool is_masked : {false, true}) {
+          std::vector<float> out(values.size());
+          const cuda::whiten_problem p{.values = values.data(), .mask = is_masked ? of_second : nullptr, .count = count, .options = options, .out = out.data()};
+          std::vector<moments> of_part(static_cast<std::size_t>(cuda::whiten_parts(count)));
+          cuda::whiten_memory memory;
+          run_team(threads, [&](auto& team) {
+            for (index part = 0; part < cuda::whiten_parts(count); ++part) {
+              const moments found = cuda::moments_of_part(team, memory, p, part);
+              if (team.rank() == 0) of_part[static_cast<std::size_t>(part)] = found;
+            }
+          });
+          const auto f = cuda::whitening_of(p, of_part.data());
+          for (index i = 0; i < count; ++i) out[static_cast<std::size_t>(i)] = cuda::whitened(p, f, i);
+          const auto expected = whiten(values, is_masked ? padded(1, count, bytes) : padded(1, count), options);
+          for (std::size_t i = 0; i < out.size(); ++i) CHECK(out[i] == doctest::Approx(expected[i]).epsilon(1e-6));
+        }
+    }
+}
+
+/// ids and log-probabilities of every row, by a team.
+template <class T>
+std::pair<std::vector<std::int64_t>, std::vector<double>> drawn_by(index threads, cuda::sample_problem<T> p) {
+  std::pair<std::vector<std::int64_t>, std::vector<double>> result;
+  result.first.resize(static_cast<std::size_t>(p.rows), -7);
+  result.second.resize(static_cast<std::size_t>(p.rows), -7);
+  p.ids = result.first.data();
+  p.log_prob = result.second.data();
+  cuda::sample_memory memory;
+  run_team(threads, [&](auto& team) {
+    for (index row = 0; row < p.rows; ++row) cuda::sample_row(team, memory, p, row);
+  });
+  return result;
+}
+
+TEST_CASE("device draws are the host sampler's, for any number of threads") {
+  const counter_random random{31};
+  for (const index vocab : {1, 2, 5, 64, 257, 3000}) {
+    const index rows = 12;
+    CAPTURE(vocab);
+    auto scores = random_numbers(rows * vocab, static_cast<std::uint64_t>(vocab), -6, 6);
+    for (index j = 0; j < vocab; ++j) {
+      scores[static_cast<std::size_t>(j)] = static_cast<float>(j % 3);                                             // ties
+      if (j % 2) scores[static_cast<std::size_t>(vocab + j)] = -std::numeric_limits<float>::infinity();
+    }
+    for (const auto [temperature, k, p, min_p] : {std::array{1.0, 0.0, 1.0, 0.0}, {0.7, 5, 1, 0}, {1.3, 0, 0.9, 0}, {1, 0, 1, 0.1}, {0.8, 50, 0.8, 0.02}, {1, 1, 1, 0}, {1, 0, 0.01, 0}}) {
+      CAPTURE(temperature);
+      CAPTURE(k);
+      CAPTURE(p);
+      const cuda::sample_problem<float> problem{.scores = scores.data(), .rows = rows, .vocab = vocab, .row_stride = vocab, .temperature = temperature, .top_k = static_cast<index>(k), .top_p = p,
+                                                .min_p = min_p, .random = random, .step = 3};
+      const auto one = drawn_by(1, problem), many = drawn_by(16, problem);
+      CHECK(one == many);
+      const sampler how{temperature_scaling{temperature}, top_k_filter{k > 0 ? static_cast<index>(k) : vocab}, top_p_filter{.p = p}, min_p_filter{min_p}};
+      for (index i = 0; i < rows; ++i) {
+        const drawn_id expected = how.draw(scores.data() + i * vocab, vocab, random.uniform(static_cast<std::uint64_t>(i), 3));
+        CHECK(one.first[static_cast<std::size_t>(i)] == expected.id);
+        CHECK(one.second[static_cast<std::size_t>(i)] == doctest::Approx(expected.log_prob).epsilon(1e-5).scale(1));
+      }
+    }
+  }
+}
+
+TEST_CASE("device draws: 16-bit scores, streams, strides, and rows that no id can be drawn from") {
+  std::vector<bfloat16> scores;
+  for (int i = 0; i < 4 * 6; ++i) scores.push_back(bfloat16(static_cast<float>(i * 7 % 5)));
+  scores[2 * 6 + 4] = bfloat16(std::nanf(""));
+  for (int j = 0; j < 6; ++j) scores[static_cast<std::size_t>(3 * 6 + j)] = bfloat16(-std::numeric_limits<float>::infinity());
+  const std::vector<std::int64_t> streams{8, 8, 1, 2};
+  cuda::sample_problem<bfloat16> p{.scores = scores.data(), .rows = 4, .vocab = 6, .row_stride = 6, .top_k = 3, .random = {5}, .step = 1, .streams = streams.data()};
+  const auto drawn = drawn_by(4, p);
+  for (const std::size_t i : {0u, 1u})
+    CHECK(drawn.first[i] == sampler{top_k_filter{3}}.draw(scores.data() + 6 * i, 6, counter_random{5}.uniform(8, 1)).id);
+  for (const std::size_t i : {2u, 3u}) {
+    CHECK(drawn.first[i] == -1);
+    CHECK(std::isnan(drawn.second[i]));
+  }
+  // The same scores, tokens contiguous; the row of NaN last.
+  std::vector<bfloat16> turned;
+  for (std::size_t j = 0; j < 6; ++j)
+    for (std::size_t i = 0; i < 4; ++i) turned.push_back(scores[6 * i + j]);
+  p.scores = turned.data(), p.row_stride = 1, p.vocab_stride = 4;
+  CHECK(drawn_by(4, p).first == drawn.first);
+  scores[0] = bfloat16(std::numeric_limits<float>::infinity());
+  p.scores = scores.data(), p.row_stride = 6, p.vocab_stride = 1;
+  CHECK(drawn_by(2, p).first[0] == -1);
+}
+
+TEST_CASE("device masks and positions of a forest are the host's") {
+  for (const index nodes : {1, 2, 33, 130}) {
+    std::vector<index> parent;
+    for (index i = 0; i < nodes; ++i) parent.push_back(i == 0 || i % 17 == 0 ? -1 : counter_random{3}.below(i, 0, static_cast<std::uint64_t>(i)));
+    const std::vector<std::int64_t> on_device(parent.begin(), parent.end());
+    const auto size = static_cast<std::size_t>(nodes * nodes);
+    std::vector<float> mask(size, 7), expected(size);
+    std::vector<std::int64_t> position(parent.size(), -1);
+    run_team(8, [&](auto& team) {
+      for (index i = 0; i < nodes; ++i) {
+        cuda::ancestor_row(team, {.parent = on_device.data(), .nodes = nodes, .position = position.data()}, mask.data(), 0.0f, -1.0f, i);
+        team.sync();
+      }
+    });
+    write_attention_mask(parent, expected.data(), 0.0f, -1.0f);
+    CHECK(mask == expected);
+    for (std::size_t i = 0; i < parent.size(); ++i) CHECK(position[i] == (parent[i] < 0 ? 0 : position[static_cast<std::size_t>(parent[i])] + 1));
+  }
+}
+
+TEST_CASE("device rewards are the host's, in every mode") {
+  const index rows = 5, tokens = 11, vocab = 37;
+  auto scores = random_numbers(rows * tokens * vocab, 12);
+  std::vector<index> response;
+  for (index t = 0; t < rows * tokens; ++t) {
+    // Now and then the model's own choice, so that responses part from it at different tokens; now and then a tie of two ids, and an impossible one.
+    float* const row = scores.data() + t * vocab;
+    index id = counter_random{4}.below(vocab, 0, static_cast<std::uint64_t>(t));
+    if (t % 4 != 3) id = std::max_element(row, row + vocab) - row;
+    if (t % 7 == 2) row[vocab - 1] = *std::max_element(row, row + vocab);
+    if (t % 9 == 8) row[id] = -std::numeric_limits<float>::infinity();
+    response.push_back(id);
+  }
+  const auto mask = random_mask(rows, tokens, 14);
+  const auto bytes = bytes_of(mask.get(), rows * tokens);
+  const std::vector<std::int64_t> on_device(response.begin(), response.end());
+  std::vector<double> reference(response.size());
+  for (std::size_t t = 0; t < reference.size(); ++t) reference[t] = -0.1 * static_cast<double>(t);
+  const std::vector<index> ends{3, response[static_cast<std::size_t>(2 * tokens - 1)]};
+  const std::vector<std::int64_t> ends_on_device(ends.begin(), ends.end());
+  for (const reward_mode mode : {reward_mode::sign, reward_mode::prob, reward_mode::margin, reward_mode::logratio, reward_mode::dense})
+    for (const bool is_masked : {false, true})
+      for (const bool is_per_length : {false, true}) {
+        const seq2seq_reward_options options{.mode = mode, .positive = 1.5, .negative = 0.75, .clip = 3, .neutral = 0.125, .is_neutral_positive = is_masked, .has_truncation_penalty = is_per_length,
+                                             .end_ids = ends, .normalise = is_per_length ? reward_normalisation::per_length : reward_normalisation::none,
+                                             .reference_log_prob = reference, .transform = {.temperature = 0.5}};
+        const auto expected = extract_rewards(score_view<const float>{scores.data(), rows * tokens, vocab, vocab, 1}, response, is_masked ? padded(rows, tokens, bytes) : padded(rows, tokens), options);
+        for (const index threads : {1, 8}) {
+          std::vector<double> log_prob(response.size()), best(response.size()), score(response.size(), 9), sequence(static_cast<std::size_t>(rows)), copy(static_cast<std::size_t>(rows));
+          std::vector<std::int64_t> arg_max(response.size()), divergence(static_cast<std::size_t>(rows));
+          const cuda::reward_problem<float> p{.scores = scores.data(), .sequences = rows, .tokens = tokens, .vocab = vocab, .batch_stride = tokens * vocab, .token_stride = vocab, .multiplier = 2,
+                                              .response = on_device.data(), .mask = is_masked ? mask.get() : nullptr, .reference_log_prob = reference.data(),
+                                              .reward = {mode, 1.5, 0.75, 3, 0.125, is_masked}, .is_per_length = is_per_length, .truncation_penalty = is_per_length ? 0.75 : 0,
+                                              .end_ids = ends_on_device.data(), .end_id_count = 2, .log_prob = log_prob.data(), .max_log_prob = best.data(), .score = score.data(),
+                                              .arg_max = arg_max.data(), .divergence = divergence.data(), .sequence_score = sequence.data(), .copy_log_likelihood = copy.data()};
+          cuda::choice_memory<float> of_choices;
+          cuda::reward_memory of_rewards;
+          run_team(threads, [&](auto& team) {
+            for (index t = 0; t < rows * tokens; ++t) cuda::choice_row(team, of_choices, p, t);
+            for (index b = 0; b < rows; ++b) cuda::reward_row(team, of_rewards, p, b);
+          });
+          CHECK(std::equal(arg_max.begin(), arg_max.end(), expected.arg_max.begin()));
+          CHECK(std::equal(divergence.begin(), divergence.end(), expected.divergence.begin()));
+          const auto near = [](const std::vector<double>& a, const std::vector<double>& b) {
+            for (std::size_t i = 0; i < b.size(); ++i) {
+              if (std::isinf(b[i])) CHECK(a[i] == b[i]);
+              else CHECK(a[i] == doctest::Approx(b[i]).epsilon(1e-5).scale(1));
+            }
+          };
+          near(log_prob, expected.log_prob);
+          near(score, expected.score);
+          near(sequence, expected.sequence_score);
+          near(copy, expected.copy_log_likelihood);
+        }
+      }
+}
+
+}  // namespace
