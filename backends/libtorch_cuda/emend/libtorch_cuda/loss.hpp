@@ -1,0 +1,119 @@
+#pragma once
+
+#include <emend/cuda.hpp>
+#include <emend/cuda/kernels.cuh>
+#include <emend/libtorch/loss_function.hpp>
+#include <emend/libtorch/tensor_backend.hpp>
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/sum.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+
+#include <stdexcept>
+#include <string>
+
+namespace emend::cuda {
+
+/// Options of `emend::cuda::loss`; tensors on the logits' device, of the targets' shape.
+struct device_loss_options {
+  at::Tensor mask = {};    ///< bool; false: the token is not evaluated, its row not read
+  at::Tensor weight = {};  ///< float, default 1
+  double normaliser = 1;
+  double temperature = 1, logit_scale = 1;
+  bool is_in_place = false;          ///< as in `tensor_loss_options`
+  at::Tensor* log_prob = nullptr;    ///< receive [rows] in double, of the targets' shape
+  at::Tensor* entropy = nullptr;
+};
+
+/// A column of a loss on the device, from a contiguous tensor there, [rows] entries of T; the tensor must live until the loss's work on
+/// the stream is done, as the allocator of torch sees to for work on its own stream.
+template <class T>
+device_column<T> column_of(const at::Tensor& values) {
+  static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>);
+  if (!values.is_cuda() || values.scalar_type() != c10::CppTypeToScalarType<T>::value || !values.is_contiguous())
+    emend::detail::fail("a column on the device", "a contiguous tensor there, of the column's type", values.toString());
+  return {static_cast<const T*>(values.const_data_ptr())};
+}
+
+namespace detail {
+
+/// A tensor beside the targets, checked, as a pointer; null where it is undefined.
+template <class T>
+const T* beside(const char* argument, const at::Tensor& x, at::ScalarType type, const at::Tensor& targets) {
+  if (!x.defined()) return nullptr;
+  if (x.scalar_type() != type || x.device() != targets.device() || x.sizes() != targets.sizes() || !x.is_contiguous())
+    emend::detail::fail(argument, std::string("a contiguous tensor of the targets' shape and device, of ") + c10::toString(type), x.toString());
+  return static_cast<const T*>(x.const_data_ptr());
+}
+
+inline void require_launched(cudaError_t error) {
+  if (error != cudaSuccess) throw std::runtime_error(std::string("emend: launch on the device: ") + cudaGetErrorString(error));
+}
+
+}  // namespace detail
+
+/// `emend::loss` by one kernel of our own: statistics, loss and gradient of a row while it is in the device's cache; nothing comes back to
+/// the host, which does not wait. For sources that nvcc compiles.
+///   value = (1 / normaliser) sum_i weight_i loss(token_i)
+/// loss: see `launch_loss`: its columns are `device_column`s. logits: [.., V] on a device of CUDA, float, double, bfloat16 or half, any strides;
+/// targets: int64, its leading shape. The work is on torch's current stream of that device, and deterministic. links, rows, kept sets and soft
+/// caps: use emend::loss. A counted id outside [0, V) makes the value NaN. backward() multiplies the gradient by the outer factor, which the
+/// host does not know: one more read and write of it.
+/// Throws std::invalid_argument on what does not fit, std::runtime_error if the launch fails.
+template <class Loss>
+at::Tensor loss(const Loss& l, const at::Tensor& logits, const at::Tensor& targets, const device_loss_options& options = {}) {
+  emend::detail::require_score_tensor("scores", logits);
+  if (!logits.is_cuda()) emend::detail::fail("scores", "a tensor on a device of CUDA", logits.device().str());
+  if (targets.device() != logits.device() || targets.scalar_type() != at::kLong || !targets.is_contiguous())
+    emend::detail::fail("targets", "a contiguous tensor of int64 on the device of the scores", targets.toString());
+  if (targets.sizes() != logits.sizes().slice(0, static_cast<std::size_t>(logits.dim()) - 1))
+    emend::detail::fail("targets", "the leading shape of the scores", "another one");
+  emend::detail::require_positive("normaliser", options.normaliser);
+  emend::detail::require_positive("temperature", options.temperature);
+  emend::detail::require_positive("logit_scale", options.logit_scale);
+  const at::TensorList inputs(logits);
+  const bool is_wanted = emend::detail::wants_gradient(inputs);
+  return emend::detail::loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
+    const c10::cuda::CUDAGuard guard(logits.device());
+    const at::Tensor x = logits.detach();
+    if (is_wanted) gradients[0] = options.is_in_place ? x : backend<at::Tensor>::like(x);
+    const at::Tensor block = emend::detail::in_three_dimensions(x), values = at::empty(targets.sizes(), x.options().dtype(at::kDouble));
+    at::Tensor out = is_wanted ? emend::detail::writable(gradients[0]) : at::Tensor();
+    // A fresh gradient is contiguous wherever the scores are not dense.
+    if (is_wanted && out.sizes() != block.sizes()) out = out.view(block.sizes());
+    const at::Tensor log_prob = options.log_prob ? at::empty_like(values) : at::Tensor();
+    const at::Tensor entropy = options.entropy ? at::empty_like(values) : at::Tensor();
+    emend::detail::with_storage_of(x.scalar_type(), [&]<class T>(T*) {
+      row_problem<T> p;
+      p.scores = static_cast<const T*>(block.const_data_ptr());
+      p.rows = block.size(0) * block.size(1);
+      p.tokens = block.size(1) > 0 ? block.size(1) : 1;
+      p.vocab = block.size(2);
+      p.batch_stride = block.stride(0);
+      p.token_stride = block.stride(1);
+      p.vocab_stride = block.stride(2);
+      if (out.defined()) {
+        p.gradient = static_cast<T*>(out.mutable_data_ptr());
+        p.gradient_batch_stride = out.stride(0);
+        p.gradient_token_stride = out.stride(1);
+        p.gradient_vocab_stride = out.stride(2);
+      }
+      p.targets = static_cast<const std::int64_t*>(targets.const_data_ptr());
+      p.mask = detail::beside<bool>("mask", options.mask, at::kBool, targets);
+      p.weight = detail::beside<float>("weight", options.weight, at::kFloat, targets);
+      p.normaliser = options.normaliser;
+      p.multiplier = options.logit_scale / options.temperature;
+      p.values = static_cast<double*>(values.mutable_data_ptr());
+      if (log_prob.defined()) p.log_prob = static_cast<double*>(log_prob.mutable_data_ptr());
+      if (entropy.defined()) p.entropy = static_cast<double*>(entropy.mutable_data_ptr());
+      detail::require_launched(launch_loss(p, l, c10::cuda::getCurrentCUDAStream().stream()));
+    });
+    if (options.log_prob) *options.log_prob = log_prob;
+    if (options.entropy) *options.entropy = entropy;
+    return values.sum().to(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+  });
+}
+
+}  // namespace emend::cuda
