@@ -33,6 +33,7 @@ class candidates {
     vocab_ = size_ = vocab;
     factor_ = 1;
     is_dense_ = true;
+    forbidden_below_ = -static_cast<A>(detail::infinity);
     forget_powers();
     source_ = nullptr;
     if constexpr (std::same_as<T, A>)
@@ -52,7 +53,7 @@ class candidates {
 
   /// Entry i of those left, in ascending order of ids; ids of score -inf may be among them.
   index id(index i) const { return is_dense_ ? i : ids_[at(i)]; }
-  double score(index i) const { return static_cast<double>(source_[i]) * factor_; }
+  double score(index i) const { return source_[i] < forbidden_below_ ? -detail::infinity : static_cast<double>(source_[i]) * factor_; }
   double probability(index i) {
     find_powers();
     return static_cast<double>(powers_[at(i)]) / total_;
@@ -74,6 +75,7 @@ class candidates {
 
   /// Every score times a number above 0. Cost: none.
   void scale(double factor) {
+    settle();
     factor_ *= factor;
     forget_powers();
   }
@@ -96,6 +98,7 @@ class candidates {
 
   /// Removes what is below a score, but not the `minimum` best, nor what equals the last of these.
   void keep_at_least(double threshold, index minimum = 1) {
+    settle();
     double bound = threshold / factor_;
     if (minimum > 1) {
       const double least = static_cast<double>(nth_largest(minimum));
@@ -106,6 +109,7 @@ class candidates {
 
   /// Leaves the k highest scores, and what equals the last of them. k at least 1.
   void keep_largest(index k) {
+    settle();
     if (k >= size_) return;
     find_maxima();
     // k blocks hold k scores that reach the k-th largest block maximum; what is below need not be looked at.
@@ -116,6 +120,7 @@ class candidates {
 
   /// Leaves the highest scores that together reach a share of the probability, what equals the last of them, and the `minimum` best.
   void keep_share(double share, index minimum = 1) {
+    settle();
     find_powers();
     const double rest = total_ * (1 - share), target = total_ - rest;
     const A least = minimum > 1 ? nth_largest(minimum) : largest_;
@@ -134,6 +139,7 @@ class candidates {
   /// Leaves the ids of the lowest distance |-log p - entropy| that together reach a share of the probability, what is as near as the
   /// last of them, and the `minimum` nearest.
   void keep_typical(double share, index minimum = 1) {
+    settle();
     const double center = log_z() - entropy();
     collect(least_score);
     reserve(keys_);
@@ -150,6 +156,7 @@ class candidates {
   /// Leaves the entries for which keep(id, score) is true.
   template <class F>
   void keep_if(F&& keep) {
+    settle();
     collect(least_score);
     keep_where([&](index i) { return keep(ids_[at(i)], score(i)); });
     find_largest();
@@ -160,6 +167,7 @@ class candidates {
   /// Cost: a copy of a row that is still dense, and a pass over it.
   template <class F>
   void change(id_column which, F&& change) {
+    settle();
     own_scores();
     for (index k = 0; k < which.size(); ++k) {
       detail::require_position("ids", k, which[k], vocab_);
@@ -292,13 +300,21 @@ class candidates {
     return reaching > blocks / 2;
   }
 
-  /// As `collect`, of a dense row whose powers are there, and which stays dense: what is below becomes -inf.
+  /// As `collect`, of a dense row whose powers are there, and which stays dense: what is below counts as -inf. Of the scores that is only
+  /// noted, for a draw asks for powers alone.
   void forbid(A bound) {
-    reserve(own_);
-    detail::forbid_below(source_, size_, bound, own_.data(), powers_.data(), sums_.data());
-    source_ = own_.data();
+    detail::clear_below(source_, size_, bound, powers_.data(), sums_.data());
+    forbidden_below_ = bound;
     total_ = 0;
     for (index b = 0; b < detail::score_blocks(size_); ++b) total_ += sums_[at(b)];
+  }
+  /// Makes -inf of what was forbidden, before anything looks at the scores again.
+  void settle() {
+    if (!(forbidden_below_ > -static_cast<A>(detail::infinity))) return;
+    reserve(own_);
+    for (index i = 0; i < size_; ++i) own_[at(i)] = source_[i] < forbidden_below_ ? -static_cast<A>(detail::infinity) : source_[i];
+    source_ = own_.data();
+    forbidden_below_ = -static_cast<A>(detail::infinity);
     has_maxima_ = false;
   }
 
@@ -330,6 +346,7 @@ class candidates {
   void close(index kept) {
     if (kept == 0) detail::fail("processors", "at least one id left", "none");
     source_ = own_.data();
+    forbidden_below_ = -static_cast<A>(detail::infinity);
     size_ = kept;
     is_dense_ = false;
     has_sums_ = has_maxima_ = false;
@@ -360,7 +377,7 @@ class candidates {
   const A* source_ = nullptr;
   index vocab_ = 0, size_ = 0;
   double factor_ = 1, total_ = 0;
-  A largest_ = 0;
+  A largest_ = 0, forbidden_below_ = -static_cast<A>(detail::infinity);
   bool is_dense_ = true, has_powers_ = false, has_sums_ = false, has_maxima_ = false;
   id_column previous_;
   std::vector<A> own_, powers_, maxima_, keys_;

@@ -6,7 +6,8 @@
 namespace emend::detail {
 
 // Passes over one row of scores, written for 32 bytes at a time and compiled a second time for AVX2 as in core/lanes.hpp: the
-// arithmetic is the same, and so are the bits. A is float or double.
+// arithmetic is the same, and so are the bits, but for the last bit of powers in float: where the processor can, their polynomial is fused.
+// A is float or double.
 
 /// Scores that share one maximum and one sum: what lies below a threshold is passed over block by block.
 inline constexpr index score_block = 64;
@@ -41,12 +42,16 @@ template <class A>
   __builtin_memcpy(&low, &x, sizeof low);
   __builtin_memcpy(&high, reinterpret_cast<const char*>(&x) + sizeof low, sizeof high);
   low = high > low ? high : low;
-  A largest = low[1] > low[0] ? low[1] : low[0];
+  // Shuffles: of comparisons of single numbers compilers make branches.
   if constexpr (sizeof(A) == 4) {
-    const A other = low[3] > low[2] ? low[3] : low[2];
-    largest = other > largest ? other : largest;
+    high = __builtin_shufflevector(low, low, 2, 3, 0, 1);
+    low = high > low ? high : low;
+    high = __builtin_shufflevector(low, low, 1, 0, 3, 2);
+  } else {
+    high = __builtin_shufflevector(low, low, 1, 0);
   }
-  return largest;
+  low = high > low ? high : low;
+  return low[0];
 }
 
 /// maxima[b] = largest score of block b. Returns whether every score is below infinity: false for NaN and +inf.
@@ -229,12 +234,11 @@ template <class A>
   }
 }
 
-/// out[i] = x[i] where it is at least `bound`, else -inf, and its power 0; sums[b] is what is left of the powers of block b. out may be x.
+/// powers[i] = 0 where x[i] is below `bound`; sums[b] is what is left of block b.
 template <class A>
-[[gnu::always_inline]] inline void forbid_below_loop(const A* x, index n, A bound, A* out, A* powers, double* sums) {
+[[gnu::always_inline]] inline void clear_below_loop(const A* x, index n, A bound, A* powers, double* sums) {
   using lanes_of = score_lanes<A>;
   using numbers = typename lanes_of::numbers;
-  const numbers nothing = numbers{} - static_cast<A>(__builtin_inf());
   for (index first = 0; first < n; first += score_block) {
     double total = 0;
     if (first + score_block <= n) {
@@ -243,19 +247,14 @@ template <class A>
         numbers v, e;
         __builtin_memcpy(&v, x + i, sizeof v);
         __builtin_memcpy(&e, powers + i, sizeof e);
-        const typename lanes_of::flags is_left = v >= bound;
-        v = is_left ? v : nothing;
-        e = (numbers)((typename lanes_of::flags)e & is_left);
-        __builtin_memcpy(out + i, &v, sizeof v);
+        e = (numbers)((typename lanes_of::flags)e & (v >= bound));
         __builtin_memcpy(powers + i, &e, sizeof e);
         sum += e;
       }
       total += sum_of_lanes<A>(sum);
     } else {
       for (index i = first; i < n; ++i) {
-        const bool is_left = x[i] >= bound;
-        out[i] = is_left ? x[i] : nothing[0];
-        if (!is_left) powers[i] = 0;
+        if (!(x[i] >= bound)) powers[i] = 0;
         total += static_cast<double>(powers[i]);
       }
     }
@@ -299,54 +298,65 @@ struct lane_orders {
 };
 inline constexpr lane_orders orders_of_lanes{};
 
-[[gnu::target("avx2,popcnt,bmi")]] inline index compact_avx2(const float* keys, index first, index last, float low, float high,
-                                                             const compaction<float>& to, index kept) {
+[[gnu::target("avx2,popcnt")]] inline index compact_avx2(const float* keys, index first, index last, float low, float high,
+                                                         const compaction<float>& to, index kept) {
   typedef float numbers __attribute__((vector_size(32)));
   typedef int ids __attribute__((vector_size(32)));
   typedef std::uint32_t words __attribute__((vector_size(32)));
   constexpr words place{0, 4, 8, 12, 16, 20, 24, 28};
-  constexpr int few = 16;
   index i = first;
-  for (; i + score_block <= last; i += score_block) {
-    std::uint64_t mask = 0;
-#pragma GCC unroll 8
-    for (int k = 0; k < 8; ++k) {
-      numbers key;
-      __builtin_memcpy(&key, keys + i + 8 * k, sizeof key);
-      mask |= static_cast<std::uint64_t>(static_cast<unsigned>(__builtin_ia32_movmskps256((numbers)((key >= low) & (key < high))))) << 8 * k;
+  for (; i + 8 <= last; i += 8) {
+    numbers key, weight{};
+    __builtin_memcpy(&key, keys + i, sizeof key);
+    const auto mask = static_cast<unsigned>(__builtin_ia32_movmskps256((numbers)((key >= low) & (key < high))));
+    if (to.out_weights) __builtin_memcpy(&weight, to.weights + i, sizeof weight);
+    const ids lanes_kept = (ids)(((words{} + orders_of_lanes.of[mask]) >> place) & 7u);
+    const numbers front = __builtin_ia32_permvarsf256(key, lanes_kept);
+    __builtin_memcpy(to.out_keys + kept, &front, sizeof front);
+    if (to.out_weights) {
+      const numbers weight_front = __builtin_ia32_permvarsf256(weight, lanes_kept);
+      __builtin_memcpy(to.out_weights + kept, &weight_front, sizeof weight_front);
     }
-    if (__builtin_popcountll(mask) <= few) {
-      for (; mask != 0; mask &= mask - 1, ++kept) {
-        const index from = i + __builtin_ctzll(mask);
-        const float key = keys[from];
-        if (to.out_weights) to.out_weights[kept] = to.weights[from];
-        if (to.out_ids) to.out_ids[kept] = static_cast<std::int32_t>(from);
-        to.out_keys[kept] = key;
-      }
-      continue;
+    if (to.out_ids) {
+      const ids id_front = lanes_kept + static_cast<int>(i);
+      __builtin_memcpy(to.out_ids + kept, &id_front, sizeof id_front);
     }
-#pragma GCC unroll 8
-    for (int k = 0; k < 8; ++k) {
-      const index j = i + 8 * k;
-      numbers key, weight{};
-      __builtin_memcpy(&key, keys + j, sizeof key);
-      if (to.out_weights) __builtin_memcpy(&weight, to.weights + j, sizeof weight);
-      const auto of_eight = static_cast<unsigned>(mask >> 8 * k & 255);
-      const ids lanes_kept = (ids)(((words{} + orders_of_lanes.of[of_eight]) >> place) & 7u);
-      const numbers front = __builtin_ia32_permvarsf256(key, lanes_kept);
-      __builtin_memcpy(to.out_keys + kept, &front, sizeof front);
-      if (to.out_weights) {
-        const numbers weight_front = __builtin_ia32_permvarsf256(weight, lanes_kept);
-        __builtin_memcpy(to.out_weights + kept, &weight_front, sizeof weight_front);
-      }
-      if (to.out_ids) {
-        const ids id_front = lanes_kept + static_cast<int>(j);
-        __builtin_memcpy(to.out_ids + kept, &id_front, sizeof id_front);
-      }
-      kept += __builtin_popcount(of_eight);
-    }
+    kept += __builtin_popcount(mask);
   }
   return compact_loop(keys, i, last, low, high, to, kept);
+}
+
+/// By the instruction that does just this.
+[[gnu::target("avx512f,popcnt")]] inline index compact_avx512(const float* keys, index first, index last, float low, float high,
+                                                              const compaction<float>& to, index kept) {
+  typedef float numbers __attribute__((vector_size(64)));
+  typedef int ids __attribute__((vector_size(64)));
+  constexpr int at_least = 13, below = 1, in_any_mode = 4;
+  constexpr ids lane{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  index i = first;
+  for (; i + 16 <= last; i += 16) {
+    numbers key, weight{};
+    __builtin_memcpy(&key, keys + i, sizeof key);
+    const unsigned short reaching = __builtin_ia32_cmpps512_mask(key, numbers{} + low, at_least, static_cast<unsigned short>(-1), in_any_mode);
+    const unsigned short mask = __builtin_ia32_cmpps512_mask(key, numbers{} + high, below, reaching, in_any_mode);
+    const auto front = (numbers)__builtin_ia32_compresssf512_mask(key, numbers{}, mask);
+    __builtin_memcpy(to.out_keys + kept, &front, sizeof front);
+    if (to.out_weights) {
+      __builtin_memcpy(&weight, to.weights + i, sizeof weight);
+      const auto weight_front = (numbers)__builtin_ia32_compresssf512_mask(weight, numbers{}, mask);
+      __builtin_memcpy(to.out_weights + kept, &weight_front, sizeof weight_front);
+    }
+    if (to.out_ids) {
+      const auto id_front = (ids)__builtin_ia32_compresssi512_mask(lane + static_cast<int>(i), ids{}, mask);
+      __builtin_memcpy(to.out_ids + kept, &id_front, sizeof id_front);
+    }
+    kept += __builtin_popcount(mask);
+  }
+  return compact_loop(keys, i, last, low, high, to, kept);
+}
+inline bool has_avx512() {
+  static const bool has = __builtin_cpu_supports("avx512f");
+  return has;
 }
 
 template <class A>
@@ -362,8 +372,8 @@ template <class A>
   bucket_numbers_loop(keys, n, high, scale, buckets, numbers);
 }
 template <class A>
-[[gnu::target("avx2")]] void forbid_below_avx2(const A* x, index n, A bound, A* out, A* powers, double* sums) {
-  forbid_below_loop(x, n, bound, out, powers, sums);
+[[gnu::target("avx2")]] void clear_below_avx2(const A* x, index n, A bound, A* powers, double* sums) {
+  clear_below_loop(x, n, bound, powers, sums);
 }
 template <class A>
 [[gnu::target("avx2")]] bool block_maxima_avx2(const A* x, index n, A* maxima) {
@@ -372,6 +382,14 @@ template <class A>
 template <class A>
 [[gnu::target("avx2")]] void row_powers_avx2(const A* x, index n, A largest, A multiplier, A* powers, double* sums) {
   row_powers_loop(x, n, largest, multiplier, powers, sums);
+}
+/// With the instruction at hand compilers fuse the steps of the polynomial.
+[[gnu::target("avx2,fma")]] inline void row_powers_fma(const float* x, index n, float largest, float multiplier, float* powers, double* sums) {
+  row_powers_loop(x, n, largest, multiplier, powers, sums);
+}
+inline bool has_fma() {
+  static const bool has = has_avx2() && __builtin_cpu_supports("fma");
+  return has;
 }
 template <class A>
 [[gnu::target("avx2")]] void block_sums_avx2(const A* powers, index n, double* sums) {
@@ -389,6 +407,8 @@ bool block_maxima(const A* x, index n, A* maxima) {
 template <class A>
 void row_powers(const A* x, index n, A largest, A multiplier, A* powers, double* sums) {
 #if defined(__x86_64__)
+  if constexpr (sizeof(A) == 4)
+    if (has_fma()) return row_powers_fma(x, n, largest, multiplier, powers, sums);
   if (has_avx2()) return row_powers_avx2(x, n, largest, multiplier, powers, sums);
 #endif
   row_powers_loop(x, n, largest, multiplier, powers, sums);
@@ -423,17 +443,19 @@ void bucket_numbers(const A* keys, index n, A high, A scale, std::int32_t bucket
   bucket_numbers_loop(keys, n, high, scale, buckets, numbers);
 }
 template <class A>
-void forbid_below(const A* x, index n, A bound, A* out, A* powers, double* sums) {
+void clear_below(const A* x, index n, A bound, A* powers, double* sums) {
 #if defined(__x86_64__)
-  if (has_avx2()) return forbid_below_avx2(x, n, bound, out, powers, sums);
+  if (has_avx2()) return clear_below_avx2(x, n, bound, powers, sums);
 #endif
-  forbid_below_loop(x, n, bound, out, powers, sums);
+  clear_below_loop(x, n, bound, powers, sums);
 }
 template <class A>
 index compact(const A* keys, index first, index last, A low, A high, const compaction<A>& to, index kept) {
 #if defined(__x86_64__)
-  if constexpr (sizeof(A) == 4)
+  if constexpr (sizeof(A) == 4) {
+    if (has_avx512()) return compact_avx512(keys, first, last, low, high, to, kept);
     if (has_avx2()) return compact_avx2(keys, first, last, low, high, to, kept);
+  }
 #endif
   return compact_loop(keys, first, last, low, high, to, kept);
 }
