@@ -2,9 +2,9 @@
 
 #include <emend/core/backend.hpp>
 #include <emend/core/executor.hpp>
+#include <emend/evaluation/linear_source.hpp>
 #include <emend/evaluation/terms.hpp>
 #include <emend/heads/head_scores.hpp>
-#include <emend/heads/linear.hpp>
 
 namespace emend {
 

@@ -1,0 +1,247 @@
+#pragma once
+
+#include <emend/evaluation/terms.hpp>
+#include <emend/heads/linear.hpp>
+#include <emend/heads/rows.hpp>
+
+namespace emend::detail {
+
+/// hidden x weight in chunks of rows: scores of a chunk, its losses, its gradient in place, and the two products back.
+/// Rows that are not active are never multiplied; rows with nothing to pass back leave before the backward products.
+/// Sums over chunks are kept in arithmetic precision and in order; threads split columns and rows, never a sum.
+template <class T>
+class linear_source {
+  using A = arithmetic<T>;
+
+ public:
+  linear_source(score_view<const T> hidden, score_view<const T> weight, score_view<T> d_hidden, score_view<T> d_weight,
+                const evaluation_options& options, bool with_extras)
+      : hidden_(hidden), d_hidden_(d_hidden), d_weight_(d_weight), options_(options),
+        features_(with_extras ? every_feature : 0), multiply_(multiply_add_for<A>(options.instructions)),
+        depth_(hidden.vocab), vocab_(weight.rows()) {
+    if (d_hidden.data) {
+      if (d_hidden.rows() != hidden.rows() || d_hidden.vocab != depth_)
+        fail("d_hidden", "the shape of hidden", "[" + std::to_string(d_hidden.rows()) + ", " + std::to_string(d_hidden.vocab) + "]");
+      if (d_weight.rows() != vocab_ || d_weight.vocab != depth_)
+        fail("d_weight", "the shape of weight", "[" + std::to_string(d_weight.rows()) + ", " + std::to_string(d_weight.vocab) + "]");
+    }
+    if (std::is_same_v<T, A> && weight.batch == 1) {
+      weight_ = reinterpret_cast<const A*>(weight.data);
+      weight_row_ = weight.token_stride;
+      weight_column_ = weight.vocab_stride;
+    } else {
+      weight_copy_.resize(static_cast<std::size_t>(vocab_ * depth_));
+      for (index j = 0; j < vocab_; ++j)
+        for (index k = 0; k < depth_; ++k)
+          weight_copy_[static_cast<std::size_t>(j * depth_ + k)] = static_cast<A>(weight(j, k));
+      weight_ = weight_copy_.data();
+      weight_row_ = depth_;
+      weight_column_ = 1;
+    }
+  }
+
+  template <class E, class Visit>
+  void forward(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) {
+    for_each_chunk_of_rows(plan, [&](index begin, index end) { statistics(executor, begin, end, plan, buffers, visit); });
+  }
+
+  template <class E>
+  void backward(E& executor, const term_plan& plan, evaluation_buffers& buffers) {
+    start_gradient();
+    for_each_chunk_of_rows(plan, [&](index begin, index end) {
+      multiply_scores(executor, begin, end);
+      gradient(executor, begin, end, plan, buffers);
+    });
+    finish_gradient();
+  }
+
+  template <class E, class Visit>
+  void fused(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) {
+    start_gradient();
+    for_each_chunk_of_rows(plan, [&](index begin, index end) {
+      statistics(executor, begin, end, plan, buffers, visit);
+      gradient(executor, begin, end, plan, buffers);
+    });
+    finish_gradient();
+  }
+
+  template <class E, class Visit, class Finish>
+  void fused_late(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit, const Finish& finish) {
+    forward_and_backward(*this, executor, plan, buffers, visit, finish);
+  }
+
+ private:
+  static constexpr index chunk_rows = 512;
+  static constexpr index column_block = 512;  // a thread's share of a product, a multiple of every register panel
+
+  template <class F>
+  void for_each_chunk_of_rows(const term_plan& plan, F&& f) {
+    active_.clear();
+    for (index row = 0; row < plan.rows(); ++row)
+      if (plan.active_rows()[row]) active_.push_back(row);
+    const index count = static_cast<index>(active_.size());
+    for (index begin = 0; begin < count; begin += chunk_rows)
+      f(begin, count - begin < chunk_rows ? count : begin + chunk_rows);
+  }
+  index row_at(index k) const { return active_[static_cast<std::size_t>(k)]; }
+
+  /// scores_[k - begin, :] = hidden[row_at(k), :] weight^T
+  template <class E>
+  void multiply_scores(E& executor, index begin, index end) {
+    const index rows = end - begin;
+    hidden_rows_.resize(static_cast<std::size_t>(rows * depth_));
+    for (index k = begin; k < end; ++k)
+      for (index d = 0; d < depth_; ++d)
+        hidden_rows_[static_cast<std::size_t>((k - begin) * depth_ + d)] = static_cast<A>(hidden_(row_at(k), d));
+    scores_.assign(static_cast<std::size_t>(rows * vocab_), A(0));
+    executor.for_each_chunk((vocab_ + column_block - 1) / column_block, [&](index first, index last) {
+      const index from = first * column_block, to = last * column_block < vocab_ ? last * column_block : vocab_;
+      multiply_(hidden_rows_.data(), depth_, 1, weight_ + from * weight_row_, weight_column_, weight_row_,
+                scores_.data() + from, vocab_, rows, to - from, depth_, packing());
+    });
+  }
+
+  template <class E, class Visit>
+  void statistics(E& executor, index begin, index end, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) {
+    multiply_scores(executor, begin, end);
+    statistics_.resize(static_cast<std::size_t>(end - begin));
+    const chunk_view chunk(*this, begin, end);
+    executor.for_each_chunk(end - begin, [&](index first, index last) {
+      for (index k = first; k < last; ++k) {
+        const index row = row_at(begin + k);
+        chunk.head.statistics(k, k + 1, nullptr, statistics_.data(), scratch());
+        buffers.statistics[static_cast<std::size_t>(row)] = statistics_[static_cast<std::size_t>(k)];
+        plan.for_each_term(row, [&](index i) { buffers.scores[static_cast<std::size_t>(i)] = chunk.head.score(k, plan.target(i)); });
+        visit(row);
+      }
+    });
+  }
+
+  template <class E>
+  void gradient(E& executor, index begin, index end, const term_plan& plan, evaluation_buffers& buffers) {
+    const auto targets = plan.target_adjoints();
+    statistics_.clear();
+    adjoints_.clear();
+    for (index k = begin; k < end; ++k) {
+      statistics_.push_back(buffers.statistics[static_cast<std::size_t>(row_at(k))]);
+      adjoints_.push_back(buffers.adjoints[static_cast<std::size_t>(row_at(k))]);
+    }
+    const chunk_view chunk(*this, begin, end);
+    executor.for_each_chunk(end - begin, [&](index first, index last) {
+      for (index k = first; k < last; ++k) {
+        const index row = row_at(begin + k);
+        chunk.head.gradient(k, k + 1, nullptr, statistics_.data(), adjoints_.data(),
+                            [&](index, auto&& f) { targets(row, f); }, chunk.view, false, scratch());
+      }
+    });
+    // Rows with no derivative leave here: their products are exactly zero.
+    index kept = 0;
+    kept_.clear();
+    for (index k = begin; k < end; ++k) {
+      const index row = row_at(k);
+      bool is_silent = buffers.adjoints[static_cast<std::size_t>(row)].is_zero();
+      targets(row, [&](const score_adjoint& target) { is_silent &= target.value == 0; });
+      if (is_silent) continue;
+      if (kept != k - begin) {
+        for (index j = 0; j < vocab_; ++j) score_at(kept, j) = score_at(k - begin, j);
+        for (index d = 0; d < depth_; ++d) hidden_at(kept, d) = hidden_at(k - begin, d);
+      }
+      kept_.push_back(row);
+      ++kept;
+    }
+    // d_hidden = d_scores weight
+    d_hidden_rows_.assign(static_cast<std::size_t>(kept * depth_), A(0));
+    executor.for_each_chunk((kept + row_share - 1) / row_share, [&](index first, index last) {
+      const index from = first * row_share, to = last * row_share < kept ? last * row_share : kept;
+      multiply_(scores_.data() + from * vocab_, vocab_, 1, weight_, weight_row_, weight_column_,
+                d_hidden_rows_.data() + from * depth_, depth_, to - from, depth_, vocab_, packing());
+    });
+    for (index k = 0; k < kept; ++k)
+      for (index d = 0; d < depth_; ++d)
+        d_hidden_(kept_[static_cast<std::size_t>(k)], d) = T(d_hidden_rows_[static_cast<std::size_t>(k * depth_ + d)]);
+    // d_weight += d_scores^T hidden
+    executor.for_each_chunk((vocab_ + column_block - 1) / column_block, [&](index first, index last) {
+      const index from = first * column_block, to = last * column_block < vocab_ ? last * column_block : vocab_;
+      multiply_(scores_.data() + from, 1, vocab_, hidden_rows_.data(), depth_, 1, d_weight_sum() + from * depth_,
+                depth_, to - from, depth_, kept, packing());
+    });
+  }
+
+  static constexpr index row_share = 48;
+
+  void start_gradient() {
+    for (index row = 0; row < hidden_.rows(); ++row)
+      for (index d = 0; d < depth_; ++d) d_hidden_(row, d) = T(A(0));
+    is_direct_ = std::is_same_v<T, A> && d_weight_.batch == 1 && d_weight_.vocab_stride == 1 && d_weight_.token_stride == depth_;
+    if (is_direct_)
+      for (index i = 0; i < vocab_ * depth_; ++i) d_weight_.data[i] = T(A(0));
+    else
+      d_weight_copy_.assign(static_cast<std::size_t>(vocab_ * depth_), A(0));
+  }
+  void finish_gradient() {
+    if (is_direct_) return;
+    for (index j = 0; j < vocab_; ++j)
+      for (index d = 0; d < depth_; ++d) d_weight_(j, d) = T(d_weight_copy_[static_cast<std::size_t>(j * depth_ + d)]);
+  }
+  A* d_weight_sum() { return is_direct_ ? reinterpret_cast<A*>(d_weight_.data) : d_weight_copy_.data(); }
+
+  A& score_at(index k, index j) { return scores_[static_cast<std::size_t>(k * vocab_ + j)]; }
+  A& hidden_at(index k, index d) { return hidden_rows_[static_cast<std::size_t>(k * depth_ + d)]; }
+
+  /// What a chunk's rows ask for: temperatures and kept sets follow their rows.
+  struct chunk_options {
+    chunk_options(const linear_source& source, index begin, index end) : transform(source.options_.transform) {
+      if (!transform.temperatures.empty()) {
+        for (index k = begin; k < end; ++k) temperatures.push_back(source.options_.transform.temperatures[source.row_at(k)]);
+        transform.temperatures = column(temperatures);
+      }
+      const kept_ids& all = source.options_.kept;
+      if (all.offsets.empty()) return;
+      offsets.push_back(0);
+      for (index k = begin; k < end; ++k) {
+        const index row = source.row_at(k);
+        for (index l = all.offsets[row]; l < all.offsets[row + 1]; ++l) ids.push_back(all.ids[l]);
+        offsets.push_back(static_cast<index>(ids.size()));
+      }
+      kept = {offsets, ids};
+    }
+    score_transform transform;
+    std::vector<double> temperatures;
+    std::vector<index> offsets, ids;
+    kept_ids kept;
+  };
+
+  /// The head over a chunk's scores.
+  struct chunk_view : chunk_options {
+    chunk_view(linear_source& source, index begin, index end)
+        : chunk_options(source, begin, end), view{source.scores_.data(), end - begin, source.vocab_, source.vocab_, 1},
+          head(view, this->transform, this->kept, source.options_.instructions, source.features_) {}
+    score_view<A> view;
+    row_head<A> head;
+  };
+
+  static typename row_head<A>::scratch& scratch() {
+    static thread_local typename row_head<A>::scratch work;
+    return work;
+  }
+  static std::vector<A>& packing() {
+    static thread_local std::vector<A> buffer;
+    return buffer;
+  }
+
+  score_view<const T> hidden_;
+  score_view<T> d_hidden_, d_weight_;
+  const evaluation_options& options_;
+  int features_;
+  multiply_add_kernel<A> multiply_;
+  index depth_, vocab_;
+  const A* weight_ = nullptr;
+  index weight_row_ = 0, weight_column_ = 0;
+  bool is_direct_ = false;
+  std::vector<index> active_, kept_;
+  std::vector<row_statistics> statistics_;
+  std::vector<row_adjoint> adjoints_;
+  std::vector<A> scores_, hidden_rows_, d_hidden_rows_, weight_copy_, d_weight_copy_;
+};
+
+}  // namespace emend::detail
