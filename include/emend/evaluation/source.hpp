@@ -82,7 +82,7 @@ class host_source {
   void forward(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) const {
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
       const scratch_lease<typename row_head<T>::scratch> work;
-      for_each_tile(begin, end, [&](index first, index last) { statistics(first, last, plan, buffers, visit, false, *work); });
+      for_each_tile(begin, end, head_.statistics_tile(), [&](index first, index last) { statistics(first, last, plan, buffers, visit, false, *work); });
     });
   }
 
@@ -90,7 +90,7 @@ class host_source {
   void backward(E& executor, const term_plan& plan, evaluation_buffers& buffers) const {
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
       const scratch_lease<typename row_head<T>::scratch> work;
-      for_each_tile(begin, end, [&](index first, index last) { gradient(first, last, plan, buffers, *work); });
+      for_each_tile(begin, end, head_.tile(), [&](index first, index last) { gradient(first, last, plan, buffers, *work); });
       finish_stores();
     });
   }
@@ -99,7 +99,7 @@ class host_source {
   void fused(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) const {
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
       const scratch_lease<typename row_head<T>::scratch> work;
-      for_each_tile(begin, end, [&](index first, index last) {
+      for_each_tile(begin, end, head_.tile(), [&](index first, index last) {
         statistics(first, last, plan, buffers, visit, true, *work);
         gradient(first, last, plan, buffers, *work);
       });
@@ -117,7 +117,7 @@ class host_source {
     });
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
       const scratch_lease<typename row_head<T>::scratch> work;
-      for_each_tile(begin, end, [&](index first, index last) {
+      for_each_tile(begin, end, head_.tile(), [&](index first, index last) {
         head_.statistics(first, last, plan.active_rows(), buffers.statistics.data(), *work, true);
         for (index row = first; row < last; ++row)
           if (plan.active_rows()[row]) visit(row);
@@ -159,8 +159,7 @@ class host_source {
   }
 
   template <class F>
-  void for_each_tile(index begin, index end, F&& f) const {
-    const index tile = head_.tile();
+  static void for_each_tile(index begin, index end, index tile, F&& f) {
     for (index first = begin; first < end; first += tile) f(first, end - first < tile ? end : first + tile);
   }
 

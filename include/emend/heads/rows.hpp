@@ -41,6 +41,14 @@ class row_head {
 
   index rows() const { return scores_.rows(); }
   index tile() const { return is_tiled_ ? tile_rows : 1; }
+  /// The same where statistics alone are wanted: long rows push all else out of the nearest caches, and what is done between them, little
+  /// as it is, would wait for its data each time.
+  index statistics_tile() const {
+    if (is_tiled_ || is_gathered_) return tile();
+    constexpr index cached_bytes = index{8} << 20;
+    const index fitting = cached_bytes / (scores_.vocab * static_cast<index>(sizeof(T)) + 1);
+    return fitting < 1 ? 1 : fitting > tile_rows ? tile_rows : fitting;
+  }
 
   struct scratch;
 
@@ -68,6 +76,16 @@ class row_head {
       for (index k = 0; k < end - begin; ++k) work.sums[k] = {};
       kernels_.columns_of[features_ != 0](work.sums, scores_.row(begin), end - begin, scores_.vocab, scores_.vocab_stride,
                                           row_multiplier<A>(multiplier(begin)));
+      for (index row = begin; row < end; ++row)
+        if (!is_active || is_active[row]) out[row] = finish(row, work.sums[row - begin]);
+      return;
+    }
+    if (!is_followed && !is_gathered_) {
+      for (index row = begin; row < end; ++row) {
+        if (is_active && !is_active[row]) continue;
+        work.sums[row - begin] = {};
+        kernels_.rows_of[features_ != 0](work.sums[row - begin], scores_.row(row), scores_.vocab, 0, row_multiplier<A>(multiplier(row)));
+      }
       for (index row = begin; row < end; ++row)
         if (!is_active || is_active[row]) out[row] = finish(row, work.sums[row - begin]);
       return;
