@@ -112,7 +112,7 @@ void shrink(const CLI::App& app, options& o) {
   set("--pretraining-steps", a.pretraining_steps, o.is_smoke ? 40 : 2500);
   set("--steps", a.steps, o.is_smoke ? 20 : 300);
   if (app.count("--levels") == 0) a.levels = o.is_smoke ? std::vector<double>{0, 0.1} : std::vector<double>{0, 0.01, 0.1};
-  if (app.count("--divergence-levels") == 0) a.divergence_levels = {0.1};
+  if (app.count("--divergence-levels") == 0) a.divergence_levels = {*std::max_element(a.levels.begin(), a.levels.end())};
   if (!o.is_smoke) a.has_divergences = false;
   if (o.is_smoke) o.tabular.steps = 200;
   text_options& x = o.text;
@@ -134,6 +134,12 @@ void settle_levels(arithmetic_options& a) {
     std::sort(levels->begin(), levels->end());
     levels->erase(std::unique(levels->begin(), levels->end()), levels->end());
   }
+  const auto require_known = [&](const char* option, const std::vector<double>& levels) {
+    for (const double level : levels)
+      if (!std::binary_search(a.levels.begin(), a.levels.end(), level)) throw std::runtime_error(std::string(option) + common::format(": %g is not among --levels", level));
+  };
+  require_known("--divergence-levels", a.divergence_levels);
+  require_known("--scratch-levels", a.scratch_levels);
 }
 
 /// Finds the book, or says how to get it.

@@ -29,7 +29,7 @@ class engine {
     virtual ~pass() = default;
     /// depth: [N] position of each token. hidden: [R, dim], written; logits: [R, vocab_size], written, or null.
     virtual void forward(const weights<T>& w, const batch& b, const std::vector<int>& depth, T* hidden, T* logits) = 0;
-    /// Adds the gradient of the last forward's weights to d_w.
+    /// Adds the gradient of the last forward's weights to d_w; once for each forward. Throws std::logic_error if there was none.
     virtual void backward(output_gradients<T> d_out, weights<T>& d_w) = 0;
   };
 
@@ -47,7 +47,8 @@ class engine {
   virtual std::unique_ptr<cache> new_cache() const = 0;
 };
 
-/// The engine of every workspace and cache that is used from now on; null: this folder's own code.
+/// The engine of every pass from now on, and of every cache that is empty; null: this folder's own code. A cache that one engine has
+/// filled is advanced by no other: that throws std::logic_error.
 template <class T>
 const engine<T>*& chosen_engine() {
   static const engine<T>* chosen = nullptr;

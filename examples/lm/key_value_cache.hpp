@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
 #include <numeric>
 #include <span>
 #include <stdexcept>
@@ -41,7 +42,9 @@ class key_value_cache {
     depth_.push_back(parent < 0 ? 0 : depth_[static_cast<std::size_t>(parent)] + 1);
     parent_.push_back(parent);
   }
-  std::unique_ptr<typename engine<T>::cache> outer;  // where another engine has been chosen
+  // Where another engine has been chosen: its cache, and which it is.
+  std::unique_ptr<typename engine<T>::cache> outer;
+  const engine<T>* outer_engine = nullptr;
   void reserve_rows() {
     for (auto& layer : key_value_) layer.grow(size(), 2 * config_.key_value_dim());
   }
@@ -59,6 +62,7 @@ template <class T>
 void advance_outside(const engine<T>& other, const weights<T>& w, key_value_cache<T>& cache, std::span<const int> ids, std::span<const int> rows, int first,
                      workspace<T>& s) {
   if (!cache.outer) cache.outer = other.new_cache();
+  cache.outer_engine = &other;
   std::vector<int> depth;
   for (int node = first; node < cache.size(); ++node) depth.push_back(cache.depth(node));
   const int longest = depth.empty() ? 0 : 1 + *std::max_element(depth.begin(), depth.end());
@@ -108,8 +112,22 @@ int advance(const weights<T>& w, key_value_cache<T>& cache, std::span<const int>
   for (std::size_t i = 0; i < rows.size(); ++i)
     if (rows[i] < 0 || rows[i] >= count || (i > 0 && rows[i] <= rows[i - 1]))
       fail("rows must be strictly increasing indices into ids");
-  if (const engine<T>* other = chosen_engine<T>()) {
-    detail::advance_outside(*other, w, cache, ids, rows, first, s);
+  const engine<T>* const other = chosen_engine<T>();
+  if (other != cache.outer_engine) {
+    if (first > 0) {
+      cache.truncate(first);
+      throw std::logic_error("lm::advance: the cache was filled by another engine");
+    }
+    cache.outer.reset();
+    cache.outer_engine = nullptr;
+  }
+  if (other) {
+    try {
+      detail::advance_outside(*other, w, cache, ids, rows, first, s);
+    } catch (...) {
+      cache.truncate(first);
+      throw;
+    }
     return first;
   }
   cache.reserve_rows();

@@ -222,7 +222,8 @@ class torch_pass : public engine<T>::pass {
   void forward(const weights<T>& w, const batch& b, const std::vector<int>& depth, T* hidden, T* logits) override {
     weights_.reset();
     hidden_ = logits_ = at::Tensor();
-    if (b.row_count() == 0) return;
+    is_empty_ = b.row_count() == 0;
+    if (is_empty_) return;
     const config& c = w.shape();
     weights_ = std::make_unique<torch_weights<T>>(w, device_, true);
     const group_layout layout(b, depth, dtype<T>, device_);
@@ -249,7 +250,8 @@ class torch_pass : public engine<T>::pass {
   }
 
   void backward(output_gradients<T> d_out, weights<T>& d_w) override {
-    if (!weights_) return;
+    if (is_empty_) return;
+    if (!weights_) throw std::logic_error("lm::backward: no forward pass, or its gradient has been taken");
     std::vector<at::Tensor> outputs, slopes;
     const auto add = [&](const T* slope, const at::Tensor& of) {
       if (!slope) return;
@@ -266,6 +268,7 @@ class torch_pass : public engine<T>::pass {
 
  private:
   at::Device device_;
+  bool is_empty_ = false;  // the last forward asked for no row
   std::unique_ptr<torch_weights<T>> weights_;
   at::Tensor hidden_, logits_;
 };

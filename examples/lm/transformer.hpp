@@ -94,7 +94,8 @@ void forward(const weights<T>& w, const batch& b, workspace<T>& s, forward_optio
       throw std::invalid_argument("lm::forward: a token is at position " + std::to_string(position) +
                                   ", but max_positions is " + std::to_string(c.max_positions));
   if (const engine<T>* other = chosen_engine<T>()) {
-    if (!s.outer) s.outer = other->new_pass();
+    if (!s.outer || s.outer_engine != other) s.outer = other->new_pass();
+    s.outer_engine = other;
     s.hidden_.resize(rows, d);
     s.logits_.resize(options.wants_logits ? rows : 0, c.vocab_size);
     s.outer->forward(w, b, depth, s.hidden_.data(), options.wants_logits ? s.logits_.data() : nullptr);

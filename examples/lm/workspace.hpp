@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include <lm/attention.hpp>
@@ -46,7 +47,9 @@ class workspace {
   buffer<T> final_input, final_inverse, hidden_, logits_;
   // gradients
   buffer<T> d_rows, d_stream, d_wide, d_hidden, d_normed, d_query, d_query_key_value, d_input, d_score;
-  std::unique_ptr<typename engine<T>::pass> outer;  // where another engine has been chosen
+  // Where another engine has been chosen: its pass, and which it is.
+  std::unique_ptr<typename engine<T>::pass> outer;
+  const engine<T>* outer_engine = nullptr;
 };
 
 }  // namespace lm

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <atomic>
 #include <barrier>
 #include <cmath>
@@ -87,12 +88,12 @@ TEST_CASE("device GAE is the host's, for every team, mask, hole rule and pair of
       const auto reward = random_numbers(rows * tokens, 1), value = random_numbers(rows * tokens, 2), bootstrap = random_numbers(rows, 3);
       const auto mask = random_mask(rows, tokens, 4);
       const auto bytes = bytes_of(mask.get(), rows * tokens);
-      for (const bool is_masked : {false, true})
+      for (const auto [is_masked, has_bootstrap] : {std::array{false, true}, {true, false}, {true, true}})
         for (const hole_rule holes : {hole_rule::carry, hole_rule::decay})
           for (const double value_lambda : {-1.0, 1.0})
             for (const double adaptive : {0.0, 0.3}) {
               std::vector<float> advantage(reward.size(), 9), returns(reward.size(), 9);
-              const cuda::gae_problem p{.reward = reward.data(), .value = value.data(), .mask = is_masked ? mask.get() : nullptr, .bootstrap = is_masked ? nullptr : bootstrap.data(), .rows = rows,
+              const cuda::gae_problem p{.reward = reward.data(), .value = value.data(), .mask = is_masked ? mask.get() : nullptr, .bootstrap = has_bootstrap ? bootstrap.data() : nullptr, .rows = rows,
                                         .tokens = tokens, .gamma = 0.97, .lambda = 0.9, .value_lambda = value_lambda, .length_adaptive_alpha = adaptive, .holes = holes, .advantage = advantage.data(),
                                         .returns = returns.data()};
               cuda::gae_memory memory;
@@ -100,7 +101,7 @@ TEST_CASE("device GAE is the host's, for every team, mask, hole rule and pair of
                 for (index row = 0; row < rows; ++row) cuda::gae_row(team, memory, p, row);
               });
               gae_options options{.gamma = 0.97, .lambda = 0.9, .value_lambda = value_lambda, .length_adaptive_alpha = adaptive, .holes = holes};
-              if (!is_masked) options.bootstrap = bootstrap;
+              if (has_bootstrap) options.bootstrap = bootstrap;
               const advantages expected = gae(reward, value, is_masked ? padded(rows, tokens, bytes) : padded(rows, tokens), options);
               for (std::size_t i = 0; i < reward.size(); ++i) {
                 CHECK(advantage[i] == doctest::Approx(expected.advantage[i]).epsilon(1e-6));
@@ -209,6 +210,25 @@ TEST_CASE("device draws: 16-bit scores, streams, strides, and rows that no id ca
   CHECK(drawn_by(2, p).first[0] == -1);
 }
 
+TEST_CASE("device draws: a nucleus of almost nothing, and temperatures whose inverse is no number in float") {
+  const std::vector<float> scores{1, 2, 3, -std::numeric_limits<float>::infinity()};
+  const auto draw = [&](double temperature, double top_p, std::uint64_t step) {
+    const cuda::sample_problem<float> p{.scores = scores.data(), .rows = 1, .vocab = 4, .row_stride = 4, .temperature = temperature, .top_p = top_p, .random = {9}, .step = step};
+    const auto drawn = drawn_by(2, p);
+    return std::pair{drawn.first[0], drawn.second[0]};
+  };
+  CHECK(draw(1, 1e-17, 0) == std::pair{std::int64_t{2}, 0.0});
+  CHECK(draw(1e-40, 1, 0) == std::pair{std::int64_t{2}, 0.0});
+  std::array<int, 4> seen{};
+  for (std::uint64_t step = 0; step < 60; ++step) {
+    const auto [id, log_prob] = draw(1e46, 1, step);
+    ++seen[static_cast<std::size_t>(id)];
+    CHECK(log_prob == doctest::Approx(-std::log(3.0)));
+  }
+  CHECK(seen[3] == 0);
+  for (const int id : {0, 1, 2}) CHECK(seen[static_cast<std::size_t>(id)] > 5);
+}
+
 TEST_CASE("device masks and positions of a forest are the host's") {
   for (const index nodes : {1, 2, 33, 130}) {
     std::vector<index> parent;
@@ -241,6 +261,12 @@ TEST_CASE("device rewards are the host's, in every mode") {
     if (t % 7 == 2) row[vocab - 1] = *std::max_element(row, row + vocab);
     if (t % 9 == 8) row[id] = -std::numeric_limits<float>::infinity();
     response.push_back(id);
+    // Rows that are no distribution: +inf, NaN first and later, -inf alone.
+    const float infinite = std::numeric_limits<float>::infinity();
+    if (t == 3 || t == 20) row[id] = infinite;
+    if (t == 8) row[0] = std::nanf("");
+    if (t == 31) row[17] = std::nanf("");
+    if (t == 25) std::fill(row, row + vocab, -infinite);
   }
   const auto mask = random_mask(rows, tokens, 14);
   const auto bytes = bytes_of(mask.get(), rows * tokens);
@@ -248,7 +274,6 @@ TEST_CASE("device rewards are the host's, in every mode") {
   std::vector<double> reference(response.size());
   for (std::size_t t = 0; t < reference.size(); ++t) reference[t] = -0.1 * static_cast<double>(t);
   const std::vector<index> ends{3, response[static_cast<std::size_t>(2 * tokens - 1)]};
-  const std::vector<std::int64_t> ends_on_device(ends.begin(), ends.end());
   for (const reward_mode mode : {reward_mode::sign, reward_mode::prob, reward_mode::margin, reward_mode::logratio, reward_mode::dense})
     for (const bool is_masked : {false, true})
       for (const bool is_per_length : {false, true}) {
@@ -262,7 +287,7 @@ TEST_CASE("device rewards are the host's, in every mode") {
           const cuda::reward_problem<float> p{.scores = scores.data(), .sequences = rows, .tokens = tokens, .vocab = vocab, .batch_stride = tokens * vocab, .token_stride = vocab, .multiplier = 2,
                                               .response = on_device.data(), .mask = is_masked ? mask.get() : nullptr, .reference_log_prob = reference.data(),
                                               .reward = {mode, 1.5, 0.75, 3, 0.125, is_masked}, .is_per_length = is_per_length, .truncation_penalty = is_per_length ? 0.75 : 0,
-                                              .end_ids = ends_on_device.data(), .end_id_count = 2, .log_prob = log_prob.data(), .max_log_prob = best.data(), .score = score.data(),
+                                              .end_id_count = 2, .end_ids = {ends[0], ends[1]}, .log_prob = log_prob.data(), .max_log_prob = best.data(), .score = score.data(),
                                               .arg_max = arg_max.data(), .divergence = divergence.data(), .sequence_score = sequence.data(), .copy_log_likelihood = copy.data()};
           cuda::choice_memory<float> of_choices;
           cuda::reward_memory of_rewards;
@@ -274,7 +299,8 @@ TEST_CASE("device rewards are the host's, in every mode") {
           CHECK(std::equal(divergence.begin(), divergence.end(), expected.divergence.begin()));
           const auto near = [](const std::vector<double>& a, const std::vector<double>& b) {
             for (std::size_t i = 0; i < b.size(); ++i) {
-              if (std::isinf(b[i])) CHECK(a[i] == b[i]);
+              if (std::isnan(b[i])) CHECK(std::isnan(a[i]));
+              else if (std::isinf(b[i])) CHECK(a[i] == b[i]);
               else CHECK(a[i] == doctest::Approx(b[i]).epsilon(1e-5).scale(1));
             }
           };

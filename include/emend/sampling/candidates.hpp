@@ -73,7 +73,7 @@ class candidates {
     return emend::log(total_) - sum / total_;
   }
 
-  /// Every score times a number above 0. Cost: none.
+  /// Every score times a number above 0. Cost: none but behind a nucleus, whose rest is then written.
   void scale(double factor) {
     settle();
     factor_ *= factor;

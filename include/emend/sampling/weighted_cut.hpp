@@ -69,8 +69,10 @@ class cut_finder {
     if (!(below > 0) || count == 0) return false;
     A low, high;
     key_range(between_keys_.data(), count, low, high);
-    const A scale = static_cast<A>(buckets / (static_cast<double>(high) - static_cast<double>(low)));
-    if (!(scale > 0 && scale < static_cast<A>(__builtin_inf()))) return false;
+    const double range = static_cast<double>(high) - static_cast<double>(low);
+    const A scale = static_cast<A>(buckets / range);
+    // Keys that are all one, or so far apart that their distance overflows.
+    if (!(static_cast<A>(range) < static_cast<A>(__builtin_inf()) && scale > 0 && scale < static_cast<A>(__builtin_inf()))) return false;
     add_up(between_keys_.data(), between_weights_.data(), count, high, scale);
     // The edges of buckets do: what is left between them is cut exactly.
     int last = buckets;
@@ -143,7 +145,7 @@ class cut_finder {
   }
 
   double sums_[buckets];
-  std::vector<A> keys_, weights_, sample_keys_, sample_weights_, between_keys_, between_weights_;
+  std::vector<A> keys_, weights_, between_keys_, between_weights_;
   std::vector<std::int32_t> bucket_;
 };
 

@@ -5,6 +5,7 @@
 #include <emend/training/trainable.hpp>
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 namespace emend {
@@ -76,6 +77,7 @@ inline void add_to(trajectory_value& sum, const trajectory_value& part) {
 template <scoring_tree_policy P, trajectory_objective O>
 trajectory_value score_trajectories(P& policy, const O& objective, const std::vector<trajectory>& trajectories, const score_trajectories_options& options = {}) {
   if (options.micro_batch < 0) detail::fail("micro_batch", "at least 0", std::to_string(options.micro_batch));
+  objective.check();
   const trajectory_options whole = detail::trajectory_counts(trajectories).divided_by(options.normaliser, options.transform);
   trajectory_value sum;
   detail::for_each_forest(trajectories, options.micro_batch, options.floor, [&](const trajectory_forest& forest) {

@@ -360,6 +360,18 @@ TEST_CASE("LibTorch's numbers are our own, on forests of every shape") {
     differentiate(other, of_other);
     if (b.row_count() > 0) CHECK(other.logits() == ours.logits());
   }
+  const int id = 1, root = -1, only = 0;
+  lm::key_value_cache<double> cache(c);
+  lm::workspace<double> s;
+  lm::advance<double>(w, cache, {&id, 1}, {&root, 1}, {&only, 1}, s);
+  {
+    const by_libtorch torch;
+    CHECK_THROWS_AS(lm::advance<double>(w, cache, {&id, 1}, {&root, 1}, {&only, 1}, s), std::logic_error);
+    CHECK(cache.size() == 1);
+    cache.clear();
+    lm::advance<double>(w, cache, {&id, 1}, {&root, 1}, {&only, 1}, s);
+  }
+  CHECK_THROWS_AS(lm::advance<double>(w, cache, {&id, 1}, {&root, 1}, {&only, 1}, s), std::logic_error);
   CHECK_THROWS_WITH(lm::torch_engine<float>("nowhere"), "--device nowhere: no name of a device, like cpu, cuda, cuda:1");
 }
 #endif

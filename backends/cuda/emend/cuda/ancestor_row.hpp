@@ -13,7 +13,7 @@ struct ancestor_problem {
 
 /// Row i of the mask: `allowed` at the node and its ancestors. out: [N, N], or null for the positions alone.
 template <class Team, class T>
-EMEND_HOST_DEVICE void ancestor_row(Team& team, const ancestor_problem& p, T* out, T allowed, T forbidden, index i) {
+constexpr void ancestor_row(Team& team, const ancestor_problem& p, T* out, T allowed, T forbidden, index i) {
   T* const row = out ? out + i * (p.row_stride == 0 ? p.nodes : p.row_stride) : nullptr;
   for (index j = team.rank(); row && j < p.nodes; j += team.size()) row[j] = forbidden;
   team.sync();

@@ -22,7 +22,7 @@ struct gae_problem {
 struct gae_stretch {
   struct line {
     double offset = 0, slope = 1, value_slope = 0;
-    constexpr double operator()(double advantage, double value) const { return offset + slope * advantage + value_slope * value; }
+    constexpr double operator()(double next_advantage, double next_value) const { return offset + slope * next_advantage + value_slope * next_value; }
     /// This one before `right`, whose first value is v.
     constexpr line before(const line& right, double v) const {
       return {offset + slope * right.offset + value_slope * v, slope * right.slope, slope * right.value_slope};
@@ -48,7 +48,7 @@ struct gae_memory {
 
 /// One row by a team of at most gae_threads: chunks of as many tokens as there are threads, from the end; in each a scan of stretches.
 template <class Team>
-EMEND_HOST_DEVICE void gae_row(Team& team, gae_memory& memory, const gae_problem& p, index row) {
+constexpr void gae_row(Team& team, gae_memory& memory, const gae_problem& p, index row) {
   const index first = row * p.tokens, threads = team.size();
   const auto is_counted = [&](index t) { return t >= 0 && t < p.tokens && (!p.mask || p.mask[first + t]); };
   std::uint64_t count = 0, end = 0;

@@ -7,6 +7,9 @@
 
 namespace emend::cuda {
 
+/// End ids travel with the launch.
+inline constexpr index most_end_ids = 16;
+
 /// A sequence-to-sequence reward model's scores of B responses of T tokens on a device, and what they earn: see `extract_rewards`. Pointers there.
 template <class T>
 struct reward_problem {
@@ -19,8 +22,8 @@ struct reward_problem {
   divergence_reward reward = {};
   bool is_per_length = false;                   ///< scores are divided by the response's length
   double truncation_penalty = 0;                ///< taken off the last score of a response without an end id
-  const std::int64_t* end_ids = nullptr;        ///< [end_id_count]
-  index end_id_count = 0;
+  index end_id_count = 0;                       ///< at most `most_end_ids`
+  std::int64_t end_ids[most_end_ids] = {};
   double *log_prob = nullptr, *max_log_prob = nullptr, *score = nullptr;  ///< [B, T], written; 0 where not counted
   std::int64_t* arg_max = nullptr;                                        ///< [B, T], written; -1 where not counted
   std::int64_t* divergence = nullptr;                                     ///< [B], written
@@ -51,9 +54,10 @@ struct choice_memory {
   row_choice<A> of_thread[reward_threads];
 };
 
-/// The model's own choice at one token, and the log-probability of the response's. An id outside the vocabulary gives NaN.
+/// The model's own choice at one token, and the log-probability of the response's: NaN for an id outside the vocabulary. A row with NaN or
+/// +inf has no choice, -1.
 template <class Team, class T>
-EMEND_HOST_DEVICE void choice_row(Team& team, choice_memory<arithmetic<T>>& memory, const reward_problem<T>& p, index token) {
+constexpr void choice_row(Team& team, choice_memory<arithmetic<T>>& memory, const reward_problem<T>& p, index token) {
   using A = arithmetic<T>;
   if (p.mask && !p.mask[token]) {
     if (team.rank() == 0) p.log_prob[token] = 0, p.max_log_prob[token] = 0, p.arg_max[token] = -1;
@@ -75,8 +79,8 @@ EMEND_HOST_DEVICE void choice_row(Team& team, choice_memory<arithmetic<T>>& memo
     const bool is_number = top < __builtin_inf() && top > -__builtin_inf();
     const double score = id < 0 || id >= p.vocab ? unknown : p.multiplier * static_cast<double>(static_cast<A>(x[id * p.vocab_stride]));
     p.log_prob[token] = score == -__builtin_inf() ? score : is_number ? (score - top) - log_sum : unknown;
-    p.max_log_prob[token] = is_number ? -log_sum : unknown;
-    p.arg_max[token] = all.at;
+    p.max_log_prob[token] = is_number ? -log_sum : top < 0 ? top : unknown;
+    p.arg_max[token] = top < __builtin_inf() ? all.at : -1;
   }
   team.sync();
 }
@@ -90,7 +94,7 @@ struct reward_memory {
 
 /// The rewards of one response, from the choices at its tokens.
 template <class Team, class T>
-EMEND_HOST_DEVICE void reward_row(Team& team, reward_memory& memory, const reward_problem<T>& p, index sequence) {
+constexpr void reward_row(Team& team, reward_memory& memory, const reward_problem<T>& p, index sequence) {
   const index first = sequence * p.tokens;
   const auto is_counted = [&](index t) { return !p.mask || p.mask[first + t]; };
   const auto is_match = [&](index t) { return p.arg_max[first + t] == p.response[first + t]; };

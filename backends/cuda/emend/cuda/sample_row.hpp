@@ -10,8 +10,9 @@ namespace emend::cuda {
 ///   what is left: of the scores times 1 / temperature, the top_k highest and what equals the last of them; of these the highest that together reach
 ///   a share top_p, and what equals the last; of these what has at least min_p times the largest probability
 ///   id_i: the smallest id at which the running sum of the probabilities left exceeds u_i = random.uniform(stream_i, step)
-/// Probabilities are whole multiples of 2^-40 of the largest: sums of integers do not depend on their order, so that a draw does not
-/// depend on the number of threads, and is the host's but where u falls within that much of a boundary.
+/// Probabilities are powers in float, rounded to whole multiples of 2^-40 of the largest: sums of integers do not depend on their order, so that
+/// a draw does not depend on the number of threads. It is the host's but where u falls within their rounding, some 1e-7, of a
+/// boundary; an id of less than 2^-41 of the largest is never drawn.
 template <class T>
 struct sample_problem {
   static_assert(sizeof(T) <= sizeof(float), "emend: draws on a device are of float, bfloat16 or float16 scores; convert double ones");
@@ -38,11 +39,11 @@ struct sample_memory {
 namespace detail {
 
 /// Orders as the numbers do; the two zeros alike.
-EMEND_HOST_DEVICE constexpr std::uint32_t key_of(float x) {
+constexpr std::uint32_t key_of(float x) {
   const auto bits = __builtin_bit_cast(std::uint32_t, x + 0.0f);
   return bits >> 31 ? ~bits : bits | 0x80000000u;
 }
-EMEND_HOST_DEVICE constexpr float number_of(std::uint32_t key) { return __builtin_bit_cast(float, key >> 31 ? key & 0x7fffffffu : ~key); }
+constexpr float number_of(std::uint32_t key) { return __builtin_bit_cast(float, key >> 31 ? key & 0x7fffffffu : ~key); }
 
 /// A row while it is drawn from.
 template <class T>
@@ -52,10 +53,14 @@ struct drawn_row {
   float top, multiplier, lowest;  // lowest: log min_p
   std::uint32_t bound = 0;        // keys below are gone
 
-  EMEND_HOST_DEVICE constexpr float score(index j) const { return static_cast<float>(x[j * stride]); }
+  constexpr float score(index j) const { return static_cast<float>(x[j * stride]); }
   /// In units of 2^-40 of the largest; 0 where an id is gone.
-  EMEND_HOST_DEVICE std::uint64_t weight(index j) const {
-    const float v = score(j), t = (v - top) * multiplier;
+  constexpr std::uint64_t weight(index j) const {
+    const float v = score(j);
+    // Apart, for the multiplier may have become 0 or infinity.
+    if (v == top) return std::uint64_t{1} << 40;
+    if (v == -__builtin_inff()) return 0;
+    const float t = (v - top) * multiplier;
     if (key_of(v) < bound || t < lowest) return 0;
     return static_cast<std::uint64_t>(static_cast<double>(__builtin_expf(t)) * 0x1p40 + 0.5);
   }
@@ -63,7 +68,7 @@ struct drawn_row {
 
 /// The largest key such that all entries of at least that key measure `target` together: bin by bin, eight bits a pass.
 template <class Team, class T, class Measure>
-EMEND_HOST_DEVICE std::uint32_t key_reaching(Team& team, sample_memory& memory, const drawn_row<T>& row, std::uint64_t target, Measure measure) {
+constexpr std::uint32_t key_reaching(Team& team, sample_memory& memory, const drawn_row<T>& row, std::uint64_t target, Measure measure) {
   std::uint32_t prefix = 0, known = 0;
   std::uint64_t above = 0;
   for (int shift = 24; shift >= 0; shift -= 8) {
@@ -94,7 +99,7 @@ EMEND_HOST_DEVICE std::uint32_t key_reaching(Team& team, sample_memory& memory, 
 
 /// One row by a team.
 template <class Team, class T>
-EMEND_HOST_DEVICE void sample_row(Team& team, sample_memory& memory, const sample_problem<T>& p, index number) {
+constexpr void sample_row(Team& team, sample_memory& memory, const sample_problem<T>& p, index number) {
   detail::drawn_row<T> row{p.scores + number * p.row_stride, p.vocab, p.vocab_stride, 0, static_cast<float>(1 / p.temperature),
                            p.min_p > 0 ? static_cast<float>(__builtin_log(p.min_p)) : -__builtin_inff()};
   std::uint32_t highest = 0, is_bad = 0;
@@ -124,7 +129,7 @@ EMEND_HOST_DEVICE void sample_row(Team& team, sample_memory& memory, const sampl
   };
   if (p.top_p < 1) {
     const std::uint64_t total = total_weight(), rest = static_cast<std::uint64_t>(static_cast<double>(total) * (1 - p.top_p));
-    row.bound = detail::key_reaching(team, memory, row, total - rest, [&](index j) { return row.weight(j); });
+    row.bound = detail::key_reaching(team, memory, row, rest < total ? total - rest : 1, [&](index j) { return row.weight(j); });
   }
   row.lowest = lowest;
   // Running sums over equal parts of the ids, then within the one that holds the draw.

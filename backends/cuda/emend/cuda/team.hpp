@@ -2,41 +2,18 @@
 
 #include <emend/core/index.hpp>
 
-// Functions for a device and for the host, where the tests run them.
-#if defined(__CUDACC__)
-#define EMEND_HOST_DEVICE __host__ __device__
-#else
-#define EMEND_HOST_DEVICE
-#endif
-
 namespace emend::cuda {
 
 // Several threads that work on one row together, as the algorithms of this folder are written for. A team `t` has
-//   t.rank(), t.size()              this thread's number, and how many there are: a power of 2, at most `most_threads`
-//   t.lanes()                       threads of a group that step together (32 on a device); size() is a multiple of it
+//   t.rank(), t.size()              this thread's number, and how many there are: a power of 2
+//   t.lanes()                       threads of a group that step together (32 on a device); size() is a multiple of it, `most_groups` times at most
 //   t.sync()                        waits for all; what was written to memory before is seen after
 //   t.sum_lanes(x), t.max_lanes(x)  over the group's lanes, known to each; x an unsigned integer
 //   t.add(memory, x)                memory += x, undivided; std::uint64_t, so that the order does not matter
-// `device_team` is a block of a device (kernels.cuh); tests run the same text by threads of the host. Memory that a team shares is a struct
-// given beside it. Sums of floating-point numbers are formed in an order that depends on size() alone.
-inline constexpr index most_threads = 1024, most_groups = 32;
-
-/// A thread by itself.
-struct one_thread {
-  static constexpr index rank() { return 0; }
-  static constexpr index size() { return 1; }
-  static constexpr index lanes() { return 1; }
-  static constexpr void sync() {}
-  template <class N>
-  static constexpr N sum_lanes(N x) {
-    return x;
-  }
-  template <class N>
-  static constexpr N max_lanes(N x) {
-    return x;
-  }
-  static constexpr void add(std::uint64_t* memory, std::uint64_t x) { *memory += x; }
-};
+// `device_team` is a block of a device (token_kernels.cuh); tests run the same text by threads of the host. Memory that a team shares is a struct
+// given beside it. Sums of floating-point numbers are formed in an order that depends on size() alone. The algorithms are constexpr
+// templates, which nvcc compiles for the device as they stand.
+inline constexpr index most_groups = 32;
 
 /// Memory of `team_sum` and `team_max`.
 struct team_memory {
@@ -46,7 +23,7 @@ struct team_memory {
 namespace detail {
 
 template <class Team, class N, class OfLanes, class Join>
-EMEND_HOST_DEVICE N joined(Team& team, team_memory& memory, N x, OfLanes of_lanes, Join join) {
+constexpr N joined(Team& team, team_memory& memory, N x, OfLanes of_lanes, Join join) {
   x = of_lanes(x);
   if (team.rank() % team.lanes() == 0) memory.of_group[team.rank() / team.lanes()] = x;
   team.sync();
@@ -60,17 +37,17 @@ EMEND_HOST_DEVICE N joined(Team& team, team_memory& memory, N x, OfLanes of_lane
 
 /// Sum and largest of an unsigned number over the team; each thread gets it.
 template <class Team, class N>
-EMEND_HOST_DEVICE N team_sum(Team& team, team_memory& memory, N x) {
+constexpr N team_sum(Team& team, team_memory& memory, N x) {
   return detail::joined(team, memory, x, [&](N of) { return team.sum_lanes(of); }, [](N a, N b) { return a + b; });
 }
 template <class Team, class N>
-EMEND_HOST_DEVICE N team_max(Team& team, team_memory& memory, N x) {
+constexpr N team_max(Team& team, team_memory& memory, N x) {
   return detail::joined(team, memory, x, [&](N of) { return team.max_lanes(of); }, [](N a, N b) { return a < b ? b : a; });
 }
 
 /// slots[0] becomes the join of slots[0 .. size() - 1], by halving distances: join(a, b), a before b. Each thread has written its own.
 template <class Team, class T, class Join>
-EMEND_HOST_DEVICE void team_reduce(Team& team, T* slots, Join join) {
+constexpr void team_reduce(Team& team, T* slots, Join join) {
   team.sync();
   for (index distance = team.size() / 2; distance > 0; distance /= 2) {
     if (team.rank() < distance) slots[team.rank()] = join(slots[team.rank()], slots[team.rank() + distance]);

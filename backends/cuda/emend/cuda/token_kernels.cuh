@@ -50,21 +50,26 @@ struct device_team {
 
 namespace detail {
 
+// All of them templates, so that several sources of a program may include this.
+template <class Team>
 __global__ void __launch_bounds__(gae_threads) gae_kernel(const gae_problem p) {
   __shared__ unsigned char memory[sizeof(gae_memory)] alignas(gae_memory);
-  device_team team;
+  Team team;
   for (index row = blockIdx.x; row < p.rows; row += gridDim.x) gae_row(team, *reinterpret_cast<gae_memory*>(memory), p, row);
 }
 
+template <class Team>
 __global__ void __launch_bounds__(whiten_threads) whiten_moments_kernel(const whiten_problem p, moments* of_part) {
   __shared__ unsigned char memory[sizeof(whiten_memory)] alignas(whiten_memory);
-  device_team team;
+  Team team;
   for (index part = blockIdx.x; part < whiten_parts(p.count); part += gridDim.x) {
     const moments found = moments_of_part(team, *reinterpret_cast<whiten_memory*>(memory), p, part);
     if (threadIdx.x == 0) of_part[part] = found;
   }
 }
+template <class Team>
 __global__ void whiten_factor_kernel(const whiten_problem p, const moments* of_part, emend::detail::whitening* factor) { *factor = whitening_of(p, of_part); }
+template <class Team>
 __global__ void __launch_bounds__(whiten_threads) whiten_kernel(const whiten_problem p, const emend::detail::whitening* factor) {
   const emend::detail::whitening f = *factor;
   for (index i = static_cast<index>(blockIdx.x) * blockDim.x + threadIdx.x; i < p.count; i += static_cast<index>(gridDim.x) * blockDim.x) p.out[i] = whitened(p, f, i);
@@ -109,7 +114,7 @@ constexpr unsigned blocks_for(index work) { return static_cast<unsigned>(work < 
 /// `gae` of every row. Cost: the inputs twice, from the cache the second time.
 inline cudaError_t launch_gae(const gae_problem& p, cudaStream_t stream) {
   if (p.rows == 0 || p.tokens == 0) return cudaSuccess;
-  detail::gae_kernel<<<detail::blocks_for(p.rows), gae_threads, 0, stream>>>(p);
+  detail::gae_kernel<device_team><<<detail::blocks_for(p.rows), gae_threads, 0, stream>>>(p);
   return cudaGetLastError();
 }
 
@@ -121,9 +126,9 @@ inline cudaError_t launch_whiten(const whiten_problem& p, void* scratch, cudaStr
   auto* const factor = static_cast<emend::detail::whitening*>(scratch);
   auto* const of_part = reinterpret_cast<moments*>(factor + 1);
   const unsigned parts = detail::blocks_for(whiten_parts(p.count));
-  if (p.options.given.count == 0) detail::whiten_moments_kernel<<<parts, whiten_threads, 0, stream>>>(p, of_part);
-  detail::whiten_factor_kernel<<<1, 1, 0, stream>>>(p, of_part, factor);
-  detail::whiten_kernel<<<parts, whiten_threads, 0, stream>>>(p, factor);
+  if (p.options.given.count == 0) detail::whiten_moments_kernel<device_team><<<parts, whiten_threads, 0, stream>>>(p, of_part);
+  detail::whiten_factor_kernel<device_team><<<1, 1, 0, stream>>>(p, of_part, factor);
+  detail::whiten_kernel<device_team><<<parts, whiten_threads, 0, stream>>>(p, factor);
   return cudaGetLastError();
 }
 
@@ -143,7 +148,7 @@ cudaError_t launch_ancestors(const ancestor_problem& p, T* out, T allowed, T for
   return cudaGetLastError();
 }
 
-/// `extract_rewards` without whitening, which `launch_whiten` does of the scores. Cost: one reading of the counted rows.
+/// `extract_rewards`; its scores are not whitened. Cost: one reading of the counted rows.
 template <class T>
 cudaError_t launch_rewards(const reward_problem<T>& p, cudaStream_t stream) {
   if (p.sequences == 0) return cudaSuccess;

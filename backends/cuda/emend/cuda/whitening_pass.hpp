@@ -24,7 +24,7 @@ struct whiten_memory {
 
 /// The moments of the counted values of one part.
 template <class Team>
-EMEND_HOST_DEVICE moments moments_of_part(Team& team, whiten_memory& memory, const whiten_problem& p, index part) {
+constexpr moments moments_of_part(Team& team, whiten_memory& memory, const whiten_problem& p, index part) {
   const index end = (part + 1) * whiten_part < p.count ? (part + 1) * whiten_part : p.count;
   moments own;
   for (index i = part * whiten_part + team.rank(); i < end; i += team.size())
@@ -40,7 +40,7 @@ EMEND_HOST_DEVICE moments moments_of_part(Team& team, whiten_memory& memory, con
 }
 
 /// What is done to every value, by the moments of all parts in their order; one thread.
-EMEND_HOST_DEVICE constexpr emend::detail::whitening whitening_of(const whiten_problem& p, const moments* of_part) {
+constexpr emend::detail::whitening whitening_of(const whiten_problem& p, const moments* of_part) {
   moments whole = p.options.given;
   if (whole.count == 0)
     for (index k = 0; k < whiten_parts(p.count); ++k) whole.merge(of_part[k]);
@@ -48,7 +48,7 @@ EMEND_HOST_DEVICE constexpr emend::detail::whitening whitening_of(const whiten_p
 }
 
 /// Value i of the result.
-EMEND_HOST_DEVICE constexpr float whitened(const whiten_problem& p, const emend::detail::whitening& f, index i) {
+constexpr float whitened(const whiten_problem& p, const emend::detail::whitening& f, index i) {
   if (!p.mask || p.mask[i] || p.options.uncounted == uncounted_value::transformed) return static_cast<float>(f(static_cast<double>(p.values[i])));
   return static_cast<float>(p.options.uncounted == uncounted_value::zero ? 0.0 : f(0.0));
 }

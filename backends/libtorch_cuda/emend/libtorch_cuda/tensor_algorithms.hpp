@@ -3,11 +3,13 @@
 #include <emend/libtorch/tensor_algorithms.hpp>
 #include <emend/libtorch_cuda/loss.hpp>
 
-#include <ATen/ops/from_blob.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <c10/util/StringUtil.h>
+
+#include <string>
 #include <utility>
 
 namespace emend::cuda {
@@ -25,7 +27,8 @@ inline at::Tensor on_device(const char* argument, const at::Tensor& x, at::Scala
 /// Of the shape and on the device of `of`, or undefined.
 inline at::Tensor beside(const char* argument, const at::Tensor& x, at::ScalarType type, at::IntArrayRef shape, const at::Device& device) {
   if (!x.defined()) return x;
-  if (x.sizes() != shape || x.device() != device) emend::detail::fail(argument, "a tensor of the same shape, on the same device", x.toString());
+  if (x.sizes() != shape || x.device() != device)
+    emend::detail::fail(argument, c10::str("a tensor of shape ", shape, " on ", device), c10::str(x.sizes(), " on ", x.device()));
   return x.detach().to(type).contiguous();
 }
 template <class T>
@@ -48,6 +51,7 @@ inline advantage_tensors gae(const at::Tensor& reward, const at::Tensor& value, 
   if (!options.bootstrap.empty()) emend::detail::fail("options.bootstrap", "the tensor argument instead", "a column of the host");
   emend::detail::require_not_negative("gamma", options.gamma);
   if (!(options.lambda >= 0 && options.lambda <= 1)) emend::detail::fail("lambda", "a number in [0, 1]", std::to_string(options.lambda));
+  if (!(options.value_lambda <= 1)) emend::detail::fail("value_lambda", "a number up to 1", std::to_string(options.value_lambda));
   emend::detail::require_not_negative("length_adaptive_alpha", options.length_adaptive_alpha);
   const at::Tensor values = detail::beside("value", value, at::kFloat, rewards.sizes(), rewards.device()), counted = detail::beside("mask", mask, at::kBool, rewards.sizes(), rewards.device());
   const at::Tensor after = detail::beside("bootstrap", bootstrap, at::kFloat, rewards.sizes().slice(0, static_cast<std::size_t>(rewards.dim()) - 1), rewards.device());
@@ -92,6 +96,7 @@ struct drawn_tensors {
 inline drawn_tensors sample_rows(const at::Tensor& scores, const counter_random& random, std::uint64_t step, const sample_tensor_options& options = {}) {
   emend::detail::require_score_tensor("scores", scores);
   if (!scores.is_cuda() || scores.scalar_type() == at::kDouble) emend::detail::fail("scores", "a tensor of float, bfloat16 or half on a device of CUDA", scores.toString());
+  if (scores.size(-1) < 1) emend::detail::fail("scores", "a vocabulary of at least 1", "0");
   emend::detail::require_positive("temperature", options.temperature);
   if (options.top_k < 0) emend::detail::fail("top_k", "0 for all, or a number above it", std::to_string(options.top_k));
   if (!(options.top_p > 0 && options.top_p <= 1)) emend::detail::fail("top_p", "a number in (0, 1]", std::to_string(options.top_p));
@@ -111,9 +116,19 @@ inline drawn_tensors sample_rows(const at::Tensor& scores, const counter_random&
   return result;
 }
 
+namespace detail {
+
+inline at::Tensor parents_of(const at::Tensor& parent) {
+  if (!parent.defined() || !parent.is_cuda() || parent.dim() != 1 || !at::isIntegralType(parent.scalar_type(), false))
+    emend::detail::fail("parent", "ids, [N], on a device of CUDA", parent.defined() ? c10::str(parent.sizes(), " of ", parent.scalar_type(), " on ", parent.device()) : "none");
+  return parent.detach().to(at::kLong).contiguous();
+}
+
+}  // namespace detail
+
 /// The attention mask of a packed forest, bool [N, N]: see `write_attention_mask`. parent: int64 [N]; one that is not earlier counts as none.
 inline at::Tensor attention_mask(const at::Tensor& parent) {
-  const at::Tensor parents = detail::on_device("parent", parent, at::kLong);
+  const at::Tensor parents = detail::parents_of(parent);
   const c10::cuda::CUDAGuard guard(parents.device());
   const at::Tensor mask = at::empty({parents.numel(), parents.numel()}, parents.options().dtype(at::kBool));
   detail::require_launched(
@@ -123,7 +138,7 @@ inline at::Tensor attention_mask(const at::Tensor& parent) {
 
 /// Position of each node of a packed forest, int64 [N].
 inline at::Tensor position_ids(const at::Tensor& parent) {
-  const at::Tensor parents = detail::on_device("parent", parent, at::kLong);
+  const at::Tensor parents = detail::parents_of(parent);
   const c10::cuda::CUDAGuard guard(parents.device());
   const at::Tensor position = at::empty_like(parents);
   detail::require_launched(launch_ancestors<bool>({.parent = detail::pointer_of<std::int64_t>(parents), .nodes = parents.numel(), .position = detail::writable_of<std::int64_t>(position)}, nullptr,
@@ -137,10 +152,13 @@ inline at::Tensor position_ids(const at::Tensor& parent) {
 inline seq2seq_reward_tensors extract_rewards(const at::Tensor& x, const at::Tensor& response, const at::Tensor& mask, const seq2seq_reward_options& options = {},
                                               const at::Tensor& reference_log_prob = {}) {
   emend::detail::require_score_tensor("scores", x);
-  if (x.dim() != 3 || !x.is_cuda()) emend::detail::fail("scores", "[B, T, V] on a device of CUDA", x.toString());
+  if (x.dim() != 3 || !x.is_cuda()) emend::detail::fail("scores", "[B, T, V] on a device of CUDA", c10::str(x.sizes(), " on ", x.device()));
   if (options.transform.soft_cap != 0 || !options.transform.temperatures.empty()) emend::detail::fail("transform", "a temperature and a scale alone", "a soft cap or a temperature of each row");
   emend::detail::require_positive("temperature", options.transform.temperature);
+  emend::detail::require_positive("logit_scale", options.transform.logit_scale);
   emend::detail::require_bound("clip", options.clip);
+  emend::detail::require_not_negative("whiten_epsilon", options.whiten_epsilon);
+  if (!options.reference_log_prob.empty()) emend::detail::fail("options.reference_log_prob", "the tensor argument instead", "a column of the host");
   if (options.has_truncation_penalty && options.end_ids.empty()) emend::detail::fail("end_ids", "at least one id, since has_truncation_penalty is set", "none");
   if (options.mode == reward_mode::dense && !reference_log_prob.defined()) emend::detail::fail("reference_log_prob", "a tensor of the responses' shape", "none");
   const c10::cuda::CUDAGuard guard(x.device());
@@ -149,25 +167,25 @@ inline seq2seq_reward_tensors extract_rewards(const at::Tensor& x, const at::Ten
   const at::Tensor ids = detail::beside("response", response, at::kLong, shape, x.device()), counted = detail::beside("mask", mask, at::kBool, shape, x.device());
   const at::Tensor reference = detail::beside("reference_log_prob", reference_log_prob, at::kDouble, shape, x.device());
   if (!ids.defined()) emend::detail::fail("response", "a tensor of the scores' leading shape", "none");
-  std::vector<std::int64_t> ends;
-  for (index k = 0; k < options.end_ids.size(); ++k) ends.push_back(options.end_ids[k]);
-  const at::Tensor end_ids = at::from_blob(ends.data(), {static_cast<std::int64_t>(ends.size())}, at::TensorOptions().dtype(at::kLong)).to(x.device());
+  const index end_id_count = options.has_truncation_penalty ? options.end_ids.size() : 0;
+  if (end_id_count > most_end_ids) emend::detail::fail("end_ids", c10::str("at most ", most_end_ids, " ids"), std::to_string(options.end_ids.size()));
   const auto tensor = [&](at::IntArrayRef of, at::ScalarType type) { return at::empty(of, x.options().dtype(type)); };
   seq2seq_reward_tensors result{.score = tensor(shape, at::kDouble), .arg_max = tensor(shape, at::kLong), .log_prob = tensor(shape, at::kDouble), .divergence = tensor({x.size(0)}, at::kLong),
                                 .sequence_score = tensor({x.size(0)}, at::kDouble), .copy_log_likelihood = tensor({x.size(0)}, at::kDouble)};
   const at::Tensor max_log_prob = tensor(shape, at::kDouble);
   emend::detail::with_storage_of(x.scalar_type(), [&]<class T>(T*) {
-    detail::require_launched(launch_rewards(
-        reward_problem<T>{.scores = static_cast<const T*>(block.const_data_ptr()), .sequences = block.size(0), .tokens = block.size(1), .vocab = block.size(2), .batch_stride = block.stride(0),
+    reward_problem<T> p{.scores = static_cast<const T*>(block.const_data_ptr()), .sequences = block.size(0), .tokens = block.size(1), .vocab = block.size(2), .batch_stride = block.stride(0),
                           .token_stride = block.stride(1), .vocab_stride = block.stride(2), .multiplier = options.transform.logit_scale / options.transform.temperature,
                           .response = detail::pointer_of<std::int64_t>(ids), .mask = detail::pointer_of<bool>(counted), .reference_log_prob = detail::pointer_of<double>(reference),
                           .reward = {options.mode, options.positive, options.negative, options.clip, options.neutral, options.is_neutral_positive},
                           .is_per_length = options.normalise == reward_normalisation::per_length, .truncation_penalty = options.has_truncation_penalty ? options.negative : 0,
-                          .end_ids = detail::pointer_of<std::int64_t>(end_ids), .end_id_count = static_cast<index>(ends.size()), .log_prob = detail::writable_of<double>(result.log_prob),
+                          .log_prob = detail::writable_of<double>(result.log_prob),
                           .max_log_prob = detail::writable_of<double>(max_log_prob), .score = detail::writable_of<double>(result.score),
                           .arg_max = detail::writable_of<std::int64_t>(result.arg_max), .divergence = detail::writable_of<std::int64_t>(result.divergence),
-                          .sequence_score = detail::writable_of<double>(result.sequence_score), .copy_log_likelihood = detail::writable_of<double>(result.copy_log_likelihood)},
-        detail::stream()));
+                          .sequence_score = detail::writable_of<double>(result.sequence_score), .copy_log_likelihood = detail::writable_of<double>(result.copy_log_likelihood)};
+    p.end_id_count = end_id_count;
+    for (index k = 0; k < p.end_id_count; ++k) p.end_ids[k] = options.end_ids[k];
+    detail::require_launched(launch_rewards(p, detail::stream()));
   });
   if (options.normalise == reward_normalisation::whiten) {
     // By the deviation alone: shifted and scaled about 0. What is uncounted is 0 and stays it.
