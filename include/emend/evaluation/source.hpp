@@ -99,7 +99,7 @@ class host_source {
   void fused(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) const {
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
       const scratch_lease<typename row_head<T>::scratch> work;
-      for_each_tile(begin, end, head_.tile(), [&](index first, index last) {
+      for_each_tile(begin, end, head_.gradient_tile(), [&](index first, index last) {
         statistics(first, last, plan, buffers, visit, true, *work);
         gradient(first, last, plan, buffers, *work);
       });
@@ -117,7 +117,7 @@ class host_source {
     });
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
       const scratch_lease<typename row_head<T>::scratch> work;
-      for_each_tile(begin, end, head_.tile(), [&](index first, index last) {
+      for_each_tile(begin, end, head_.gradient_tile(), [&](index first, index last) {
         head_.statistics(first, last, plan.active_rows(), buffers.statistics.data(), *work, true);
         for (index row = first; row < last; ++row)
           if (plan.active_rows()[row]) visit(row);

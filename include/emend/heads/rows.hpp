@@ -41,14 +41,10 @@ class row_head {
 
   index rows() const { return scores_.rows(); }
   index tile() const { return is_tiled_ ? tile_rows : 1; }
-  /// The same where statistics alone are wanted: long rows push all else out of the nearest caches, and what is done between them, little
-  /// as it is, would wait for its data each time.
-  index statistics_tile() const {
-    if (is_tiled_ || is_gathered_) return tile();
-    constexpr index cached_bytes = index{8} << 20;
-    const index fitting = cached_bytes / (scores_.vocab * static_cast<index>(sizeof(T)) + 1);
-    return fitting < 1 ? 1 : fitting > tile_rows ? tile_rows : fitting;
-  }
+  /// The same where nothing is kept from a row to the next, for statistics alone, and for those and the gradient. Long rows push all else out of
+  /// the nearest caches, and what is done between them, little as it is, would wait for its data each time.
+  index statistics_tile() const { return rows_within(index{8} << 20); }
+  index gradient_tile() const { return can_save() ? tile() : rows_within(index{512} << 10); }
 
   struct scratch;
 
@@ -80,7 +76,7 @@ class row_head {
         if (!is_active || is_active[row]) out[row] = finish(row, work.sums[row - begin]);
       return;
     }
-    if (!is_followed && !is_gathered_) {
+    if ((!is_followed || !can_save()) && !is_gathered_) {
       for (index row = begin; row < end; ++row) {
         if (is_active && !is_active[row]) continue;
         work.sums[row - begin] = {};
@@ -165,6 +161,12 @@ class row_head {
   /// Longest row whose powers are kept between the passes: beyond it they would leave the cache.
   static constexpr index most_saved = index{1} << 18;
 
+  /// As many rows as so many bytes hold, of those that are read in place one by one.
+  index rows_within(index bytes) const {
+    if (is_tiled_ || is_gathered_) return tile();
+    const index fitting = bytes / (scores_.vocab * static_cast<index>(sizeof(T)) + 1);
+    return fitting < 1 ? 1 : fitting > tile_rows ? tile_rows : fitting;
+  }
   bool can_save() const {
     return !is_gathered_ && features_ == 0 && scores_.vocab <= most_saved && kernels_.save_powers[0] != nullptr;
   }
