@@ -1,5 +1,6 @@
 #pragma once
 
+#include <emend/carriers/real.hpp>
 #include <emend/sequence_match/trajectory_objective.hpp>
 
 #include <algorithm>
