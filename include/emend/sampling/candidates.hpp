@@ -2,6 +2,7 @@
 
 #include <emend/carriers/real.hpp>
 #include <emend/core/column.hpp>
+#include <emend/sampling/compaction.hpp>
 #include <emend/sampling/row_passes.hpp>
 #include <emend/sampling/weighted_cut.hpp>
 

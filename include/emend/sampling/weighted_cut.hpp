@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/core/index.hpp>
+#include <emend/sampling/compaction.hpp>
 #include <emend/sampling/row_passes.hpp>
 
 #include <vector>
