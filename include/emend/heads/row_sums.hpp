@@ -12,6 +12,13 @@ inline constexpr double not_a_number = __builtin_nan("");
 inline constexpr double log2_e = 1.44269504088896340736;
 inline constexpr double ln_2 = 0.693147180559945309417;
 
+/// The sums of a row with their lanes added: one cache line.
+struct row_totals {
+  double sum, weighted, squares, plain, reference;
+  index arg_max;
+  bool has_reference, needs_reference_path;
+};
+
 /// Running sums over the scores of one row, in powers of two relative to `reference`:
 ///   t_j = multiplier x_j log2(e) - reference,   sum = sum_j 2^t_j,  weighted = sum_j t_j 2^t_j,  squares = sum_j 4^t_j
 /// `reference` is the exact value of what the kernel subtracts, kernel_reference the rounded one. Each lane of a register
@@ -33,6 +40,9 @@ struct row_sums {
     double result = 0;
     for (double x : of) result += x;
     return result;
+  }
+  row_totals totals() const {
+    return {total(sum), total(weighted), total(squares), plain, reference, arg_max, has_reference, needs_reference_path};
   }
 };
 

@@ -73,17 +73,19 @@ class row_head {
       kernels_.columns_of[features_ != 0](work.sums, scores_.row(begin), end - begin, scores_.vocab, scores_.vocab_stride,
                                           row_multiplier<A>(multiplier(begin)));
       for (index row = begin; row < end; ++row)
-        if (!is_active || is_active[row]) out[row] = finish(row, work.sums[row - begin]);
+        if (!is_active || is_active[row]) out[row] = finish(row, work.sums[row - begin].totals());
       return;
     }
     if ((!is_followed || !can_save()) && !is_gathered_) {
       for (index row = begin; row < end; ++row) {
         if (is_active && !is_active[row]) continue;
-        work.sums[row - begin] = {};
-        kernels_.rows_of[features_ != 0](work.sums[row - begin], scores_.row(row), scores_.vocab, 0, row_multiplier<A>(multiplier(row)));
+        // Apart from what is kept of it: sums that the row before pushed out of the caches would have to be waited for.
+        row_sums<A> sums;
+        kernels_.rows_of[features_ != 0](sums, scores_.row(row), scores_.vocab, 0, row_multiplier<A>(multiplier(row)));
+        work.totals[row - begin] = sums.totals();
       }
       for (index row = begin; row < end; ++row)
-        if (!is_active || is_active[row]) out[row] = finish(row, work.sums[row - begin]);
+        if (!is_active || is_active[row]) out[row] = finish(row, work.totals[row - begin]);
       return;
     }
     for (index row = begin; row < end; ++row) {
@@ -108,7 +110,7 @@ class row_head {
                                                       row_multiplier<A>(block_multiplier(row)));
         }
       }
-      out[row] = finish(row, sums);
+      out[row] = finish(row, sums.totals());
     }
   }
 
@@ -142,7 +144,8 @@ class row_head {
         kernels_.saved_gradient_of[g.terms](saved, scores_.vocab, is_streaming);
       } else if (!is_gathered_ && out.vocab_stride == 1) {
         const row_gradient<A> g = coefficients(rows[row], adjoints[row], multiplier(row), multiplier(row));
-        kernels_.gradient_rows_of[g.terms](scores_.row(row), out.row(row), scores_.vocab, g, is_streaming);
+        kernels_.gradient_rows_of[g.terms](scores_.row(row), out.row(row), scores_.vocab, g, is_streaming,
+                                              following(row, is_active));
       } else {
         write_gathered(row, rows[row], adjoints[row], out, work);
       }
@@ -166,6 +169,11 @@ class row_head {
     if (is_tiled_ || is_gathered_) return tile();
     const index fitting = bytes / (scores_.vocab * static_cast<index>(sizeof(T)) + 1);
     return fitting < 1 ? 1 : fitting > tile_rows ? tile_rows : fitting;
+  }
+  /// The row in this row's place of the next tile, which is read first of all that follows; null if it is not read.
+  const T* following(index row, const std::uint8_t* is_active) const {
+    const index next = row + gradient_tile();
+    return next < scores_.rows() && (!is_active || is_active[next]) ? scores_.row(next) : nullptr;
   }
   bool can_save() const {
     return !is_gathered_ && features_ == 0 && scores_.vocab <= most_saved && kernels_.save_powers[0] != nullptr;
@@ -271,20 +279,20 @@ class row_head {
                                    static_cast<A>(transform_.soft_cap));
   }
 
-  row_statistics finish(index row, const row_sums<A>& sums) const {
+  row_statistics finish(index row, const row_totals& sums) const {
     const index size = width(row);
     const auto z = [&](index k) { return transformed(row, scores_(row, id_of(row, k))); };
     row_statistics result;
     if (sums.needs_reference_path || !sums.has_reference || !(__builtin_fabs(sums.reference) < 0x1p20)) {
       result = reference_statistics(z, size);
     } else {
-      const double sum = row_sums<A>::total(sums.sum), log2_sum = __builtin_log2(sum);
+      const double log2_sum = __builtin_log2(sums.sum);
       result.log_z = ln_2 * (sums.reference + log2_sum);
-      result.entropy = ln_2 * (log2_sum - row_sums<A>::total(sums.weighted) / sum);
+      result.entropy = ln_2 * (log2_sum - sums.weighted / sums.sum);
       // What scores at -inf add to the sums is of this size; the entropy of a certain row is exactly 0.
       if (result.entropy < 1e-30) result.entropy = 0;
       if (features_ != 0) {
-        result.log_sum_squares = ln_2 * (__builtin_log2(row_sums<A>::total(sums.squares)) - 2 * log2_sum);
+        result.log_sum_squares = ln_2 * (__builtin_log2(sums.squares) - 2 * log2_sum);
         result.mean_score = block_multiplier(row) * sums.plain / static_cast<double>(size);
         result.arg_max = sums.arg_max;
         result.max_score = z(sums.arg_max);
@@ -369,7 +377,7 @@ class row_head {
     for (index first = 0; first < size; first += block) {
       const index count = size - first < block ? size - first : block;
       read_block(row, first, count, work.values.data());
-      arithmetic_kernels_.gradient_rows_of[g.terms](work.values.data(), work.gradients.data(), count, g, false);
+      arithmetic_kernels_.gradient_rows_of[g.terms](work.values.data(), work.gradients.data(), count, g, false, nullptr);
       if (transform_.soft_cap != 0)
         arithmetic_kernels_.soft_cap_chain(work.values.data(), work.gradients.data(), work.gradients.data(), count,
                                            static_cast<A>(transform_.logit_scale), static_cast<A>(transform_.soft_cap));
@@ -428,6 +436,7 @@ class row_head {
     std::optional<target_entries> pending_entries;
     score_view<T> pending_out;
     row_sums<A> sums[tile_rows];
+    row_totals totals[tile_rows];
     row_gradient<A> coefficients[tile_rows];
     std::vector<target_entries> entries;
     std::vector<double> special_rows;

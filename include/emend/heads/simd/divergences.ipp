@@ -46,7 +46,6 @@ EMEND_TARGET EMEND_INLINE pair_block_sums<arithmetic<T>> sum_pair_block(const T*
   using p = pack<A>;
   using reg = typename p::reg;
   using bits = typename p::bits;
-  constexpr std::uintptr_t ahead = 4096;
   constexpr exponential_policy policy = sizeof(T) == 2 ? coarse : quick;
   const reg multiplier[2] = {splat<A>(student_multiplier.high), splat<A>(teacher_multiplier.high)};
   const reg reference[2] = {splat<A>(row.student.kernel_reference), splat<A>(row.teacher.kernel_reference)};
@@ -56,9 +55,8 @@ EMEND_TARGET EMEND_INLINE pair_block_sums<arithmetic<T>> sum_pair_block(const T*
   bits highest{};
   reg largest = splat<A>(-__builtin_inff());
   for (index i = 0; i < n; i += 2 * p::lanes) {
-    // Past the end of the page, where hardware prefetchers stop, and past the row: no pointer into it.
-    __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(student + i) + ahead));
-    __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(teacher + i) + ahead));
+    prefetch_ahead(student + i);
+    prefetch_ahead(teacher + i);
     reg score[2][2];
     load_pair(student + i, score[0]);
     load_pair(teacher + i, score[1]);

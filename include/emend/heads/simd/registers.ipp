@@ -29,6 +29,16 @@ EMEND_TARGET EMEND_INLINE typename pack<A>::reg splat(A x) {
   return typename pack<A>::reg{} + x;
 }
 
+/// Asks for what a pass over memory reads in a while: past the end of the page, where hardware prefetchers stop, and past
+/// the row, so no pointer into it.
+template <class T>
+EMEND_TARGET EMEND_INLINE void prefetch_ahead(const T* x) {
+  const std::uintptr_t place = reinterpret_cast<std::uintptr_t>(x);
+  // Where the arithmetic keeps up with memory, the nearest cache is too small for what must be on its way.
+  if constexpr (has_scaling) __builtin_prefetch(reinterpret_cast<const void*>(place + 8192), 0, 2);
+  else __builtin_prefetch(reinterpret_cast<const void*>(place + 4096));
+}
+
 template <class T>
 EMEND_TARGET EMEND_INLINE typename pack<arithmetic<T>>::reg load(const T* x) {
   using p = pack<arithmetic<T>>;
@@ -124,33 +134,72 @@ inline constexpr int fraction_bits = sizeof(A) == 4 ? 23 : 52;
 template <class A>
 inline constexpr typename pack<A>::integer exponent_bias = sizeof(A) == 4 ? 127 : 1023;
 
-/// Coefficients of 2^r on [-1/2, 1/2], from the highest power down; the last is 1, so that 2^0 is exact. Double: Taylor
-/// series, below 2e-16. Float: minimax, relative error 2e-9 (precise), 9.2e-8 (quick), 2.8e-6 (coarse: sums over 16-bit
-/// scores, which are known to 2e-3 at best), before rounding.
-enum exponential_policy { precise, quick, coarse };
+/// How 2^r is made on [-1/2, 1/2]. Double: Taylor series, below 3e-16. Float: minimax, relative error 2e-9 (precise),
+/// 9.2e-8 (quick), 1.9e-8 (precise_scaled), 9.2e-8 (quick_scaled), 2.8e-6 (coarse: sums over 16-bit scores, which are known
+/// to 2e-3 at best), before rounding.
+enum exponential_policy { precise, quick, coarse, precise_scaled, quick_scaled };
 
+/// Coefficients from the highest power down. The last is what 2^0 comes out as, exactly: 1, but for the scaled policies,
+/// whose first coefficient is 1 instead. The first step of Horner's rule is then a sum, for which processors have units
+/// beside those of the products, and the unit of the powers is a factor of whole sums, taken off once.
 template <class A, exponential_policy Policy>
 inline constexpr auto power_coefficients = [] {
-  if constexpr (sizeof(A) == 8)
-    return std::array{1.3691488853904124e-12, 2.5678435993488196e-11, 4.44553827187081e-10,   7.054911620801121e-09,
-                      1.0178086009239696e-07, 1.3215486790144305e-06, 1.5252733804059838e-05, 0.00015403530393381606,
-                      0.0013333558146428441,  0.009618129107628477,   0.055504108664821576,   0.2402265069591007,
-                      0.6931471805599453,     1.0};
-  else if constexpr (Policy == precise)
+  constexpr bool is_scaled = Policy == precise_scaled || Policy == quick_scaled;
+  if constexpr (sizeof(A) == 8) {
+    std::array c{1.3691488853904124e-12, 2.5678435993488196e-11, 4.44553827187081e-10,   7.054911620801121e-09,
+                 1.0178086009239696e-07, 1.3215486790144305e-06, 1.5252733804059838e-05, 0.00015403530393381606,
+                 0.0013333558146428441,  0.009618129107628477,   0.055504108664821576,   0.2402265069591007,
+                 0.6931471805599453,     1.0};
+    if constexpr (is_scaled) {
+      // 2^-39 instead of the first coefficient is less than half a unit in the last place away.
+      for (double& coefficient : c) coefficient *= 0x1p39;
+      c[0] = 1;
+    }
+    return c;
+  } else if constexpr (Policy == precise)
     return std::array{0.00015353361959569156f, 0.0013398875016719103f, 0.00961843691766262f, 0.055503323674201965f,
                       0.24022647738456726f,    0.6931471824645996f,    1.0f};
+  else if constexpr (Policy == precise_scaled)
+    return std::array{1.0f, 10.95882236210829f, 78.88351123724763f, 454.68854833811355f, 1967.9284700892754f, 5678.261577834924f, 8192.0f};
   else if constexpr (Policy == coarse)
     return std::array{0.009582852944731712f, 0.055906426161527634f, 0.24024099111557007f, 0.6931241750717163f, 1.0f};
+  else if constexpr (Policy == quick_scaled)
+    return std::array{1.0f, 7.291166137499106f, 41.8459102139572f, 181.099043695136f, 522.5501193894033f, 753.8806866057114f};
   else
     return std::array{0.001326472731307149f, 0.009671512991189957f, 0.05550733581185341f,
                       0.24022242426872253f,  0.6931470036506653f,   1.0f};
 }();
 
-/// y = 2^r of `Count` registers with r in [-1/2, 1/2].
+/// What the powers of a policy are multiples of.
+template <class A, exponential_policy Policy>
+inline constexpr A power_unit = power_coefficients<A, Policy>.back();
+
+/// The first `Steps` coefficients, beyond the highest, taken into Horner's rule.
+template <exponential_policy Policy, class A, unsigned Steps>
+EMEND_TARGET EMEND_INLINE typename pack<A>::reg begin_polynomial(typename pack<A>::reg r) {
+  constexpr auto& c = power_coefficients<A, Policy>;
+  typename pack<A>::reg y;
+  if constexpr (c[0] == 1) y = r + c[1];
+  else y = r * c[0] + c[1];
+#pragma GCC unroll 16
+  for (unsigned k = 2; k <= Steps; ++k) y = y * r + c[k];
+  return y;
+}
+
+/// The steps that `begin_polynomial` left.
+template <exponential_policy Policy, class A, unsigned Steps>
+EMEND_TARGET EMEND_INLINE typename pack<A>::reg end_polynomial(typename pack<A>::reg r, typename pack<A>::reg y) {
+  constexpr auto& c = power_coefficients<A, Policy>;
+#pragma GCC unroll 16
+  for (unsigned k = Steps + 1; k < c.size(); ++k) y = y * r + c[k];
+  return y;
+}
+
+/// y = 2^r, in the policy's unit, of `Count` registers with r in [-1/2, 1/2].
 template <exponential_policy Policy, class A, int Count>
 EMEND_TARGET EMEND_INLINE void polynomial(const typename pack<A>::reg* r, typename pack<A>::reg* y) {
   constexpr auto& c = power_coefficients<A, Policy>;
-  for (int u = 0; u < Count; ++u) y[u] = r[u] * c[0] + c[1];
+  for (int u = 0; u < Count; ++u) y[u] = begin_polynomial<Policy, A, 1>(r[u]);
 #pragma GCC unroll 16
   for (unsigned k = 2; k < c.size(); ++k)
     for (int u = 0; u < Count; ++u) y[u] = y[u] * r[u] + c[k];

@@ -20,7 +20,7 @@ struct row_kernels {
 
   accumulate rows_of[2];             ///< by what is wanted: log_z and entropy; everything
   accumulate_tokens columns_of[2];
-  void (*gradient_rows_of[3])(const T*, T*, index, const row_gradient<A>&, bool);  ///< by row_gradient::terms
+  void (*gradient_rows_of[3])(const T*, T*, index, const row_gradient<A>&, bool, const T*);  ///< by row_gradient::terms
   save save_powers[3];                  ///< with nothing pending; with a pending row, by its terms; null where not possible
   saved_gradient saved_gradient_of[2];  ///< by row_gradient::terms
   void (*gradient_columns)(const T*, T*, index, index, index, index, const row_gradient<A>*);

@@ -29,6 +29,9 @@ EMEND_TARGET EMEND_INLINE typename pack<A>::reg power_of_two(typename pack<A>::r
   return e;
 }
 
+/// Its unit is a power of two, so that a row of one score keeps its exact gradient.
+inline constexpr exponential_policy gradient_policy = precise_scaled;
+
 /// The coefficients of a row in registers, or of as many tokens as there are lanes.
 template <class A>
 struct gradient_registers {
@@ -64,18 +67,26 @@ struct gradient_registers {
     return has_scaling ? g.lowest - A(sizeof(A) == 4 ? 64 : 128) / g.multiplier : g.lowest;
   }
 
-  /// Without a fused multiply the powers are those of v - center; the difference is a factor of the whole row.
+  /// Without a fused multiply the powers are those of v - center; the difference is a factor of the whole row, and so is
+  /// the unit of the powers.
   EMEND_TARGET EMEND_INLINE static row_gradient<A> centered(row_gradient<A> g) {
-    if constexpr (has_fused_multiply) return g;
-    const double factor =
-        __builtin_exp2(static_cast<double>(g.center) * static_cast<double>(g.multiplier) - static_cast<double>(g.reference));
+    double factor = 1 / static_cast<double>(power_unit<A, gradient_policy>);
+    if constexpr (!has_fused_multiply)
+      factor *= __builtin_exp2(static_cast<double>(g.center) * static_cast<double>(g.multiplier) - static_cast<double>(g.reference));
     g.constant = static_cast<A>(static_cast<double>(g.constant) * factor);
     g.linear = static_cast<A>(static_cast<double>(g.linear) * factor);
     g.quadratic = static_cast<A>(static_cast<double>(g.quadratic) * factor * factor);
-    g.reference = 0;
+    if constexpr (!has_fused_multiply) g.reference = 0;
     return g;
   }
 };
+
+/// The policy of the sums over a row, and 2^lowest_power in its unit.
+template <class T>
+inline constexpr exponential_policy sum_policy = sizeof(T) == 2 ? coarse : quick_scaled;
+template <class T>
+inline constexpr arithmetic<T> smallest_power =
+    power_unit<arithmetic<T>, sum_policy<T>> * (sizeof(arithmetic<T>) == 4 ? arithmetic<T>(0x1p-126) : arithmetic<T>(0x1p-1022));
 
 /// out = (power - 2^lowest) (constant + linear (x - center)): the gradient of one block from its saved powers. What was
 /// clamped to the lowest power gives exactly 0.
@@ -84,16 +95,16 @@ EMEND_TARGET EMEND_INLINE typename pack<arithmetic<T>>::reg saved_gradient_of(ty
                                                                             typename pack<arithmetic<T>>::reg v,
                                                                             const gradient_registers<arithmetic<T>>& g) {
   using A = arithmetic<T>;
-  constexpr A smallest = sizeof(A) == 4 ? A(0x1p-126) : A(0x1p-1022);
-  const typename pack<A>::reg e = power - smallest;
+  const typename pack<A>::reg e = power - smallest_power<T>;
   if constexpr (Terms == 0) return e * g.constant;
   return e * ((at_least(g.lowest, v) - g.center) * g.linear + g.constant);
 }
 
-/// Coefficients of one block of a saved row: those of powers relative to log_z, moved to the block's own reference.
-template <class A>
+/// Coefficients of one block of a saved row: those of powers relative to log_z, moved to the block's own reference and to
+/// the unit of the powers.
+template <class T, class A = arithmetic<T>>
 EMEND_TARGET EMEND_INLINE gradient_registers<A> block_registers(const row_gradient<A>& coefficients, double reference, double log2_z) {
-  const double scale = __builtin_exp2(reference - log2_z);
+  const double scale = __builtin_exp2(reference - log2_z) / static_cast<double>(power_unit<A, sum_policy<T>>);
   gradient_registers<A> g{};
   g.lowest = splat<A>(coefficients.lowest);
   g.center = splat<A>(coefficients.center);
@@ -120,23 +131,32 @@ struct pending_block {
   }
 };
 
-/// The sums of one block, register by register. A chain of dependent operations runs through every register of scores,
-/// so three of them are in work at a time, each a stage apart: the operations of one step wait for nothing.
+/// The sums of one block, register by register, in the unit of their powers. A chain of dependent operations runs through
+/// every register of scores, so several of them are in work at a time, each a stage apart, and the operations of one step
+/// wait for nothing: `start`, `advance`, `complete` and `take`, to be called in the opposite order.
 /// Where powers are made by scaling, only -inf is in need of the clamp, and whether all was in range is seen in the sums.
 template <class T, int Features, bool IsClamped>
 struct block_pipeline {
   using A = arithmetic<T>;
   using reg = typename pack<A>::reg;
   using bits = typename pack<A>::bits;
-  static constexpr auto& coefficients = power_coefficients<A, sizeof(T) == 2 ? coarse : quick>;
-  static constexpr unsigned middle = (coefficients.size() + 1) / 2;
+  static constexpr exponential_policy policy = sum_policy<T>;
+  /// Half of the coefficients; where the last stage scales, one product fewer waits for it.
+  static constexpr unsigned middle = (power_coefficients<A, policy>.size() - 1) / 2;
 
   reg multiplier, reference, center, lowest;
   reg sum{}, weighted{}, squares{}, plain{}, best = splat<A>(-__builtin_inff());
   bits highest{};
-  reg t{}, shifted{};                              // after the first stage
-  reg t_next{}, shifted_next{}, r{}, polynomial{};  // after the second
+  reg t{}, shifted{};                            // after the first stage
+  reg t_second{}, shifted_second{}, r{}, begun{};  // after the second
+  reg t_third{}, shifted_third{}, power{};         // after the third
 
+  /// Puts registers whose powers are 0 into every stage. For powers by scaling.
+  EMEND_TARGET EMEND_INLINE void fill() {
+    t = shifted = splat<A>(-4096);
+    t_second = shifted_second = t;
+    t_third = shifted_third = t;
+  }
   EMEND_TARGET EMEND_INLINE void start(reg v) {
     t = exponent_of(v, multiplier, reference, center);
     if constexpr (IsClamped) t = at_least(lowest, t);
@@ -146,27 +166,28 @@ struct block_pipeline {
     if constexpr (Features & want_arg_max) best = v > best ? v : best;
   }
   EMEND_TARGET EMEND_INLINE void advance() {
-    t_next = t;
-    shifted_next = shifted;
+    t_second = t;
+    shifted_second = shifted;
     if constexpr (has_scaling) r = t - shifted;
     else r = t - (shifted - rounding_magic<A>);
-    polynomial = r * coefficients[0] + coefficients[1];
-#pragma GCC unroll 16
-    for (unsigned k = 2; k < middle; ++k) polynomial = polynomial * r + coefficients[k];
+    begun = begin_polynomial<policy, A, middle>(r);
   }
-  EMEND_TARGET EMEND_INLINE reg finish() {
-#pragma GCC unroll 16
-    for (unsigned k = middle; k < coefficients.size(); ++k) polynomial = polynomial * r + coefficients[k];
+  EMEND_TARGET EMEND_INLINE void complete() {
+    t_third = t_second;
+    shifted_third = shifted_second;
+    power = end_polynomial<policy, A, middle>(r, begun);
+  }
+  EMEND_TARGET EMEND_INLINE reg take() {
     reg e;
     if constexpr (has_scaling) {
-      e = scale_by_power(polynomial, shifted_next);
+      e = scale_by_power(power, shifted_third);
     } else {
-      e = (reg)((bits)polynomial + ((bits)shifted_next << fraction_bits<A>));
+      e = (reg)((bits)power + ((bits)shifted_third << fraction_bits<A>));
       // The bits of positive numbers order as the numbers do; the integer unit has time for this.
-      highest = (bits)shifted_next > highest ? (bits)shifted_next : highest;
+      highest = (bits)shifted_third > highest ? (bits)shifted_third : highest;
     }
     sum += e;
-    weighted += e * t_next;
+    weighted += e * t_third;
     if constexpr (Features & want_extras) squares += e * e;
     return e;
   }
@@ -177,7 +198,7 @@ struct block_pipeline {
     if constexpr (Features & want_arg_max)
       for (int lane = 0; lane < pack<A>::lanes; ++lane) found.maximum = best[lane] > found.maximum ? best[lane] : found.maximum;
     if constexpr (has_scaling) {
-      found.is_in_range = !is_any((sum >= A(0x1p40)) | (weighted != weighted));  // 2^highest_power
+      found.is_in_range = !is_any((sum >= A(0x1p40) * power_unit<A, policy>) | (weighted != weighted));  // 2^highest_power
     } else {
       const reg top = (reg)highest;
       found.is_in_range = !is_any((top > rounding_magic<A> + highest_power<A>) | (weighted != weighted));
@@ -196,43 +217,67 @@ EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index 
   using A = arithmetic<T>;
   using p = pack<A>;
   using reg = typename p::reg;
-  constexpr index ahead = 4096 / sizeof(T);
   block_pipeline<T, Features, IsClamped> line{splat<A>(multiplier), splat<A>(row.kernel_reference), splat<A>(row.kernel_center),
                                    splat<A>(lowest_power<A>)};
-  const auto keep = [&](index i, reg e) EMEND_TARGET EMEND_INLINE_LAMBDA {
-    if constexpr (IsSaved) store(saved + i, e);
-  };
+  const auto prefetch = [&](index i) EMEND_TARGET EMEND_INLINE_LAMBDA { prefetch_ahead(x + i); };
   reg v[2];
-  load_pair(x, v);
-  line.start(v[0]);
-  line.advance();
-  line.start(v[1]);
-  index i = 2 * p::lanes;
-  for (; i < n; i += 2 * p::lanes) {
-    // Hardware prefetchers stop at the end of a page; this reaches into the next one.
-    __builtin_prefetch(x + i + ahead);
-    load_pair(x + i, v);
-    keep(i - 2 * p::lanes, line.finish());
-    line.advance();
+  if constexpr (has_scaling) {
+    static_assert(!IsSaved && PendingTerms < 0);
+    line.fill();
+    const auto step = [&] EMEND_TARGET EMEND_INLINE_LAMBDA {
+      line.take();
+      line.complete();
+      line.advance();
+    };
+    for (index i = 0; i < n; i += 2 * p::lanes) {
+      prefetch(i);
+      load_pair(x + i, v);
+      step();
+      line.start(v[0]);
+      step();
+      line.start(v[1]);
+    }
+    step();
+    line.take();
+    line.complete();
+    line.take();
+  } else {
+    const auto keep = [&](index i) EMEND_TARGET EMEND_INLINE_LAMBDA {
+      line.complete();
+      const reg e = line.take();
+      if constexpr (IsSaved) store(saved + i, e);
+    };
+    load_pair(x, v);
     line.start(v[0]);
-    keep(i - p::lanes, line.finish());
     line.advance();
     line.start(v[1]);
-    if constexpr (PendingTerms >= 0) pending->template write<PendingTerms>(i);
+    index i = 2 * p::lanes;
+    for (; i < n; i += 2 * p::lanes) {
+      prefetch(i);
+      load_pair(x + i, v);
+      keep(i - 2 * p::lanes);
+      line.advance();
+      line.start(v[0]);
+      keep(i - p::lanes);
+      line.advance();
+      line.start(v[1]);
+      if constexpr (PendingTerms >= 0) pending->template write<PendingTerms>(i);
+    }
+    if constexpr (PendingTerms >= 0) pending->template write<PendingTerms>(0);
+    keep(i - 2 * p::lanes);
+    line.advance();
+    keep(i - p::lanes);
   }
-  if constexpr (PendingTerms >= 0) pending->template write<PendingTerms>(0);
-  keep(i - 2 * p::lanes, line.finish());
-  line.advance();
-  keep(i - p::lanes, line.finish());
   return line.result();
 }
 
+/// total += factor x, lane by lane.
 template <class A>
-EMEND_TARGET EMEND_INLINE void add_lanes(double (&total)[row_sums<A>::lanes], typename pack<A>::reg x) {
+EMEND_TARGET EMEND_INLINE void add_lanes(double (&total)[row_sums<A>::lanes], typename pack<A>::reg x, double factor = 1) {
   using wide = typename pack<A>::wide;
   typedef wide unaligned __attribute__((aligned(8), may_alias));
   unaligned* const sums = reinterpret_cast<unaligned*>(total);
-  *sums += __builtin_convertvector(x, wide);
+  *sums += __builtin_convertvector(x, wide) * factor;
 }
 
 /// What exponent_of subtracts, without its rounding: the multiplier's low part is taken at the center.
@@ -284,7 +329,7 @@ EMEND_TARGET inline void take_block(row_sums<arithmetic<T>>& row, const T* x, in
     if constexpr (Features & want_extras) row.plain = -infinity;
     for (index i = 0; i < n; ++i) {
       if (!(static_cast<A>(x[i]) == -__builtin_inff())) row.needs_reference_path = true;
-      if constexpr (IsSaved) saved[i] = 0;
+      if constexpr (IsSaved) saved[i] = smallest_power<T>;
     }
     if constexpr (PendingTerms >= 0)
       for (index i = 0; i < n; i += 2 * pack<A>::lanes) pending->template write<PendingTerms>(i);
@@ -304,10 +349,12 @@ EMEND_TARGET inline void take_block(row_sums<arithmetic<T>>& row, const T* x, in
     block = sum_block<T, Features, IsSaved>(x, n, multiplier.high, row, saved);
     if (!block.is_in_range) row.needs_reference_path = true;
   }
-  add_lanes<A>(row.sum, block.sum);
-  add_lanes<A>(row.weighted, block.weighted);
+  constexpr double unit = 1 / static_cast<double>(power_unit<A, sum_policy<T>>);
+  static_assert(unit * static_cast<double>(power_unit<A, sum_policy<T>>) == 1, "2^0 must come out as 1");
+  add_lanes<A>(row.sum, block.sum, unit);
+  add_lanes<A>(row.weighted, block.weighted, unit);
   if constexpr (Features & want_extras) {
-    add_lanes<A>(row.squares, block.squares);
+    add_lanes<A>(row.squares, block.squares, unit * unit);
     row.plain += block.plain;
   }
   if constexpr (Features & want_arg_max) {
@@ -369,7 +416,7 @@ EMEND_TARGET EMEND_INLINE void gradients_of(typename pack<A>::reg* v, const grad
     for (int u = 0; u < Count; ++u) shifted[u] = fused_multiply_add(w[u], g.multiplier, g.magic);
     for (int u = 0; u < Count; ++u) r[u] = fused_multiply_add(w[u], g.multiplier, g.magic - shifted[u]);
   }
-  polynomial<(Terms > 0 ? precise : quick), A, Count>(r, e);
+  polynomial<gradient_policy, A, Count>(r, e);
   for (int u = 0; u < Count; ++u) {
     if constexpr (has_scaling) e[u] = scale_by_power(e[u], shifted[u]);
     // The lowest score gives the exponent field 0, which is the number 0.
@@ -386,14 +433,20 @@ EMEND_TARGET EMEND_INLINE typename pack<A>::reg gradient_of(typename pack<A>::re
   return v;
 }
 
-/// Writes the gradient of n contiguous scores; `x` may be `out`. With `is_streaming` whole registers bypass the cache.
+/// Writes the gradient of n contiguous scores; `x` may be `out`. With `is_streaming` whole registers bypass the cache. The
+/// row at `next`, of the same length, is brought near on the way: memory has nothing to read meanwhile. Null: there is none.
 template <class T, int Terms>
 EMEND_TARGET void write_gradient_row(const T* x, T* out, index n, const row_gradient<arithmetic<T>>& coefficients,
-                                     bool is_streaming) {
+                                     bool is_streaming, const T* next) {
   using A = arithmetic<T>;
   using p = pack<A>;
   gradient_registers<A> g;
   g.set(coefficients);
+  const auto prefetch = [&](index i) EMEND_TARGET EMEND_INLINE_LAMBDA {
+    constexpr index line = 64 / sizeof(T);
+    constexpr int second_cache = 2;  // the nearest holds the row in work
+    for (index k = 0; k < 2 * p::lanes; k += line) __builtin_prefetch(next + i + k, 0, second_cache);
+  };
   index i = 0;
   const auto edge = [&](index count) EMEND_TARGET {
     T buffer[p::lanes];
@@ -410,6 +463,7 @@ EMEND_TARGET void write_gradient_row(const T* x, T* out, index n, const row_grad
         head -= count;
       }
       for (; i + 2 * p::lanes <= n; i += 2 * p::lanes) {
+        if (next) prefetch(i);
         typename p::reg v[2] = {load(x + i), load(x + i + p::lanes)};
         gradients_of<A, Terms, 2>(v, g);
         stream_pair(out + i, v[0], v[1]);
@@ -417,6 +471,7 @@ EMEND_TARGET void write_gradient_row(const T* x, T* out, index n, const row_grad
     }
   }
   for (; i + 2 * p::lanes <= n; i += 2 * p::lanes) {
+    if (next) prefetch(i);
     typename p::reg v[2];
     load_pair(x + i, v);
     gradients_of<A, Terms, 2>(v, g);
@@ -469,7 +524,7 @@ EMEND_TARGET void write_saved_gradient(const saved_row<T, arithmetic<T>>& row, i
     const index whole = (n - done) / group * group;
     const index size = whole == 0 ? n - done : whole < row_block ? whole : row_block;
     write_saved_block<T, Terms>(row.x + done, row.powers.power + done, row.out + done, size,
-                                block_registers(row.coefficients, *reference++, row.log2_z), is_streaming);
+                                block_registers<T>(row.coefficients, *reference++, row.log2_z), is_streaming);
     done += size;
   }
 }
@@ -488,7 +543,7 @@ EMEND_TARGET void accumulate_and_save_row(row_sums<arithmetic<T>>& row, const T*
     pending_block<T> before{};
     if constexpr (PendingTerms >= 0)
       before = {pending.x + done, pending.powers.power + done, pending.out + done,
-                block_registers(pending.coefficients, *pending_reference++, pending.log2_z)};
+                block_registers<T>(pending.coefficients, *pending_reference++, pending.log2_z)};
     if (present == count) {
       take_block<T, 0, true, PendingTerms>(row, block, count, done, multiplier, saved.power + done, &before);
     } else {
