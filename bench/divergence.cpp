@@ -19,11 +19,10 @@ namespace {
 using emend::divergence_kind;
 using emend::index;
 
-constexpr std::size_t buffer_bytes = std::size_t{64} << 20;
 
 template <class T>
 index rows_for(index vocab) {
-  return std::max<index>(1, static_cast<index>(buffer_bytes / sizeof(T)) / vocab);
+  return std::max<index>(1, static_cast<index>(bench::memory_bytes / sizeof(T)) / vocab);
 }
 
 /// Student and teacher: scores of one model and another that is near it.

@@ -22,12 +22,10 @@ namespace {
 
 using emend::index;
 
-// Well beyond the last cache: of a block twice its size half would never come from memory.
-constexpr std::size_t buffer_bytes = std::size_t{256} << 20;
 
 template <class T>
 index rows_for(index vocab) {
-  return std::max<index>(1, static_cast<index>(buffer_bytes / sizeof(T)) / vocab);
+  return std::max<index>(1, static_cast<index>(bench::memory_bytes / sizeof(T)) / vocab);
 }
 
 std::vector<int> some_targets(index rows, index vocab) {

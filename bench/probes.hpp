@@ -13,6 +13,9 @@ namespace bench {
 /// Whether `seconds` counts this process's work instead of the time that passes: on a busy machine.
 inline bool counts_processor_time = false;
 
+/// Size of a block that comes from memory: well beyond the last cache, which would keep half of a block twice its size.
+inline constexpr std::size_t memory_bytes = std::size_t{256} << 20;
+
 /// Seconds that f() takes.
 template <class F>
 double seconds(F&& f) {

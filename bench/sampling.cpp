@@ -2,7 +2,7 @@
 //   over_read   ours / time of reading the same bytes once       ns_per_score   nanoseconds a score
 //   over_sort   the same choice by sorting the row / ours
 // Rows: peaked, as a language model's (scores fall with the logarithm of the rank, ids in disorder); flat (normal, deviation 1);
-// wide (uniform on [-8, 8)). They come from memory: the buffer is 64 MB.
+// wide (uniform on [-8, 8)). They come from memory: the buffer is bench::memory_bytes.
 
 #include "probes.hpp"
 
@@ -22,7 +22,7 @@ using emend::index;
 enum shape { peaked, flat, wide };
 
 emend::matrix<float> rows_of(shape kind, index vocab) {
-  const index rows = (index{64} << 20) / static_cast<index>(sizeof(float)) / vocab;
+  const index rows = static_cast<index>(bench::memory_bytes / sizeof(float)) / vocab;
   emend::matrix<float> scores(rows, vocab);
   const emend::counter_random random{7};
   std::vector<index> order(static_cast<std::size_t>(vocab));

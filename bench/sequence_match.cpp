@@ -17,7 +17,6 @@ namespace {
 
 using emend::index;
 
-constexpr std::size_t buffer_bytes = std::size_t{64} << 20;
 constexpr int repeats = 15;
 
 /// Trajectories one after the other over all rows: data and rollouts by turns, some states read twice.
@@ -47,7 +46,7 @@ struct trajectories {
 
 template <class T>
 void objective(benchmark::State& state) {
-  const index vocab = state.range(0), rows = std::max<index>(1, static_cast<index>(buffer_bytes / sizeof(T)) / vocab);
+  const index vocab = state.range(0), rows = std::max<index>(1, static_cast<index>(bench::memory_bytes / sizeof(T)) / vocab);
   const auto x = bench::random_scores<T>(rows, vocab);
   emend::matrix<T> gradient(rows, vocab);
   const trajectories t(rows, vocab, 64);

@@ -74,7 +74,9 @@ std::string sum_pi_squared(vector_case& c) {
     std::vector<double> squares;
     for (double x : result.columns.log_sum_squares) squares.push_back(emend::exp(x));
     c.expect("sum_pi_squared", squares);
-    c.expect_gradient("logits", result.gradient);
+    // p (p - sum of squares) of a certain row: verl/0089 is 1.1e-6 off in float, of entries up to 0.25.
+    const std::vector<T> gradient = result.gradient.values();
+    c.expect_cancelling_gradient("logits", {gradient.begin(), gradient.end()});
   });
   return {};
 }

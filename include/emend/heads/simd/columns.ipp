@@ -129,7 +129,7 @@ EMEND_TARGET void write_gradient_columns(const T* x, T* out, index count, index 
   using A = arithmetic<T>;
   constexpr index lanes = pack<A>::lanes;
   gradient_registers<A> g[row_tile / lanes] = {};
-  for (index token = 0; token < count; ++token) g[token / lanes].set_lane(static_cast<int>(token % lanes), rows[token]);
+  for (index token = 0; token < count; ++token) g[token / lanes].template set_lane<2>(static_cast<int>(token % lanes), rows[token]);
   for (index j = 0; j < vocab; ++j)
     for_each_register<A>(count, [&](index k, index present) EMEND_TARGET {
       const T* from = x + k * lanes + j * vocab_stride;

@@ -29,8 +29,10 @@ EMEND_TARGET EMEND_INLINE typename pack<A>::reg power_of_two(typename pack<A>::r
   return e;
 }
 
-/// Its unit is a power of two, so that a row of one score keeps its exact gradient.
-inline constexpr exponential_policy gradient_policy = precise_scaled;
+/// How the powers of a gradient are made: closely, since a linear or a quadratic term may cancel nearly all of it. The unit of
+/// the scaled ones is a power of two, so that a row of one score keeps its exact gradient.
+template <int Terms>
+inline constexpr exponential_policy gradient_policy = has_fused_multiply ? precise_scaled : Terms == 0 ? quick : precise;
 
 /// The coefficients of a row in registers, or of as many tokens as there are lanes.
 template <class A>
@@ -38,8 +40,9 @@ struct gradient_registers {
   using reg = typename pack<A>::reg;
   reg multiplier, negative_reference, magic, lowest, center, constant, linear, quadratic;
 
+  template <int Terms>
   EMEND_TARGET EMEND_INLINE void set(const row_gradient<A>& row) {
-    const row_gradient<A> g = centered(row);
+    const row_gradient<A> g = centered<Terms>(row);
     multiplier = splat<A>(g.multiplier);
     negative_reference = splat<A>(-g.reference);
     magic = splat<A>(rounding_magic<A> - g.reference);
@@ -50,8 +53,9 @@ struct gradient_registers {
     quadratic = splat<A>(g.quadratic);
   }
 
+  template <int Terms>
   EMEND_TARGET EMEND_INLINE void set_lane(int lane, const row_gradient<A>& row) {
-    const row_gradient<A> g = centered(row);
+    const row_gradient<A> g = centered<Terms>(row);
     multiplier[lane] = g.multiplier;
     negative_reference[lane] = -g.reference;
     magic[lane] = rounding_magic<A> - g.reference;
@@ -69,8 +73,9 @@ struct gradient_registers {
 
   /// Without a fused multiply the powers are those of v - center; the difference is a factor of the whole row, and so is
   /// the unit of the powers.
+  template <int Terms>
   EMEND_TARGET EMEND_INLINE static row_gradient<A> centered(row_gradient<A> g) {
-    double factor = 1 / static_cast<double>(power_unit<A, gradient_policy>);
+    double factor = 1 / static_cast<double>(power_unit<A, gradient_policy<Terms>>);
     if constexpr (!has_fused_multiply)
       factor *= __builtin_exp2(static_cast<double>(g.center) * static_cast<double>(g.multiplier) - static_cast<double>(g.reference));
     g.constant = static_cast<A>(static_cast<double>(g.constant) * factor);
@@ -83,7 +88,7 @@ struct gradient_registers {
 
 /// The policy of the sums over a row, and 2^lowest_power in its unit.
 template <class T>
-inline constexpr exponential_policy sum_policy = sizeof(T) == 2 ? coarse : quick_scaled;
+inline constexpr exponential_policy sum_policy = sizeof(T) == 2 ? coarse : has_fused_multiply ? quick_scaled : quick;
 template <class T>
 inline constexpr arithmetic<T> smallest_power =
     power_unit<arithmetic<T>, sum_policy<T>> * (sizeof(arithmetic<T>) == 4 ? arithmetic<T>(0x1p-126) : arithmetic<T>(0x1p-1022));
@@ -416,7 +421,7 @@ EMEND_TARGET EMEND_INLINE void gradients_of(typename pack<A>::reg* v, const grad
     for (int u = 0; u < Count; ++u) shifted[u] = fused_multiply_add(w[u], g.multiplier, g.magic);
     for (int u = 0; u < Count; ++u) r[u] = fused_multiply_add(w[u], g.multiplier, g.magic - shifted[u]);
   }
-  polynomial<gradient_policy, A, Count>(r, e);
+  polynomial<gradient_policy<Terms>, A, Count>(r, e);
   for (int u = 0; u < Count; ++u) {
     if constexpr (has_scaling) e[u] = scale_by_power(e[u], shifted[u]);
     // The lowest score gives the exponent field 0, which is the number 0.
@@ -441,7 +446,7 @@ EMEND_TARGET void write_gradient_row(const T* x, T* out, index n, const row_grad
   using A = arithmetic<T>;
   using p = pack<A>;
   gradient_registers<A> g;
-  g.set(coefficients);
+  g.template set<Terms>(coefficients);
   const auto prefetch = [&](index i) EMEND_TARGET EMEND_INLINE_LAMBDA {
     constexpr index line = 64 / sizeof(T);
     constexpr int second_cache = 2;  // the nearest holds the row in work
