@@ -229,7 +229,7 @@ EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index 
   if constexpr (has_scaling) {
     static_assert(!IsSaved && PendingTerms < 0);
     line.fill();
-    const auto step = [&] EMEND_TARGET EMEND_INLINE_LAMBDA {
+    const auto step = [&]() EMEND_TARGET EMEND_INLINE_LAMBDA {
       line.take();
       line.complete();
       line.advance();
