@@ -146,7 +146,7 @@ struct block_pipeline {
   using reg = typename pack<A>::reg;
   using bits = typename pack<A>::bits;
   static constexpr exponential_policy policy = sum_policy<T>;
-  /// Half of the coefficients; where the last stage scales, one product fewer waits for it.
+  /// Steps of Horner's rule in the second stage; the third has the rest.
   static constexpr unsigned middle = (power_coefficients<A, policy>.size() - 1) / 2;
 
   reg multiplier, reference, center, lowest;
@@ -156,7 +156,7 @@ struct block_pipeline {
   reg t_second{}, shifted_second{}, r{}, begun{};  // after the second
   reg t_third{}, shifted_third{}, power{};         // after the third
 
-  /// Puts registers whose powers are 0 into every stage. For powers by scaling.
+  /// Puts registers whose powers are 0 into every stage, so that the first steps add nothing. For powers by scaling.
   EMEND_TARGET EMEND_INLINE void fill() {
     t = shifted = splat<A>(-4096);
     t_second = shifted_second = t;
