@@ -25,6 +25,15 @@ inline bool has_avx2() {
 #endif
 }
 
+inline bool has_avx512() {
+#if defined(__x86_64__)
+  static const bool has = __builtin_cpu_supports("avx512f");
+  return has;
+#else
+  return false;
+#endif
+}
+
 /// Four numbers as double, and back.
 template <class T>
 [[gnu::always_inline]] inline void load_lanes(const T* from, double_lanes& x) {

@@ -234,8 +234,8 @@ class candidates {
     has_maxima_ = false;
     const A before = largest_;
     find_maxima();
-    largest_ = -static_cast<A>(detail::infinity);
-    for (index b = 0; b < detail::score_blocks(size_); ++b) largest_ = maxima_[at(b)] > largest_ ? maxima_[at(b)] : largest_;
+    A lowest;
+    detail::key_range(maxima_.data(), detail::score_blocks(size_), lowest, largest_);
     if (!(largest_ > -detail::infinity)) detail::fail("row", "a score above -inf", "none");
     if (largest_ != before) forget_powers();
   }

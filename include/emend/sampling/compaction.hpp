@@ -96,10 +96,6 @@ inline constexpr lane_orders orders_of_lanes{};
   }
   return compact_loop(keys, i, last, low, high, to, kept);
 }
-inline bool has_avx512() {
-  static const bool has = __builtin_cpu_supports("avx512f");
-  return has;
-}
 #endif
 
 template <class A>
