@@ -224,7 +224,6 @@ EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index 
   using reg = typename p::reg;
   block_pipeline<T, Features, IsClamped> line{splat<A>(multiplier), splat<A>(row.kernel_reference), splat<A>(row.kernel_center),
                                    splat<A>(lowest_power<A>)};
-  const auto prefetch = [&](index i) EMEND_TARGET EMEND_INLINE_LAMBDA { prefetch_ahead(x + i); };
   reg v[2];
   if constexpr (has_scaling) {
     static_assert(!IsSaved && PendingTerms < 0);
@@ -235,7 +234,7 @@ EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index 
       line.advance();
     };
     for (index i = 0; i < n; i += 2 * p::lanes) {
-      prefetch(i);
+      prefetch_ahead(x + i);
       load_pair(x + i, v);
       step();
       line.start(v[0]);
@@ -258,7 +257,7 @@ EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index 
     line.start(v[1]);
     index i = 2 * p::lanes;
     for (; i < n; i += 2 * p::lanes) {
-      prefetch(i);
+      prefetch_ahead(x + i);
       load_pair(x + i, v);
       keep(i - 2 * p::lanes);
       line.advance();
@@ -558,7 +557,8 @@ EMEND_TARGET void accumulate_and_save_row(row_sums<arithmetic<T>>& row, const T*
       if constexpr (PendingTerms >= 0)
         write_saved_block<T, PendingTerms>(before.x, before.power, before.out, present, before.g, true);
     }
-    *reference++ = row.reference;
+    // A block of nothing but -inf before any reference: its gradient is 0 whatever log_z turns out to be.
+    *reference++ = row.has_reference ? row.reference : -infinity;
   });
 }
 
