@@ -5,18 +5,15 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include <common/backend_scores.hpp>
+#include <common/no_options.hpp>
 #include <emend/emend.hpp>
 
 int main(int count, char** arguments) {
-  if (count > 1 && std::strcmp(arguments[1], "--help") == 0) {
-    std::puts("backspace_step: what SequenceMatch teaches the states of one word; no options.");
-    return 0;
-  }
+  if (const auto status = common::answer_arguments(count, arguments, "backspace_step: what SequenceMatch teaches the states of one word")) return *status;
   constexpr emend::index start = 0, end = 1, backspace = 2, vocabulary = 8;
   const std::string letters = "^$<catox";  // what ids 0 to 7 stand for
   const emend::action_ids actions{.end = end, .backspace = backspace};

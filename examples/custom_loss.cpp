@@ -3,17 +3,14 @@
 
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <vector>
 
 #include <common/backend_scores.hpp>
+#include <common/no_options.hpp>
 #include <emend/emend.hpp>
 
 int main(int count, char** arguments) {
-  if (count > 1 && std::strcmp(arguments[1], "--help") == 0) {
-    std::puts("custom_loss: a loss written as a lambda, its gradient checked against finite differences; no options.");
-    return 0;
-  }
+  if (const auto status = common::answer_arguments(count, arguments, "custom_loss: a loss written as a lambda, its gradient checked against finite differences")) return *status;
   constexpr emend::index tokens = 4, vocabulary = 6;
   common::backend_scores scores = common::make_scores(tokens, vocabulary);
   for (emend::index i = 0; i < tokens; ++i)

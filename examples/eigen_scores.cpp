@@ -2,10 +2,10 @@
 // Nothing is copied, and the gradient comes back as a matrix of the same scalar and storage order.
 
 #include <cstdio>
-#include <cstring>
 #include <type_traits>
 #include <vector>
 
+#include <common/no_options.hpp>
 #include <emend/eigen.hpp>
 #include <emend/emend.hpp>
 
@@ -25,10 +25,7 @@ void show(const char* name, const X& scores) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count > 1 && std::strcmp(arguments[1], "--help") == 0) {
-    std::puts("eigen_scores: cross-entropy over Eigen's matrices, maps and blocks without a copy; no options.");
-    return 0;
-  }
+  if (const auto status = common::answer_arguments(count, arguments, "eigen_scores: cross-entropy over Eigen's matrices, maps and blocks without a copy")) return *status;
   const row_major scores = row_major::NullaryExpr(3, 5, [](Eigen::Index i, Eigen::Index j) { return static_cast<float>((7 * i + 3 * j) % 5) - 1.5F; });
   const Eigen::MatrixXf column_major = scores;
   const Eigen::MatrixXd doubles = scores.cast<double>();

@@ -2,9 +2,9 @@
 // gradients come back in the same type.
 
 #include <cstdio>
-#include <cstring>
 #include <vector>
 
+#include <common/no_options.hpp>
 #include <emend/emend.hpp>
 
 namespace my {
@@ -25,10 +25,7 @@ struct emend::backend<my::matrix> {
 static_assert(emend::host_scores<my::matrix>);
 
 int main(int count, char** arguments) {
-  if (count > 1 && std::strcmp(arguments[1], "--help") == 0) {
-    std::puts("own_matrix: cross-entropy and its gradient over a matrix type of the user's own; no options.");
-    return 0;
-  }
+  if (const auto status = common::answer_arguments(count, arguments, "own_matrix: cross-entropy and its gradient over a matrix type of the user's own")) return *status;
   // Scores of three tokens over a vocabulary of four.
   const my::matrix scores{3, 4, {2, 1, 0, -1, 0, 3, 0, 0, 1, 1, 1, 1}};
   const std::vector<int> targets{0, 1, 3};

@@ -4,17 +4,14 @@
 
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <vector>
 
 #include <common/backend_scores.hpp>
+#include <common/no_options.hpp>
 #include <emend/emend.hpp>
 
 int main(int count, char** arguments) {
-  if (count > 1 && std::strcmp(arguments[1], "--help") == 0) {
-    std::puts("ppo_step: token-level PPO on two responses, step by step; no options.");
-    return 0;
-  }
+  if (const auto status = common::answer_arguments(count, arguments, "ppo_step: token-level PPO on two responses, step by step")) return *status;
   constexpr emend::index vocabulary = 8, tokens = 7;
   const std::vector<emend::index> offsets{0, 4, 7};
   const auto layout = emend::ragged(offsets);

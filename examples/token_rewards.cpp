@@ -3,18 +3,15 @@
 // followed. The same source for every type of scores: token_rewards, token_rewards_eigen, .._xtensor, .._libtorch.
 
 #include <cstdio>
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include <common/backend_scores.hpp>
+#include <common/no_options.hpp>
 #include <emend/emend.hpp>
 
 int main(int count, char** arguments) {
-  if (count > 1 && std::strcmp(arguments[1], "--help") == 0) {
-    std::puts("token_rewards: what each letter of two spellings earns, in every mode; no options.");
-    return 0;
-  }
+  if (const auto status = common::answer_arguments(count, arguments, "token_rewards: what each letter of two spellings earns, in every mode")) return *status;
   constexpr emend::index vocabulary = 128;  // the bytes of ASCII
   // Two responses, and what the model would write at each place, given what stands before it.
   const std::string response = "seperatly.separately.", choice = "separatey.separately.";
