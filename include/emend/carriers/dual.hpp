@@ -9,7 +9,7 @@ namespace emend {
 /// A number with N partial derivatives: forward-mode differentiation of a loss over the statistics of its token.
 ///
 ///   f(dual) = (f(value), f'(value) * derivative)
-/// R is double or float. Conventions at the kinks are those of the field's automatic differentiation: min and max give
+/// R is double, or a carrier without derivatives that has the functions of double and `chain_product`. Conventions at the kinks are those of the field's automatic differentiation: min and max give
 /// half to each branch at a tie, clamp passes the whole derivative at its edges, abs has derivative 0 at 0.
 template <class R, int N>
 struct dual {
@@ -18,6 +18,9 @@ struct dual {
 
   constexpr dual() = default;
   constexpr dual(R v) : value(v) {}
+  template <class C>
+    requires(std::is_arithmetic_v<C> && !std::is_arithmetic_v<R>)
+  constexpr dual(C v) : value(v) {}
   /// The i-th variable: value v, derivative 1 with respect to itself.
   static constexpr dual variable(R v, int i) {
     dual x(v);
@@ -28,9 +31,7 @@ struct dual {
   /// f(x) with value `v` and slope `s` at x.
   constexpr dual chain(R v, R s) const {
     dual y(v);
-    // A zero slope stops the derivative even where it is infinite: a clamped branch contributes nothing.
-    if (s != 0)
-      for (int i = 0; i < N; ++i) y.derivative[i] = derivative[i] == 0 ? R(0) : s * derivative[i];
+    for (int i = 0; i < N; ++i) y.derivative[i] = chain_product(s, derivative[i]);
     return y;
   }
 
@@ -47,23 +48,19 @@ struct dual {
   constexpr dual& operator*=(const dual& b) { return *this = *this * b; }
   constexpr dual& operator/=(const dual& b) { return *this = *this / b; }
 
-  friend constexpr bool operator<(const dual& a, const dual& b) { return a.value < b.value; }
-  friend constexpr bool operator>(const dual& a, const dual& b) { return a.value > b.value; }
-  friend constexpr bool operator<=(const dual& a, const dual& b) { return a.value <= b.value; }
-  friend constexpr bool operator>=(const dual& a, const dual& b) { return a.value >= b.value; }
+  friend constexpr auto operator<(const dual& a, const dual& b) { return a.value < b.value; }
+  friend constexpr auto operator>(const dual& a, const dual& b) { return a.value > b.value; }
+  friend constexpr auto operator<=(const dual& a, const dual& b) { return a.value <= b.value; }
+  friend constexpr auto operator>=(const dual& a, const dual& b) { return a.value >= b.value; }
 
   /// A function of a and b with value `v` and the given slopes.
   static constexpr dual combine(const dual& a, const dual& b, R v, R slope_a, R slope_b) {
     dual y(v);
-    for (int i = 0; i < N; ++i) {
-      // A derivative of exactly 0 is a constant's: it must not turn an infinite slope into NaN.
-      const R from_a = a.derivative[i] == 0 ? R(0) : slope_a * a.derivative[i];
-      const R from_b = b.derivative[i] == 0 ? R(0) : slope_b * b.derivative[i];
-      y.derivative[i] = from_a + from_b;
-    }
+    for (int i = 0; i < N; ++i) y.derivative[i] = chain_product(slope_a, a.derivative[i]) + chain_product(slope_b, b.derivative[i]);
     return y;
   }
 };
+// Calls without `emend::` find the functions of carriers that are declared after this header.
 template <class R, int N>
 constexpr R value_of(const dual<R, N>& a) {
   return a.value;
@@ -74,46 +71,46 @@ constexpr dual<R, N> detach(const dual<R, N>& a) {
 }
 template <class R, int N>
 constexpr dual<R, N> exp(const dual<R, N>& a) {
-  const R e = emend::exp(a.value);
+  const R e = exp(a.value);
   return a.chain(e, e);
 }
 template <class R, int N>
 constexpr dual<R, N> expm1(const dual<R, N>& a) {
-  return a.chain(emend::expm1(a.value), emend::exp(a.value));
+  return a.chain(expm1(a.value), exp(a.value));
 }
 template <class R, int N>
 constexpr dual<R, N> log(const dual<R, N>& a) {
-  return a.chain(emend::log(a.value), 1 / a.value);
+  return a.chain(log(a.value), 1 / a.value);
 }
 template <class R, int N>
 constexpr dual<R, N> log1p(const dual<R, N>& a) {
-  return a.chain(emend::log1p(a.value), 1 / (1 + a.value));
+  return a.chain(log1p(a.value), 1 / (1 + a.value));
 }
 template <class R, int N>
 constexpr dual<R, N> sqrt(const dual<R, N>& a) {
-  const R root = emend::sqrt(a.value);
+  const R root = sqrt(a.value);
   return a.chain(root, R(0.5) / root);
 }
 template <class R, int N>
 constexpr dual<R, N> tanh(const dual<R, N>& a) {
-  const R t = emend::tanh(a.value);
+  const R t = tanh(a.value);
   return a.chain(t, 1 - t * t);
 }
 template <class R, int N>
 constexpr dual<R, N> sin(const dual<R, N>& a) {
-  return a.chain(emend::sin(a.value), emend::cos(a.value));
+  return a.chain(sin(a.value), cos(a.value));
 }
 template <class R, int N>
 constexpr dual<R, N> cos(const dual<R, N>& a) {
-  return a.chain(emend::cos(a.value), -emend::sin(a.value));
+  return a.chain(cos(a.value), -sin(a.value));
 }
 template <class R, int N>
 constexpr dual<R, N> pow(const dual<R, N>& a, std::type_identity_t<R> exponent) {
-  return a.chain(emend::pow(a.value, exponent), exponent == 0 ? R(0) : exponent * emend::pow(a.value, exponent - 1));
+  return a.chain(pow(a.value, exponent), exponent == 0 ? R(0) : exponent * pow(a.value, exponent - 1));
 }
 template <class R, int N>
 constexpr dual<R, N> abs(const dual<R, N>& a) {
-  return a.chain(emend::abs(a.value), R(a.value > 0) - R(a.value < 0));
+  return a.chain(abs(a.value), select(a.value > 0, R(1), R(0)) - select(a.value < 0, R(1), R(0)));
 }
 template <class R, int N>
 constexpr dual<R, N> square(const dual<R, N>& a) {
@@ -121,22 +118,26 @@ constexpr dual<R, N> square(const dual<R, N>& a) {
 }
 template <class R, int N>
 constexpr dual<R, N> sigmoid(const dual<R, N>& a) {
-  const R s = emend::sigmoid(a.value);
-  return a.chain(s, s * emend::sigmoid(-a.value));
+  const R s = sigmoid(a.value);
+  return a.chain(s, s * sigmoid(-a.value));
 }
 template <class R, int N>
 constexpr dual<R, N> log_sigmoid(const dual<R, N>& a) {
-  return a.chain(emend::log_sigmoid(a.value), emend::sigmoid(-a.value));
+  return a.chain(log_sigmoid(a.value), sigmoid(-a.value));
+}
+template <class R, int N, class Condition>
+constexpr dual<R, N> select(const Condition& condition, const std::type_identity_t<dual<R, N>>& a, const dual<R, N>& b) {
+  dual<R, N> y(select(condition, a.value, b.value));
+  for (int i = 0; i < N; ++i) y.derivative[i] = select(condition, a.derivative[i], b.derivative[i]);
+  return y;
 }
 template <class R, int N>
 constexpr dual<R, N> min(const dual<R, N>& a, const dual<R, N>& b) {
-  if (a.value == b.value) return dual<R, N>::combine(a, b, a.value, R(0.5), R(0.5));
-  return a.value < b.value || a.value != a.value ? a : b;
+  return select(a.value == b.value, dual<R, N>::combine(a, b, a.value, R(0.5), R(0.5)), select(a.value < b.value || a.value != a.value, a, b));
 }
 template <class R, int N>
 constexpr dual<R, N> max(const dual<R, N>& a, const dual<R, N>& b) {
-  if (a.value == b.value) return dual<R, N>::combine(a, b, a.value, R(0.5), R(0.5));
-  return a.value > b.value || a.value != a.value ? a : b;
+  return select(a.value == b.value, dual<R, N>::combine(a, b, a.value, R(0.5), R(0.5)), select(a.value > b.value || a.value != a.value, a, b));
 }
 template <class R, int N>
 constexpr dual<R, N> min(const dual<R, N>& a, std::type_identity_t<R> b) {
@@ -156,7 +157,7 @@ constexpr dual<R, N> max(std::type_identity_t<R> a, const dual<R, N>& b) {
 }
 template <class R, int N>
 constexpr dual<R, N> clamp(const dual<R, N>& a, std::type_identity_t<R> low, std::type_identity_t<R> high) {
-  return a.value < low ? dual<R, N>(low) : a.value > high ? dual<R, N>(high) : a;
+  return select(a.value < low, dual<R, N>(low), select(a.value > high, dual<R, N>(high), a));
 }
 
 static_assert(real<dual<double, 5>>);

@@ -50,9 +50,20 @@ class column {
   constexpr column(const T* data, index size, index stride = 1)
       : data_(data), size_(size), stride_(stride), read_(&read<T>), read_run_(&read_run<T>), read_flags_(&read_flags_run<T>) {}
 
+  /// Entries that lie elsewhere until somebody reads one: source->here() brings them, a column. The source must outlive this view.
+  template <class S>
+    requires requires(const S& s) { { s.here() } -> std::convertible_to<const column&>; }
+  column(const S* source, index size)
+      : data_(source), size_(size), read_(&read_there<S>), read_run_(&read_run_there<S>), read_flags_(&read_flags_there<S>) {}
+
   constexpr index size() const { return size_; }
   constexpr bool empty() const { return size_ == 0; }
   constexpr double operator[](index i) const { return read_(data_, i * stride_); }
+  /// Where the entries lie, if it is an S, else null.
+  template <class S>
+  const S* source() const {
+    return read_ == &read_there<S> ? static_cast<const S*>(data_) : nullptr;
+  }
   /// Reads entries first .. first+count-1 into out: one call for a run of them, for loops that a call per entry would rule.
   void read(index first, index count, double* out) const { read_run_(data_, first * stride_, stride_, count, out); }
   /// The same entries as a mask: -1 where the number is not 0, else 0. Returns how many are not 0; if all are,
@@ -83,6 +94,18 @@ class column {
   static index read_flags_run(const void* data, index first, index stride, index count, long long* out) {
     return detail::read_flags(static_cast<const T*>(data) + first, stride, count, out);
   }
+  template <class S>
+  static double read_there(const void* source, index i) {
+    return static_cast<const S*>(source)->here()[i];
+  }
+  template <class S>
+  static void read_run_there(const void* source, index first, index, index count, double* out) {
+    static_cast<const S*>(source)->here().read(first, count, out);
+  }
+  template <class S>
+  static index read_flags_there(const void* source, index first, index, index count, long long* out) {
+    return static_cast<const S*>(source)->here().read_flags(first, count, out);
+  }
 
   const void* data_ = nullptr;
   index size_ = 0, stride_ = 1;
@@ -108,6 +131,10 @@ class id_column {
     static_assert(std::is_integral_v<T> && !std::is_same_v<T, bool>,
                   "emend: ids must be of an integer type; convert them first, for example to std::vector<int>");
   }
+  /// As of `column`: source->ids_here() brings the entries.
+  template <class S>
+    requires requires(const S& s) { { s.ids_here() } -> std::convertible_to<const id_column&>; }
+  id_column(const S* source, index size) : data_(source), size_(size), read_(&read_there<S>) {}
 
   constexpr index size() const { return size_; }
   constexpr bool empty() const { return size_ == 0; }
@@ -117,6 +144,10 @@ class id_column {
   template <class T>
   static constexpr index read(const void* data, index i) {
     return static_cast<index>(static_cast<const T*>(data)[i]);
+  }
+  template <class S>
+  static index read_there(const void* source, index i) {
+    return static_cast<const S*>(source)->ids_here()[i];
   }
 
   const void* data_ = nullptr;

@@ -13,7 +13,7 @@ namespace emend {
 ///   entropy     = log_z - sum_j p_j x_j,            p_j = exp(x_j - log_z)                              [nats]
 ///   log_sum_squares = log sum_j p_j^2               (-log of the effective number of choices)
 ///   next_log_z  = log_z of the linked row, 0 where there is no link
-///   t(column)   = the column's entry for this token, a constant
+///   t(column)   = the column's entry for this token, a constant; t.number(column) the same as a plain number
 /// R is double, or a dual number over (log_z, score, entropy, log_sum_squares, next_log_z).
 template <class R>
 struct token {
@@ -21,11 +21,12 @@ struct token {
   index position = 0;  ///< which term of the call this is
 
   /// Throws std::invalid_argument if the column has no entry for this token.
-  R operator()(const column& values) const {
+  R operator()(const column& values) const { return R(number(values)); }
+  double number(const column& values) const {
     if (position >= values.size())
       detail::fail("a column read by the loss", "an entry for token " + std::to_string(position),
                    std::to_string(values.size()) + " entries");
-    return R(values[position]);
+    return values[position];
   }
 };
 

@@ -20,10 +20,9 @@ struct cispo {
   static constexpr std::array metric_names = detail::policy_metric_names;
   void check(index n) const { detail::check_policy(*this, n); }
 
-  template <class R>
-  constexpr R surrogate(const R& log_ratio, const R& log_prob, double a) const {
-    if (a == 0) return R(0);
-    return -emend::clamp(ratio_of(value_of(log_ratio)), ratio_low, ratio_high) * a * log_prob;
+  template <class R, class A>
+  constexpr R surrogate(const R& log_ratio, const R& log_prob, const A& a) const {
+    return emend::select(a == 0, R(0), -emend::clamp(ratio_of(emend::detach(log_ratio)), ratio_low, ratio_high) * a * log_prob);
   }
   bool is_clipped(double log_ratio, double) const {
     const double ratio = ratio_of(log_ratio);
@@ -35,7 +34,8 @@ struct cispo {
   std::array<double, 5> metrics(const token<double>& t) const { return detail::metrics_at_token(*this, t); }
 
  private:
-  double ratio_of(double log_ratio) const { return emend::exp(emend::clamp(log_ratio, -log_ratio_bound, log_ratio_bound)); }
+  template <class R>
+  constexpr R ratio_of(const R& log_ratio) const { return emend::exp(emend::clamp(log_ratio, -log_ratio_bound, log_ratio_bound)); }
 };
 
 }  // namespace emend

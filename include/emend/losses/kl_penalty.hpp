@@ -40,9 +40,18 @@ struct kl_penalty {
 
   template <class R>
   R operator()(const token<R>& t) const {
-    const double reference = reference_log_prob[t.position];
-    if (reference != reference) return R(0);
-    const R d = t.log_prob - reference;
+    const auto reference = t.number(reference_log_prob);
+    return emend::select(reference != reference, R(0), weighted(t, R(t.log_prob - reference)));
+  }
+
+  std::array<double, 1> metrics(const token<double>& t) const {
+    const double reference = t.number(reference_log_prob);
+    return {reference != reference ? 0.0 : kl_estimate(kind, t.log_prob - reference, clamps)};
+  }
+
+ private:
+  template <class R>
+  R weighted(const token<R>& t, const R& d) const {
     if (weighting == kl_weighting::none) return coefficient * kl_estimate(kind, d, clamps);
     const R weight = emend::clamp(emend::exp(old_log_prob.empty() ? t.log_prob - emend::detach(t.log_prob) : t.log_prob - t(old_log_prob)),
                                   0, weight_cap);
@@ -51,11 +60,6 @@ struct kl_penalty {
       case kl_weighting::unbiased_gradient: return coefficient * unbiased_gradient_kl(kind, d, weight, clamps);
       default: return coefficient * emend::clamp(weight * kl_estimate(kind, d, {.input = clamps.input}), -clamps.output, clamps.output);
     }
-  }
-
-  std::array<double, 1> metrics(const token<double>& t) const {
-    const double reference = reference_log_prob[t.position];
-    return {reference != reference ? 0.0 : kl_estimate(kind, t.log_prob - reference, clamps)};
   }
 };
 

@@ -11,7 +11,8 @@ namespace emend {
 ///
 /// Valid expressions, with `l` a const L, R a carrier:
 ///   l.old_log_prob, l.advantage                       columns, [N]
-///   l.surrogate(R log_ratio, R log_prob, double advantage) -> R     the loss
+///   l.surrogate(R log_ratio, R log_prob, double advantage) -> R     the loss; as a template over the advantage's type, and without
+///                                                     `if`, it can be called on all tokens at once, too
 ///   l.is_clipped(double log_ratio, double advantage) -> bool        whether the token's gradient is cut off, for the metrics
 /// A model: `ppo_clip`. Every model is also a `token_loss`, with log_ratio = log_prob - old_log_prob of its token.
 template <class L>
@@ -46,8 +47,7 @@ void check_policy(const L& loss, index n) {
 
 template <class L, class R>
 R at_token(const L& loss, const token<R>& t) {
-  const double advantage = loss.advantage[t.position];
-  return loss.surrogate(t.log_prob - t(loss.old_log_prob), t.log_prob, advantage);
+  return loss.surrogate(t.log_prob - t(loss.old_log_prob), t.log_prob, t.number(loss.advantage));
 }
 
 template <class L>

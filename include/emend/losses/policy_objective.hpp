@@ -69,9 +69,11 @@ struct policy_objective {
   template <class R>
   R total(const R& loss, const token<R>& t) const {
     // A weight of 0 is a token left out: nothing of it may come back, whatever its loss is.
-    const double w = weight[t.position], v = entropy_coefficient * (entropy_weight.empty() ? weight : entropy_weight)[t.position];
-    const R weighted = w == 0 ? R(0) : w * loss;
-    return v == 0 ? weighted : weighted - v * t.entropy;
+    const auto w = t.number(weight);
+    const R weighted = emend::select(w == 0, R(0), w * loss);
+    if (entropy_coefficient == 0) return weighted;
+    const auto v = entropy_coefficient * t.number(entropy_weight.empty() ? weight : entropy_weight);
+    return emend::select(v == 0, weighted, weighted - v * t.entropy);
   }
   template <class R>
   R sequence_kl(const token<R>& t, const R& summary, index length) const {

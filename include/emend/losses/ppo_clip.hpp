@@ -31,12 +31,12 @@ struct ppo_clip {
     detail::require_not_negative("clip_high", clip_high);
   }
 
-  template <class R>
-  constexpr R surrogate(const R& log_ratio, const R&, double a) const {
-    if (a == 0) return R(0);
+  template <class R, class A>
+  constexpr R surrogate(const R& log_ratio, const R&, const A& a) const {
     const R ratio = emend::exp(emend::clamp(log_ratio, -log_ratio_bound, log_ratio_bound));
-    const R loss = -emend::min(emend::clamp(ratio, 0, ratio_cap) * a, emend::clamp(ratio, 1 - clip_low, 1 + clip_high) * a);
-    return dual_clip > 0 && a < 0 ? emend::min(loss, -dual_clip * a) : loss;
+    R loss = -emend::min(emend::clamp(ratio, 0, ratio_cap) * a, emend::clamp(ratio, 1 - clip_low, 1 + clip_high) * a);
+    if (dual_clip > 0) loss = emend::select(a < 0, emend::min(loss, -dual_clip * a), loss);
+    return emend::select(a == 0, R(0), loss);
   }
 
   bool is_clipped(double log_ratio, double a) const {

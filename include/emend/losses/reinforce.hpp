@@ -15,8 +15,8 @@ struct reinforce {
   void check(index n) const { detail::require_length("advantage", advantage.size(), n); }
   template <class R>
   R operator()(const token<R>& t) const {
-    const double a = advantage[t.position];
-    return a == 0 ? R(0) : -a * t.log_prob;
+    const auto a = t.number(advantage);
+    return emend::select(a == 0, R(0), -a * t.log_prob);
   }
 };
 

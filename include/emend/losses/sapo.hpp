@@ -23,12 +23,11 @@ struct sapo {
     detail::require_positive("temperature_negative", temperature_negative);
   }
 
-  template <class R>
-  constexpr R surrogate(const R& log_ratio, const R&, double a) const {
-    if (a == 0) return R(0);
-    const double tau = a > 0 ? temperature_positive : temperature_negative;
+  template <class R, class A>
+  constexpr R surrogate(const R& log_ratio, const R&, const A& a) const {
+    const A tau = select(a > 0, A(temperature_positive), A(temperature_negative));
     const R ratio = emend::exp(emend::clamp(log_ratio, -log_ratio_bound, log_ratio_bound));
-    return -(a * 4 / tau) * emend::sigmoid(tau * (ratio - 1));
+    return emend::select(a == 0, R(0), -(a * 4 / tau) * emend::sigmoid(tau * (ratio - 1)));
   }
   /// Never: the gate only fades.
   bool is_clipped(double, double) const { return false; }

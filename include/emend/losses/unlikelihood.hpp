@@ -25,10 +25,9 @@ struct unlikelihood {
   }
   template <class R>
   constexpr R operator()(const token<R>& t) const {
-    if (is_unwanted[t.position] == 0) return -t.log_prob;
-    const R rest = -expm1(t.log_prob);
-    if (!(value_of(rest) > clamp_min)) return R(-alpha * emend::log(clamp_min));
-    return -alpha * log(rest);
+    const R rest = -emend::expm1(t.log_prob);
+    const R unwanted = emend::select(rest > R(clamp_min), -alpha * emend::log(rest), R(-alpha * emend::log(clamp_min)));
+    return emend::select(t.number(is_unwanted) == 0, -t.log_prob, unwanted);
   }
 };
 

@@ -10,7 +10,8 @@ namespace emend {
 
 /// Scores in a tensor on any device, of which nothing of size V leaves the device: a `head_scores` by ATen's operations.
 /// scores: as for backend<at::Tensor>, but for the device. The gradient is a tensor of the same shape, dtype and device.
-/// The losses run on the host. Every call brings there, and waits for, three numbers a row (six where more than log_z and entropy are
+/// `emend::loss` keeps the tokens' numbers there, too, where its options and the loss allow: see there. `evaluate` and `statistics` run
+/// their losses on the host: every call brings there, and waits for, three numbers a row (six where more than log_z and entropy are
 /// wanted) and one a term; it takes to the device three indices a term, with a gradient five numbers a row and two a term, and what
 /// kept sets, temperatures and masked rows need, in numbers of the tokens, never of the vocabulary.
 /// Cost: chunks of rows (8 MiB on the host, 256 MiB elsewhere) pass some ten operations for the statistics, as many for the gradient.
@@ -46,20 +47,28 @@ inline std::vector<op_chain::target> targets_of(const op_chain& chain, const hea
 }
 
 /// Chunks of the rows of [B, T, V] scores, none over the end of a batch entry unless these follow each other in memory:
-/// f(chunk [n, V], its first row, its active rows).
+/// f(chunk [n, V], its first row).
 template <class F>
-void for_each_score_chunk(const at::Tensor& scores, const std::uint8_t* is_active, F&& f) {
+void for_each_score_chunk(const at::Tensor& scores, F&& f) {
   at::Tensor block = scores;
   if (block.size(0) > 1 && block.stride(0) == block.size(1) * block.stride(1)) block = block.view({1, -1, block.size(2)});
   const index tokens = block.size(1);
-  std::vector<index> active;
   for (index b = 0; b < block.size(0); ++b)
     for_each_row_chunk(tokens, block.size(2) * (block.scalar_type() == at::kDouble ? 8 : 4), block.device(), [&](index first, index last) {
-      active.clear();
-      for (index row = b * tokens + first; row < b * tokens + last; ++row)
-        if (is_active[row]) active.push_back(row);
-      f(block[b].narrow(0, first, last - first), b * tokens + first, std::span<const index>(active));
+      f(block[b].narrow(0, first, last - first), b * tokens + first);
     });
+}
+
+/// The same with its active rows: f(chunk, first, active).
+template <class F>
+void for_each_score_chunk(const at::Tensor& scores, const std::uint8_t* is_active, F&& f) {
+  std::vector<index> active;
+  for_each_score_chunk(scores, [&](const at::Tensor& chunk, index first) {
+    active.clear();
+    for (index row = first; row < first + chunk.size(0); ++row)
+      if (is_active[row]) active.push_back(row);
+    f(chunk, first, std::span<const index>(active));
+  });
 }
 
 /// Rows first .. of [B, T, V] become those of `rows`, rounded to its type.

@@ -2,6 +2,7 @@
 
 #include <emend/evaluation/evaluate_sequences.hpp>
 #include <emend/libtorch/device_linear_scores.hpp>
+#include <emend/libtorch/device_loss.hpp>
 #include <emend/libtorch/loss_function.hpp>
 #include <emend/libtorch/tensor_column.hpp>
 #include <emend/libtorch/torch_threads.hpp>
@@ -63,6 +64,41 @@ struct tensor_call {
   }
 };
 
+/// Whether a loss of tokens can stay on the scores' device: what the options and the loss itself would need the host for.
+template <class Loss>
+bool stays_on_device(const Loss& l, const at::Tensor& scores, const at::Tensor& targets, const tensor_loss_options& options) {
+  const bool has_rows_of_its_own = !options.rows.empty() || !options.links.empty() || !options.kept.offsets.empty() || !options.transform.temperatures.empty();
+  const bool has_host_metrics = metric_count<Loss> > 0 && options.metrics;
+  if (has_rows_of_its_own || has_host_metrics || targets.numel() == 0) return false;
+  const at::NoGradGuard no_graph;
+  return device_tokens<Loss>::can_be_called(l, scores.device());
+}
+
+/// What term_plan checks, of that which the host knows.
+template <class Loss>
+void check_on_device(const Loss& l, const tensor_call& call, const at::Tensor& targets, const tensor_loss_options& options, index rows, index vocab) {
+  const id_column& ids = call.targets;
+  require_length("targets", ids.size(), rows);
+  if (!options.mask.empty()) require_length("mask", call.options.mask.size(), rows);
+  if (!options.weight.empty()) require_length("weight", call.options.weight.size(), rows);
+  require_positive("normaliser", options.normaliser);
+  check_transform(options.transform, rows);
+  check_loss(l, rows);
+  if (vocab < 1) fail("scores", "a vocabulary of at least 1", std::to_string(vocab));
+  const auto is_here = [](const column& values) { return !values.source<device_entries>(); };
+  if (!targets.is_cpu() || !is_here(call.options.mask) || !is_here(call.options.weight)) return;
+  for (index i = 0; i < ids.size(); ++i)
+    if ((options.mask.empty() || call.options.mask[i] != 0) && (options.weight.empty() || call.options.weight[i] != 0)) require_position("targets", i, ids[i], vocab);
+}
+
+/// What the caller gets of a loss that stayed on the device: its value, and the losses of the tokens.
+template <class Loss>
+at::Tensor report_on_device(const device_tokens<Loss>& tokens, const at::Tensor& value, const at::Tensor& scores, const at::Tensor& targets, const tensor_loss_options& options) {
+  if (options.per_token) *options.per_token = tokens.per_token().to(at::kFloat).view(targets.sizes());
+  if (options.metrics) *options.metrics = at::empty({0}, scores.options().dtype(at::kFloat));
+  return value.to(scores.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+}
+
 /// run(scores, gradient or null) over the logits as the library takes them on their device, or by ATen's operations; its result's value.
 template <class Run>
 at::Tensor loss_of_logits(const at::Tensor& logits, bool is_in_place, bool is_by_chain, const Run& run) {
@@ -83,6 +119,20 @@ at::Tensor loss_of_logits(const at::Tensor& logits, bool is_in_place, bool is_by
 template <class Loss>
 at::Tensor loss_of_tokens(const Loss& l, const at::Tensor& logits, const at::Tensor& targets, const tensor_loss_options& options, bool is_by_chain) {
   tensor_call call(logits, targets, options);
+  if ((is_by_chain || !logits.is_cpu()) && stays_on_device(l, logits, targets, options)) {
+    const head_shape shape = backend<device_scores>::shape({logits});
+    check_on_device(l, call, targets, options, shape.rows, shape.vocab);
+    const at::TensorList inputs(logits);
+    const bool is_wanted = wants_gradient(inputs);
+    return loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
+      const at::Tensor x = logits.detach();
+      if (is_wanted) gradients[0] = options.is_in_place ? x : backend<at::Tensor>::like(x);
+      const head_request request{{}, {}, nullptr, options.transform, options.kept, wants_log_sum_squares(l, call.options)};
+      device_tokens<Loss> tokens(l, targets, call.options.mask, call.options.weight, options.normaliser, shape.vocab, x.device());
+      const at::Tensor value = loss_on_device(tokens, x, request, is_wanted ? &gradients[0] : nullptr);
+      return report_on_device(tokens, value, x, targets, options);
+    });
+  }
   return loss_of_logits(logits, options.is_in_place, is_by_chain, [&]<class X>(const X& x, at::Tensor* gradient) {
     const auto got = gradient ? evaluate_into(l, x, call.targets, call.options, *gradient, torch_threads{})
                               : evaluate_value(l, x, call.targets, call.options, torch_threads{});
@@ -99,6 +149,23 @@ at::Tensor loss_of_product(const Loss& l, const at::Tensor& hidden, const at::Te
   const at::Tensor both[] = {hidden, weight};
   const at::TensorList inputs(both);
   const bool is_wanted = wants_gradient(inputs);
+  const bool is_on_host = !is_by_chain && hidden.is_cpu() && weight.is_cpu();
+  // Rows that the host knows to be masked are left out of the products, which is worth more.
+  const bool has_known_mask = !options.mask.empty() && !call.options.mask.source<device_entries>();
+  if (!is_on_host && !has_known_mask && stays_on_device(l, hidden, targets, options)) {
+    const head_shape shape = backend<linear_scores<device_scores, device_scores>>::shape({{hidden}, {weight}});
+    check_on_device(l, call, targets, options, shape.rows, shape.vocab);
+    return loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
+      const at::Tensor states = hidden.detach().reshape({-1, hidden.size(-1)});
+      if (is_wanted) gradients = {backend<at::Tensor>::like(hidden.detach()), backend<at::Tensor>::like(weight.detach())};
+      at::Tensor d_hidden = is_wanted ? at::empty_like(states) : at::Tensor();
+      const head_request request{{}, {}, nullptr, options.transform, options.kept, wants_log_sum_squares(l, call.options)};
+      device_tokens<Loss> tokens(l, targets, call.options.mask, call.options.weight, options.normaliser, shape.vocab, states.device());
+      const at::Tensor value = loss_on_device(tokens, states, weight.detach(), request, is_wanted ? &d_hidden : nullptr, is_wanted ? &gradients[1] : nullptr);
+      if (is_wanted) gradients[0].copy_(d_hidden.view(hidden.sizes()));
+      return report_on_device(tokens, value, states, targets, options);
+    });
+  }
   return loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
     const device_scores states{hidden.detach()}, rows{weight.detach()};
     const auto run = [&](const auto& x) {
@@ -114,7 +181,6 @@ at::Tensor loss_of_product(const Loss& l, const at::Tensor& hidden, const at::Te
       gradients = {gradient.d_hidden, gradient.d_weight};
       return got.value;
     };
-    const bool is_on_host = !is_by_chain && hidden.is_cpu() && weight.is_cpu();
     return value_tensor(is_on_host ? run(linear_scores{states.scores, rows.scores}) : run(linear_scores{states, rows}), hidden);
   });
 }
@@ -127,6 +193,10 @@ at::Tensor loss_of_product(const Loss& l, const at::Tensor& hidden, const at::Te
 /// logits: [.., V] in float, double, bfloat16 or half, any strides; targets: [..], ids in [0, V). The result is of float, or double for
 /// double, on the logits' device. The gradient is computed with the value, one read and one write of the logits in this process's memory;
 /// see `device_scores` for other devices. First derivatives only: backward through a gradient throws.
+/// On another device nothing comes back to the host, which does not wait: the loss is called once, on tensors of all tokens. That needs a loss
+/// without `if` on a token's number and without t.position (emend::select instead; the library's do so but for those of whole sequences and
+/// `dppo`, `ipo_mask`, `covariance`); no rows, links, kept ids, temperatures of each row, and no metrics asked for. Else some numbers a token go through
+/// the host. A counted id outside [0, V) that the host does not know of makes the value NaN and its row's gradient 0.
 /// Throws std::invalid_argument naming the argument, as `evaluate` does.
 /// Memory beyond the logits: the gradient, or nothing where is_in_place; and some numbers a token.
 template <class Loss>

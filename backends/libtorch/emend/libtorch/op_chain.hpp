@@ -4,6 +4,7 @@
 #include <emend/libtorch/tensor_backend.hpp>
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/where.h>
@@ -110,22 +111,44 @@ class op_chain {
       has_linear |= at(3) != 0;
       has_quadratic |= at(4) != 0;
     }
-    const at::Tensor table = on_device(coefficients, x.device()).view({5, n, 1}).to(type_);
-    at::Tensor log_p = (y.values - table[0]).mul_(y.multiplier).clamp_min_(lowest_difference).sub_(table[1]);
-    at::Tensor result = log_p.exp();
-    if (has_linear || has_quadratic) {
-      if (has_linear) log_p.mul_(table[3]).add_(table[2]);
-      else log_p = at::zeros_like(log_p).add_(table[2]);
-      if (has_quadratic) log_p.addcmul_(result, table[4]);
-      result.mul_(log_p);
-    } else {
-      result.mul_(table[2]);
-    }
+    const slopes of_rows{on_device(coefficients, x.device()).view({5, n, 1}).to(type_), has_linear, has_quadratic};
+    at::Tensor result = gradient_of(y, of_rows);
     add_targets(result, y.values, rows, targets);
     if (y.slope.defined()) result.mul_(y.slope);
     return result;
   }
 
+  /// What the gradient of each row of a chunk is made of, on their device: top, log_sum, constant, linear, quadratic.
+  struct slopes {
+    at::Tensor table;  ///< [5, n, 1] in float or double
+    bool has_linear, has_quadratic;
+  };
+
+  /// The same where every row has one target and nothing of them is on the host. ids: [n], within the vocabulary; amount: [n]
+  /// derivatives with respect to x at the targets, but for the cap. No kept ids, no temperatures of each row.
+  at::Tensor gradient(const at::Tensor& x, const slopes& of_rows, const at::Tensor& ids, const at::Tensor& amount) const {
+    const prepared y = prepare(x, {});
+    at::Tensor result = gradient_of(y, of_rows);
+    const at::Tensor at = at::arange(x.size(0), ids.options()).mul_(x.size(1)).add_(ids);
+    // A target outside the support is a constant.
+    const at::Tensor outside = y.values.gather(1, ids.unsqueeze(1)).squeeze(1) == -infinity;
+    result.view({-1}).index_add_(0, at, amount.to(type_).masked_fill(outside, 0));
+    if (y.slope.defined()) result.mul_(y.slope);
+    return result;
+  }
+
+  /// z = multiplier y
+  double multiplier_of(index row) const { return (request_.transform.soft_cap != 0 ? 1 : request_.transform.logit_scale) / temperature_of(row); }
+  /// dz / dx, but for the cap
+  double slope_of(index row) const { return request_.transform.logit_scale / temperature_of(row); }
+  /// Of gradients and slopes: float or double.
+  at::ScalarType type() const { return type_; }
+  /// z of scores in double, [..], on their device; no temperatures of each row.
+  at::Tensor scores(const at::Tensor& x) const {
+    const score_transform& f = request_.transform;
+    const at::Tensor capped = f.soft_cap == 0 ? x : at::where(x.isfinite(), (x * (f.logit_scale / f.soft_cap)).tanh_().mul_(f.soft_cap), x);
+    return capped * multiplier_of(0);
+  }
   /// z of one score whose id is kept.
   double score(index row, double x) const {
     const score_transform& f = request_.transform;
@@ -150,6 +173,17 @@ class op_chain {
     at::Tensor slope;       ///< [n, V] derivative of the cap, or undefined
     at::Tensor multiplier;  ///< [n, 1] or scalar
   };
+
+  at::Tensor gradient_of(const prepared& y, const slopes& s) const {
+    const at::Tensor& table = s.table;
+    at::Tensor log_p = (y.values - table[0]).mul_(y.multiplier).clamp_min_(lowest_difference).sub_(table[1]);
+    at::Tensor result = log_p.exp();
+    if (!s.has_linear && !s.has_quadratic) return result.mul_(table[2]);
+    if (s.has_linear) log_p.mul_(table[3]).add_(table[2]);
+    else log_p = at::zeros_like(log_p).add_(table[2]);
+    if (s.has_quadratic) log_p.addcmul_(result, table[4]);
+    return result.mul_(log_p);
+  }
 
   prepared prepare(const at::Tensor& x, std::span<const index> rows) const {
     const score_transform& f = request_.transform;
@@ -209,10 +243,6 @@ class op_chain {
   double temperature_of(index row) const {
     return request_.transform.temperatures.empty() ? request_.transform.temperature : request_.transform.temperatures[row];
   }
-  /// z = multiplier y
-  double multiplier_of(index row) const { return (request_.transform.soft_cap != 0 ? 1 : request_.transform.logit_scale) / temperature_of(row); }
-  /// dz / dx, but for the cap
-  double slope_of(index row) const { return request_.transform.logit_scale / temperature_of(row); }
 
   const head_request& request_;
   at::ScalarType type_;

@@ -6,37 +6,36 @@
 #include <ATen/ops/empty.h>
 
 #include <concepts>
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 namespace emend {
 
-/// A tensor as the columns that the library takes, `column` and `id_column`; also anything that is a column already.
-///   auto [advantage, returns] = gae(tensor_column(reward), tensor_column(value), tensor_layout(reward, mask));
-/// values: any shape, read in row-major order; an undefined tensor is an empty column. Floating-point, integer and bool dtypes; as ids
-/// integer ones. Views the tensor where it is on the host, in a dtype of C++, and one stride describes it; else this object holds the
-/// converted copy: give it a name where the column outlives the statement. From a device the entries, a few bytes a token, are copied
-/// to the host: that waits for the device.
-/// argument: what an error is to name. Throws std::invalid_argument on another dtype or layout.
-class tensor_column {
- public:
-  tensor_column() = default;
-  tensor_column(const at::Tensor& values, const char* argument = "a column") : given_(values), argument_(argument) {
-    if (!values.defined()) return;
-    if (values.layout() != at::kStrided) detail::fail(argument, "a dense tensor", "another layout");
-    at::Tensor on_host = values.detach().cpu();
+namespace detail {
+
+/// The entries of a tensor in this process's memory: a view where it is there already, else a copy.
+struct host_entries {
+  at::Tensor held;
+  column numbers;
+  id_column ids;
+
+  explicit host_entries(const at::Tensor& given) {
+    at::Tensor on_host = given.detach().cpu();
     if (on_host.is_neg()) on_host = on_host.resolve_neg();
     const at::ScalarType type = on_host.scalar_type();
     if (type == at::kHalf || type == at::kBFloat16) on_host = on_host.to(at::kFloat);
-    held_ = on_host.dim() == 1 ? on_host : on_host.reshape({-1});
-    const index size = held_.numel(), stride = size > 0 ? held_.stride(0) : 1;
-    const void* data = held_.const_data_ptr();
+    held = on_host.dim() == 1 ? on_host : on_host.reshape({-1});
+    const index size = held.numel(), stride = size > 0 ? held.stride(0) : 1;
+    const void* data = held.const_data_ptr();
     const auto view = [&]<class T>(const T* first) {
-      column_ = column(first, size, stride);
-      if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) ids_ = id_column(first, size, stride), has_ids_ = true;
+      numbers = column(first, size, stride);
+      if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) ids = id_column(first, size, stride);
     };
-    switch (held_.scalar_type()) {
+    switch (held.scalar_type()) {
       case at::kFloat: view(static_cast<const float*>(data)); break;
       case at::kDouble: view(static_cast<const double*>(data)); break;
       case at::kBool: view(static_cast<const bool*>(data)); break;
@@ -44,8 +43,58 @@ class tensor_column {
       case at::kChar: view(static_cast<const std::int8_t*>(data)); break;
       case at::kShort: view(static_cast<const std::int16_t*>(data)); break;
       case at::kInt: view(static_cast<const std::int32_t*>(data)); break;
-      case at::kLong: view(static_cast<const std::int64_t*>(data)); break;
-      default: detail::fail(argument, "a floating-point, integer or bool dtype", c10::toString(type));
+      default: view(static_cast<const std::int64_t*>(data)); break;
+    }
+  }
+};
+
+/// A tensor on a device; its entries come to the host when somebody there first reads one.
+class device_entries {
+ public:
+  explicit device_entries(const at::Tensor& values) : values_(values) {}
+  const at::Tensor& tensor() const { return values_; }
+  const column& here() const { return brought().numbers; }
+  const id_column& ids_here() const { return brought().ids; }
+
+ private:
+  const host_entries& brought() const {
+    std::call_once(is_brought_, [this] { entries_.emplace(values_); });
+    return *entries_;
+  }
+
+  at::Tensor values_;
+  mutable std::once_flag is_brought_;
+  mutable std::optional<host_entries> entries_;
+};
+
+}  // namespace detail
+
+/// A tensor as the columns that the library takes, `column` and `id_column`; also anything that is a column already.
+///   auto [advantage, returns] = gae(tensor_column(reward), tensor_column(value), tensor_layout(reward, mask));
+/// values: any shape, read in row-major order; an undefined tensor is an empty column. Floating-point, integer and bool dtypes; as ids
+/// integer ones. Views the tensor where it is on the host, in a dtype of C++, and one stride describes it; else this object holds the
+/// converted copy: give it a name where the column outlives the statement. From a device the entries, a few bytes a token, are copied
+/// to the host, which waits for the device, when they are first read there; `emend::loss` reads them where they are.
+/// argument: what an error is to name. Throws std::invalid_argument on another dtype or layout.
+class tensor_column {
+ public:
+  tensor_column() = default;
+  tensor_column(const at::Tensor& values, const char* argument = "a column") : given_(values), argument_(argument) {
+    if (!values.defined()) return;
+    if (values.layout() != at::kStrided) detail::fail(argument, "a dense tensor", "another layout");
+    const at::ScalarType type = values.scalar_type();
+    has_ids_ = at::isIntegralType(type, false);
+    const bool is_number = has_ids_ || type == at::kBool || type == at::kFloat || type == at::kDouble || type == at::kHalf || type == at::kBFloat16;
+    if (!is_number || c10::isBarebonesUnsignedType(type)) detail::fail(argument, "a floating-point, integer or bool dtype", c10::toString(type));
+    if (values.is_cpu()) {
+      const detail::host_entries entries(values);
+      held_ = entries.held;
+      column_ = entries.numbers;
+      ids_ = entries.ids;
+    } else {
+      there_ = std::make_shared<const detail::device_entries>(values);
+      column_ = column(there_.get(), values.numel());
+      ids_ = id_column(there_.get(), values.numel());
     }
   }
   template <class X>
@@ -70,6 +119,7 @@ class tensor_column {
 
  private:
   at::Tensor given_, held_;
+  std::shared_ptr<const detail::device_entries> there_;
   column column_;
   id_column ids_;
   bool has_ids_ = false;

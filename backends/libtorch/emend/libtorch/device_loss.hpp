@@ -1,0 +1,202 @@
+#pragma once
+
+#include <emend/libtorch/device_scores.hpp>
+#include <emend/libtorch/tensor_token.hpp>
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/stack.h>
+
+#include <utility>
+
+namespace emend::detail {
+
+// A loss over scores on a device of which nothing comes back: the head by op_chain, the loss once for all tokens over tensor_dual.
+
+/// Statistics of rows and scores of their targets, [n] each, in double on the rows' device.
+struct device_statistics {
+  at::Tensor top, log_sum;  ///< as the slopes of op_chain want them: the largest score before its multiplier, and log sum exp of what is below it
+  at::Tensor log_z, log_z_tail, entropy, log_sum_squares, score;
+
+  /// x: [n, V]; target: [n], within the vocabulary.
+  device_statistics(const op_chain& chain, const at::Tensor& x, const at::Tensor& target) {
+    const at::Tensor columns = chain.statistics(x, {});
+    const at::Tensor largest = columns[op_chain::of_top], sum = columns[op_chain::of_sum], max_score = largest * chain.multiplier_of(0);
+    const at::Tensor is_unknown = (largest < infinity).bitwise_not_(), is_empty = largest == -infinity;
+    const auto known = [&](const at::Tensor& values, double where_empty) { return values.masked_fill(is_empty, where_empty).masked_fill_(is_unknown, not_a_number); };
+    const at::Tensor of_row = sum.log();
+    log_z = known(max_score + of_row, -infinity);
+    log_z_tail = (max_score - log_z + of_row).masked_fill_(is_empty, 0);
+    entropy = known((of_row - columns[op_chain::of_weighted] / sum).clamp_min_(0), 0);
+    if (chain.columns() > op_chain::of_squares) log_sum_squares = known(columns[op_chain::of_squares].log() - 2 * of_row, -infinity);
+    top = known(largest, 0);
+    log_sum = of_row.masked_fill(is_empty, 0);
+    score = chain.scores(x.gather(1, target.unsqueeze(1)).squeeze(1).to(at::kDouble));
+  }
+  device_statistics(const std::vector<device_statistics>& parts) {
+    const auto join = [&](at::Tensor device_statistics::* member) {
+      if (!(parts[0].*member).defined()) return;
+      std::vector<at::Tensor> all;
+      for (const device_statistics& part : parts) all.push_back(part.*member);
+      this->*member = all.size() == 1 ? all[0] : at::cat(all);
+    };
+    for (const auto member : {&device_statistics::top, &device_statistics::log_sum, &device_statistics::log_z, &device_statistics::log_z_tail, &device_statistics::entropy,
+                              &device_statistics::log_sum_squares, &device_statistics::score})
+      join(member);
+  }
+};
+
+/// The tokens of a call, each with its own row, and what is asked of them.
+template <class Loss>
+class device_tokens {
+ public:
+  /// targets: [N], on any device; mask, weight: [N] or empty.
+  device_tokens(const Loss& loss, const at::Tensor& targets, const column& mask, const column& weight, double normaliser, index vocab, const at::Device& device)
+      : loss_(loss), device_(device), normaliser_(normaliser) {
+    const tensor_terms all{0, targets.numel(), device};
+    const at::Tensor ids = targets.detach().reshape({-1}).to(at::TensorOptions().dtype(at::kLong).device(device));
+    // A wrong id of a token that counts is known on the device alone: its value is NaN.
+    is_wrong_ = (ids < 0).bitwise_or_(ids >= vocab);
+    targets_ = ids.masked_fill(is_wrong_, 0);
+    if (!mask.empty()) is_counted_ = column_on_device(mask, all) != 0;
+    if (!weight.empty()) {
+      factor_ = column_on_device(weight, all);
+      is_counted_ = is_counted_.defined() ? is_counted_.bitwise_and(factor_ != 0) : factor_ != 0;
+      factor_ = factor_ / normaliser;
+    }
+  }
+
+  /// Whether the loss can be called so: no branch on a number of a token, no position. Costs its operations over no token.
+  static bool can_be_called(const Loss& loss, const at::Device& device) {
+    const tensor_number none(at::empty({0}, at::TensorOptions().dtype(at::kDouble).device(device)));
+    const auto variable = [&](int of) { return tensor_dual::variable(none, of); };
+    try {
+      (void)loss(token<tensor_dual>{tensor_dual(none), variable(of_log_z), variable(of_score), variable(of_entropy), variable(of_log_sum_squares), tensor_dual(none), {0, 0, device}});
+      return true;
+    } catch (const needs_host&) {
+      return false;
+    }
+  }
+
+  at::Tensor targets(index first, index count) const { return targets_.narrow(0, first, count); }
+
+  /// Calls the loss on tokens first .. whose statistics these are. Its value is added up by sum(), its derivatives are kept for slopes().
+  void visit(index first, const device_statistics& row, bool is_differentiated) {
+    const index count = row.log_z.size(0);
+    const tensor_number log_prob(at::where(row.score == -infinity, row.score, row.score - row.log_z - row.log_z_tail));
+    const auto variable = [&](const at::Tensor& values, int of) {
+      const tensor_number x = values.defined() ? tensor_number(values) : tensor_number(not_a_number);
+      return is_differentiated ? tensor_dual::variable(x, of) : tensor_dual(x);
+    };
+    token<tensor_dual> t{tensor_dual(log_prob), variable(row.log_z, of_log_z), variable(row.score, of_score), variable(row.entropy, of_entropy),
+                         variable(row.log_sum_squares, of_log_sum_squares), tensor_dual(0.0), {first, count, device_}};
+    if (is_differentiated) {
+      t.log_prob.derivative[of_score] = 1;
+      t.log_prob.derivative[of_log_z] = -1;
+    }
+    const tensor_dual loss = loss_(t);
+    for (int k = 0; k < statistic_count; ++k) derivative_[k] = loss.derivative[k];
+    const at::Tensor value = loss.value.expanded(count, device_).masked_fill(is_wrong_.narrow(0, first, count), not_a_number);
+    per_token_.push_back(counted(value, first));
+    const at::Tensor weighted = factor_.defined() ? value * factor_.narrow(0, first, count) : value / normaliser_;
+    sums_.push_back(counted(weighted, first).sum());
+  }
+
+  /// Derivatives of the tokens last visited, with respect to their rows, for the chain's gradient: its slopes, and what the targets get.
+  std::pair<op_chain::slopes, at::Tensor> slopes(const op_chain& chain, index first, const device_statistics& row) const {
+    const index count = row.log_z.size(0);
+    const double scale = chain.slope_of(0);
+    const auto adjoint = [&](int of) {
+      if (derivative_[of].is(0)) return at::zeros_like(row.log_z);
+      const tensor_number factor = factor_.defined() ? tensor_number(factor_.narrow(0, first, count)) : tensor_number(1 / normaliser_);
+      const at::Tensor scaled = chain_product(factor, derivative_[of]).expanded(count, device_);
+      // Without a largest score there is nothing to differentiate.
+      return counted(scaled, first).masked_fill(is_wrong_.narrow(0, first, count), 0).masked_fill_(row.log_z == -infinity, 0);
+    };
+    const bool has_linear = !derivative_[of_entropy].is(0), has_quadratic = !derivative_[of_log_sum_squares].is(0);
+    at::Tensor constant = adjoint(of_log_z), linear = at::zeros_like(constant), quadratic = linear;
+    if (has_linear) {
+      const at::Tensor g = adjoint(of_entropy);
+      constant = constant - (g * row.entropy).masked_fill_(g == 0, 0);
+      linear = g.neg();
+    }
+    if (has_quadratic) {
+      const at::Tensor g = adjoint(of_log_sum_squares);
+      constant = constant - 2 * g;
+      quadratic = (2 * g * row.log_sum_squares.neg().exp_()).masked_fill_(g == 0, 0);
+    }
+    const at::Tensor table = at::stack({row.top, row.log_sum, constant * scale, linear * scale, quadratic * scale}).unsqueeze(-1).to(chain.type());
+    return {{table, has_linear, has_quadratic}, adjoint(of_score) * scale};
+  }
+
+  /// rows [n, ..] with 0 in those of tokens that do not count, whatever stood there.
+  at::Tensor of_counted(const at::Tensor& rows, index first) const {
+    return is_counted_.defined() ? rows.masked_fill(is_counted_.narrow(0, first, rows.size(0)).bitwise_not().unsqueeze(1), 0) : rows;
+  }
+
+  at::Tensor sum() const { return sums_.size() == 1 ? sums_[0] : at::stack(sums_).sum(); }
+  at::Tensor per_token() const { return per_token_.size() == 1 ? per_token_[0] : at::cat(per_token_); }
+
+ private:
+  at::Tensor counted(const at::Tensor& values, index first) const {
+    return is_counted_.defined() ? values.masked_fill(is_counted_.narrow(0, first, values.size(0)).bitwise_not(), 0) : values;
+  }
+
+  const Loss& loss_;
+  at::Device device_;
+  double normaliser_;
+  at::Tensor targets_, is_wrong_, is_counted_, factor_;  // is_counted_, factor_: undefined where all count, where no weight is given
+  tensor_number derivative_[statistic_count];
+  std::vector<at::Tensor> sums_, per_token_;
+};
+
+/// The loss over logits [.., V], at least one row; gradient: of their shape, written, or null. Returns the value in double.
+template <class Loss>
+at::Tensor loss_on_device(device_tokens<Loss>& tokens, const at::Tensor& logits, const head_request& request, at::Tensor* gradient) {
+  const at::NoGradGuard no_graph;
+  const at::Tensor block = in_three_dimensions(logits);
+  const op_chain chain(request, block.scalar_type());
+  std::vector<device_statistics> parts;
+  for_each_score_chunk(block, [&](const at::Tensor& chunk, index first) { parts.emplace_back(chain, chunk, tokens.targets(first, chunk.size(0))); });
+  const device_statistics rows(parts);
+  tokens.visit(0, rows, gradient != nullptr);
+  if (!gradient) return tokens.sum();
+  require_gradient_tensor(logits, *gradient);
+  const at::Tensor out = writable(*gradient);
+  const auto [slopes, amounts] = tokens.slopes(chain, 0, rows);
+  for_each_score_chunk(block, [&, slopes = slopes, amounts = amounts](const at::Tensor& chunk, index first) {
+    const index count = chunk.size(0);
+    const at::Tensor written = chain.gradient(chunk, {slopes.table.narrow(1, first, count), slopes.has_linear, slopes.has_quadratic}, tokens.targets(first, count), amounts.narrow(0, first, count));
+    write_rows(out, first, tokens.of_counted(written, first));
+  });
+  return tokens.sum();
+}
+
+/// The same over hidden [N, D] weight [V, D] transposed, by chunks of rows that are stored while they are worked on; the gradients, if wanted,
+/// sum in float or double.
+template <class Loss>
+at::Tensor loss_on_device(device_tokens<Loss>& tokens, const at::Tensor& hidden, const at::Tensor& weight, const head_request& request, at::Tensor* d_hidden, at::Tensor* d_weight) {
+  const at::NoGradGuard no_graph;
+  constexpr index chunk_rows = 1024;
+  const op_chain chain(request, hidden.scalar_type());
+  const bool is_exact = hidden.scalar_type() == at::kDouble || hidden.scalar_type() == at::kFloat;
+  at::Tensor sum = d_weight ? at::zeros(weight.sizes(), is_exact ? weight.options() : weight.options().dtype(at::kFloat)) : at::Tensor();
+  for (index first = 0; first < hidden.size(0); first += chunk_rows) {
+    const index count = std::min(chunk_rows, hidden.size(0) - first);
+    // What stands in a state that does not count must not reach the weight's gradient, not even times 0.
+    const at::Tensor states = tokens.of_counted(hidden.narrow(0, first, count), first), z = at::mm(states, weight.t());
+    const device_statistics rows(chain, z, tokens.targets(first, count));
+    tokens.visit(first, rows, d_hidden != nullptr);
+    if (!d_hidden) continue;
+    const auto [slopes, amounts] = tokens.slopes(chain, first, rows);
+    const at::Tensor d_scores = tokens.of_counted(chain.gradient(z, slopes, tokens.targets(first, count), amounts), first).to(states.scalar_type());
+    d_hidden->narrow(0, first, count).copy_(at::mm(d_scores, weight));
+    if (is_exact) sum.addmm_(d_scores.t(), states);
+    else sum.add_(at::mm(d_scores.t(), states));
+  }
+  if (d_weight) d_weight->copy_(sum);
+  return tokens.sum();
+}
+
+}  // namespace emend::detail

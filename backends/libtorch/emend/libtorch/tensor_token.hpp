@@ -1,0 +1,48 @@
+#pragma once
+
+#include <emend/libtorch/tensor_column.hpp>
+#include <emend/libtorch/tensor_number.hpp>
+
+#include <vector>
+
+namespace emend {
+
+namespace detail {
+
+/// Which terms a call is for: count of them, from the first on.
+struct tensor_terms {
+  index first, count;
+  at::Device device;
+};
+
+/// Entries of a column for the terms, in double on their device. What lies on the host goes there; what lies on a device stays on one.
+inline at::Tensor column_on_device(const column& values, const tensor_terms& of) {
+  if (of.first + of.count > values.size())
+    fail("a column read by the loss", "entries for " + std::to_string(of.first + of.count) + " tokens", std::to_string(values.size()));
+  if (const device_entries* there = values.source<device_entries>())
+    return there->tensor().detach().reshape({-1}).narrow(0, of.first, of.count).to(at::TensorOptions().dtype(at::kDouble).device(of.device));
+  std::vector<double> entries(static_cast<std::size_t>(of.count));
+  values.read(of.first, of.count, entries.data());
+  const at::Tensor here = at::from_blob(entries.data(), {of.count}, at::TensorOptions().dtype(at::kDouble));
+  return of.device.is_cpu() ? here.clone() : here.to(of.device);
+}
+
+}  // namespace detail
+
+/// Every token of a call at once. A loss that asks which one it is, or branches on a number, is called on the host instead.
+template <>
+struct token<tensor_dual> {
+  /// Stands where a single token has its position.
+  struct no_position {
+    operator index() const { throw detail::needs_host(); }
+  };
+
+  tensor_dual log_prob, log_z, score, entropy, log_sum_squares, next_log_z;
+  detail::tensor_terms terms;
+  no_position position = {};
+
+  tensor_dual operator()(const column& values) const { return tensor_dual(number(values)); }
+  tensor_number number(const column& values) const { return tensor_number(detail::column_on_device(values, terms)); }
+};
+
+}  // namespace emend

@@ -1,0 +1,268 @@
+// emend::loss where nothing returns to the host: the loss once over tensors of all tokens, against the same loss token by token; and on
+// torch's meta device, whose tensors have no numbers that anybody could read.
+#include <emend/libtorch/loss.hpp>
+#include <emend/libtorch/tensor_algorithms.hpp>
+#include <emend/losses/cispo.hpp>
+#include <emend/losses/cross_entropy.hpp>
+#include <emend/losses/dppo.hpp>
+#include <emend/losses/entropy.hpp>
+#include <emend/losses/policy_objective.hpp>
+#include <emend/losses/ppo_clip.hpp>
+#include <emend/losses/reinforce.hpp>
+#include <emend/losses/sapo.hpp>
+#include <emend/losses/unlikelihood.hpp>
+
+#include <torch/library.h>
+
+#include "throws.hpp"
+
+#include <ATen/ops/ones.h>
+#include <ATen/ops/rand.h>
+#include <ATen/ops/rand_like.h>
+#include <ATen/ops/randint.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/randn_like.h>
+#include <ATen/ops/tensor.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+
+namespace {
+
+using emend::tensor_column;
+constexpr double infinite = std::numeric_limits<double>::infinity();
+
+at::TensorOptions of(at::ScalarType type) { return at::TensorOptions().dtype(type); }
+
+/// Largest difference; infinite where one has a NaN and the other not.
+double distance(const at::Tensor& a, const at::Tensor& b) {
+  REQUIRE(a.sizes() == b.sizes());
+  if (a.numel() == 0) return 0;
+  const at::Tensor x = a.detach().to(at::kDouble), y = b.detach().to(at::kDouble);
+  if (!x.isnan().equal(y.isnan())) return infinite;
+  return at::where(x == y, at::zeros_like(x), (x - y).abs()).nan_to_num(0.0, infinite).max().item().toDouble();
+}
+
+/// The loss by tensors of all tokens; fails where it went through the host.
+struct counted_calls {
+  int of_all = 0, of_one = 0;
+};
+template <class Loss>
+struct watched {
+  const Loss& loss;
+  counted_calls* calls;
+  template <class R>
+  R operator()(const emend::token<R>& t) const {
+    ++(std::is_same_v<R, emend::tensor_dual> ? calls->of_all : calls->of_one);
+    return R(loss(t));
+  }
+};
+
+struct problem {
+  at::Tensor x, targets;
+  emend::tensor_loss_options options = {};
+};
+
+template <class Loss>
+void compare(const std::string& name, const Loss& loss, const problem& p, double tolerance = 1e-12) {
+  CAPTURE(name);
+  const at::Tensor a = p.x.clone().requires_grad_(), b = p.x.clone().requires_grad_();
+  at::Tensor losses_a, losses_b;
+  emend::tensor_loss_options options = p.options;
+  options.per_token = &losses_a;
+  counted_calls calls;
+  const at::Tensor got = emend::loss(watched<Loss>{loss, &calls}, emend::device_scores{a}, p.targets, options);
+  CHECK(calls.of_all == 2);  // once over no tokens, to see whether it can be called so
+  CHECK(calls.of_one == 0);
+  options.per_token = &losses_b;
+  const at::Tensor expected = emend::loss(loss, b, p.targets, options);
+  const double scale = std::max(1.0, std::abs(expected.item().toDouble()));
+  CHECK(distance(got, expected) <= tolerance * (std::isfinite(scale) ? scale : 1));
+  const double largest = losses_b.abs().nan_to_num(0, 0, 0).max().item().toDouble();
+  CHECK(distance(losses_a, losses_b) <= (tolerance + 1e-7) * std::max(1.0, largest));  // both in float
+  got.backward();
+  expected.backward();
+  CHECK(distance(a.grad(), b.grad()) <= tolerance);
+}
+
+/// Scores as real ones are, and as none should be: -inf, certain rows, rows of nothing but -inf, ties.
+at::Tensor scores_with_edges() {
+  const at::Tensor x = at::randn({4, 6, 13}, of(at::kDouble)) * 3;
+  x.select(0, 0).select(0, 1).narrow(0, 3, 5).fill_(-infinite);
+  x.select(0, 1).select(0, 2).fill_(-infinite);
+  x.select(0, 1).select(0, 3).narrow(0, 1, 12).fill_(-infinite);
+  x.select(0, 2).select(0, 0).fill_(1.5);
+  x.select(0, 2).select(0, 4).select(0, 7).fill_(900);
+  return x;
+}
+
+struct policy_columns {
+  at::Tensor old, reference, advantage, weight, mask;
+  explicit policy_columns(const problem& p) {
+    const at::Tensor log_prob = emend::statistics(p.x, p.targets).log_prob.nan_to_num(0, 0, -3);
+    old = log_prob + 0.5 * at::randn_like(log_prob);
+    old.view({-1})[3] = -900.0;  // a ratio that overflows
+    reference = log_prob + 0.3 * at::randn_like(log_prob);
+    reference.view({-1})[5] = std::numeric_limits<double>::quiet_NaN();
+    advantage = at::randn_like(log_prob);
+    advantage.view({-1})[3] = 0.0;  // .. where it must not matter
+    advantage.view({-1})[11] = 0.0;
+    weight = at::rand_like(log_prob);
+    weight.view({-1})[8] = 0.0;
+    mask = at::rand_like(log_prob) < 0.7;
+  }
+};
+
+TEST_CASE("device loss: every loss of the library gives what it gives token by token") {
+  at::manual_seed(11);
+  const problem p{scores_with_edges(), at::randint(13, {4, 6}, of(at::kLong))};
+  const policy_columns c(p);
+  const tensor_column old(c.old), reference(c.reference), advantage(c.advantage), weight(c.weight);
+  const at::Tensor mask = c.mask.clone();
+  mask.select(0, 1).select(0, 2).fill_(false);  // the row without support has no log-probability that a ratio could take
+  const problem masked{p.x, p.targets, {.mask = mask, .weight = c.weight, .normaliser = 7}};
+  compare("cross entropy", emend::cross_entropy{}, masked);
+  compare("entropy", emend::entropy_bonus{0.3}, p);
+  compare("reinforce", emend::reinforce{advantage}, masked);
+  compare("PPO", emend::ppo_clip{.old_log_prob = old, .advantage = advantage}, masked);
+  compare("PPO, dual clip and caps", emend::ppo_clip{.old_log_prob = old, .advantage = advantage, .clip_low = 0.1, .clip_high = 0.3, .dual_clip = 1.2, .ratio_cap = 2, .log_ratio_bound = 20}, masked);
+  compare("CISPO", emend::cispo{.old_log_prob = old, .advantage = advantage, .ratio_low = 0.8, .ratio_high = 1.2}, masked);
+  compare("SAPO", emend::sapo{.old_log_prob = old, .advantage = advantage}, masked);
+  for (const auto kind : {emend::kl_kind::k1, emend::kl_kind::k2, emend::kl_kind::k3, emend::kl_kind::absolute, emend::kl_kind::positive_part, emend::kl_kind::k1_through_k2, emend::kl_kind::k3_through_k2})
+    for (const auto weighting : {emend::kl_weighting::none, emend::kl_weighting::ratio, emend::kl_weighting::unbiased_gradient, emend::kl_weighting::score_function}) {
+      CAPTURE(static_cast<int>(kind));
+      CAPTURE(static_cast<int>(weighting));
+      compare("KL", emend::kl_penalty{.reference_log_prob = reference, .coefficient = 0.7, .kind = kind, .clamps = {.input = 1, .output = 0.4}, .weighting = weighting, .old_log_prob = old, .weight_cap = 10}, masked);
+    }
+  const emend::policy_objective objective{.policy = emend::ppo_clip{.old_log_prob = old, .advantage = advantage},
+                                          .weight = weight,
+                                          .kl = {.reference_log_prob = reference, .coefficient = 0.1},
+                                          .entropy_coefficient = 0.01};
+  compare("the whole objective", objective, {p.x, p.targets, {.mask = mask}});
+  std::vector<char> is_unwanted(24);
+  for (std::size_t i = 0; i < 24; i += 3) is_unwanted[i] = 1;
+  compare("unlikelihood", emend::unlikelihood{.is_unwanted = is_unwanted, .alpha = 0.5, .clamp_min = 1e-5}, masked);
+  const auto own = [](const auto& t) { return emend::log1p(emend::exp(t.log_sum_squares)) * emend::sigmoid(t.log_prob) + emend::tanh(emend::square(t.entropy)) / (2 + emend::cos(t.log_z)) - 0.25 * emend::max(emend::abs(t.log_z), emend::sqrt(1 + emend::square(t.score))); };
+  problem own_problem = masked;
+  own_problem.options.with_log_sum_squares = true;
+  compare("a lambda of every statistic", own, own_problem, 1e-11);
+  compare("a constant", [](const auto&) { return 3.0; }, masked);
+  compare("a column", [&](const auto& t) { return t(advantage) * t(weight); }, masked);
+}
+
+TEST_CASE("device loss: temperature, scale and soft cap, every dtype, strided and expanded scores, one token, vocabulary 1") {
+  at::manual_seed(12);
+  const auto mine = [](const auto& t) { return emend::square(t.log_prob) - 0.1 * t.entropy + t.log_z; };
+  const problem p{scores_with_edges(), at::randint(13, {4, 6}, of(at::kLong))};
+  at::Tensor finite = at::randn({4, 6, 13}, of(at::kDouble));
+  compare("transform", mine, {finite, p.targets, {.transform = {.temperature = 0.7, .logit_scale = 1.3}}}, 1e-11);
+  compare("soft cap", mine, {finite * 5, p.targets, {.transform = {.temperature = 0.7, .logit_scale = 1.3, .soft_cap = 4}}}, 1e-11);
+  compare("strides", mine, {finite.permute({1, 0, 2}), p.targets.t()}, 1e-11);
+  compare("expanded", mine, {finite.select(0, 0).unsqueeze(0).expand({4, 6, 13}), p.targets}, 1e-11);
+  compare("one token", mine, {finite.select(0, 0).select(0, 0), p.targets[0][0]}, 1e-11);
+  compare("vocabulary 1", mine, {finite.narrow(2, 0, 1), at::zeros({4, 6}, of(at::kLong))}, 1e-11);
+  compare("float", mine, {finite.to(at::kFloat), p.targets}, 1e-5);
+  compare("bfloat16", mine, {finite.to(at::kBFloat16), p.targets}, 0.1);
+  compare("half", mine, {finite.to(at::kHalf), p.targets}, 0.02);
+  // Several chunks of rows.
+  compare("chunks", mine, {at::randn({700, 5003}), at::randint(5003, {700}, of(at::kLong)), {.mask = at::randint(2, {700}), .normaliser = 700}}, 1e-6);
+}
+
+TEST_CASE("device loss: what is masked is not looked at, what is unknown is NaN, wrong ids that the host can see are named") {
+  at::manual_seed(13);
+  const at::Tensor x = at::randn({3, 9}, of(at::kDouble)), targets = at::tensor({2, -100, 4});
+  x.select(0, 1).fill_(std::numeric_limits<double>::quiet_NaN());
+  const at::Tensor mask = at::tensor({1, 0, 1});
+  compare("masked", emend::cross_entropy{}, {x, targets, {.mask = mask}});
+  compare("unknown", emend::cross_entropy{}, {x, at::tensor({2, 3, 4})});
+  x.select(0, 1).fill_(1).select(0, 3).fill_(infinite);
+  compare("infinite", emend::cross_entropy{}, {x, at::tensor({2, 3, 4})});
+  const emend::device_scores there{x};
+  CHECK_THROWS_NAMING(emend::loss(emend::cross_entropy{}, there, targets), "targets");
+  CHECK_THROWS_NAMING(emend::loss(emend::cross_entropy{}, there, at::tensor({1.0, 2.0, 3.0})), "targets");
+  CHECK_THROWS_NAMING(emend::loss(emend::cross_entropy{}, there, at::tensor({1, 2})), "targets");
+  CHECK_THROWS_NAMING(emend::loss(emend::cross_entropy{}, there, at::tensor({1, 2, 3}), {.mask = at::tensor({1})}), "mask");
+  CHECK_THROWS_NAMING(emend::loss(emend::cross_entropy{}, there, at::tensor({1, 2, 3}), {.normaliser = 0}), "normaliser");
+  CHECK_THROWS_NAMING(emend::loss(emend::cross_entropy{}, there, at::tensor({1, 2, 3}), {.transform = {.temperature = -1}}), "temperature");
+  const std::vector<double> two = {1, 2};
+  CHECK_THROWS_NAMING(emend::loss(emend::reinforce{two}, there, at::tensor({1, 2, 3})), "advantage");
+  CHECK_THROWS_NAMING(emend::loss([&](const auto& t) { return t(two) * t.log_prob; }, there, at::tensor({1, 2, 3})), "a column read by the loss");
+}
+
+TEST_CASE("device loss: a loss that branches on a number or asks for its position goes through the host") {
+  at::manual_seed(14);
+  const at::Tensor x = at::randn({5, 7}, of(at::kDouble)), targets = at::randint(7, {5}, of(at::kLong));
+  const std::vector<double> own = {1, 2, 3, 4, 5};
+  const auto check = [&](const auto& loss) {
+    const at::Tensor a = x.clone().requires_grad_(), b = x.clone().requires_grad_();
+    const at::Tensor got = emend::loss(loss, emend::device_scores{a}, targets), expected = emend::loss(loss, b, targets);
+    CHECK(distance(got, expected) < 1e-12);
+    got.backward();
+    expected.backward();
+    CHECK(distance(a.grad(), b.grad()) < 1e-12);
+  };
+  check([](const auto& t) { return t.log_prob < -2 ? 2 * t.log_prob : t.entropy; });
+  check([&](const auto& t) { return own[static_cast<std::size_t>(t.position)] * t.log_prob; });
+  check([](const auto& t) {
+    const double now = emend::value_of(t.log_prob);
+    return std::floor(now) * t.log_prob;
+  });
+  check(emend::dppo{.old_log_prob = own, .advantage = own});
+}
+
+TEST_CASE("device loss: linear scores, a mask that only the device knows, gradients of both factors") {
+  at::manual_seed(15);
+  const at::Tensor hidden = at::randn({1100, 6}, of(at::kDouble)), weight = at::randn({29, 6}, of(at::kDouble)), targets = at::randint(29, {1100}, of(at::kLong));
+  const tensor_column advantage(at::randn({1100}, of(at::kDouble)));
+  const auto loss = [&](const auto& t) { return t(advantage) * t.log_prob - 0.1 * t.entropy; };
+  const at::Tensor a = hidden.clone().requires_grad_(), v = weight.clone().requires_grad_(), b = hidden.clone().requires_grad_(), w = weight.clone().requires_grad_();
+  const at::Tensor row_weight = at::rand({1100}, of(at::kDouble));
+  const emend::linear_scores there{emend::device_scores{a}, emend::device_scores{v}};
+  counted_calls calls;
+  const at::Tensor got = emend::loss(watched<decltype(loss)>{loss, &calls}, there, targets, {.weight = row_weight, .normaliser = 9});
+  CHECK(calls.of_one == 0);
+  const at::Tensor expected = emend::loss(loss, emend::linear_scores{b, w}, targets, {.weight = row_weight, .normaliser = 9});
+  CHECK(distance(got, expected) < 1e-11);
+  got.backward();
+  expected.backward();
+  CHECK(distance(a.grad(), b.grad()) < 1e-11);
+  CHECK(distance(v.grad(), w.grad()) < 1e-11);
+}
+
+/// Of the meta kernels torch has some in Python alone.
+at::Tensor shape_of_where(const at::Tensor& condition, const at::Tensor& x, const at::Tensor& y) {
+  return at::empty((x.dim() >= y.dim() ? x : y).sizes(), (x.dim() >= y.dim() ? x : y).options().device(condition.device()));
+}
+at::Tensor& shape_of_abs(const at::Tensor& x, at::Tensor& out) { return out.resize_(x.sizes()), out; }
+TORCH_LIBRARY_IMPL(aten, Meta, m) {
+  m.impl("where.self", &shape_of_where);
+  m.impl("abs.out", &shape_of_abs);
+}
+
+TEST_CASE("device loss: on the meta device, where there is nothing to bring back") {
+  const auto meta = [](at::ScalarType type) { return at::TensorOptions().dtype(type).device(at::kMeta); };
+  const at::Tensor x = at::empty({3, 4, 11}, meta(at::kBFloat16)).requires_grad_(), targets = at::empty({3, 4}, meta(at::kLong));
+  const at::Tensor number = at::empty({3, 4}, meta(at::kFloat)), mask = at::empty({3, 4}, meta(at::kBool));
+  const tensor_column old(number), advantage(number), weight(number);
+  const emend::policy_objective objective{.policy = emend::ppo_clip{.old_log_prob = old, .advantage = advantage, .dual_clip = 3},
+                                          .weight = weight,
+                                          .kl = {.reference_log_prob = old, .coefficient = 0.1},
+                                          .entropy_coefficient = 0.01};
+  at::Tensor per_token;
+  const at::Tensor value = emend::loss(objective, x, targets, {.mask = mask, .weight = number, .transform = {.soft_cap = 30}, .per_token = &per_token});
+  CHECK(value.is_meta());
+  CHECK(value.dim() == 0);
+  CHECK(per_token.sizes() == targets.sizes());
+  value.backward();
+  CHECK(x.grad().is_meta());
+  CHECK(x.grad().sizes() == x.sizes());
+  const at::Tensor hidden = at::empty({3, 4, 5}, meta(at::kFloat)).requires_grad_(), head = at::empty({11, 5}, meta(at::kFloat)).requires_grad_();
+  emend::loss(objective, emend::linear_scores{hidden, head}, targets, {.mask = mask}).backward();
+  CHECK(hidden.grad().sizes() == hidden.sizes());
+  CHECK(head.grad().is_meta());
+  // The test can fail: here a number is asked for.
+  CHECK_THROWS(emend::loss([](const auto& t) { return t.log_prob < 0 ? t.log_prob : 0 * t.log_prob; }, x, targets));
+}
+
+}  // namespace
