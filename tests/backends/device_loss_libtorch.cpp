@@ -25,6 +25,7 @@
 #include <ATen/ops/tensor.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <string>
 
@@ -44,18 +45,32 @@ double distance(const at::Tensor& a, const at::Tensor& b) {
   return at::where(x == y, at::zeros_like(x), (x - y).abs()).nan_to_num(0.0, infinite).max().item().toDouble();
 }
 
-/// The loss by tensors of all tokens; fails where it went through the host.
-struct counted_calls {
-  int of_all = 0, of_one = 0;
+/// Any loss, behind one type, so that emend::loss is compiled once; counts who calls it.
+struct any_loss {
+  std::function<double(const emend::token<double>&)> value;
+  std::function<emend::token_dual(const emend::token<emend::token_dual>&)> derivative;
+  std::function<emend::tensor_dual(const emend::token<emend::tensor_dual>&)> of_all;
+  std::function<void(emend::index)> checks;
+  int* calls_for_all;
+  int* calls_for_one;
+
+  template <class Loss>
+  any_loss(const Loss& loss, int& for_all, int& for_one)
+      : value([=](const auto& t) -> double { return loss(t); }), derivative([=](const auto& t) -> emend::token_dual { return loss(t); }),
+        of_all([=](const auto& t) -> emend::tensor_dual { return loss(t); }), checks([=]([[maybe_unused]] emend::index n) {
+          if constexpr (requires { loss.check(n); }) loss.check(n);
+        }),
+        calls_for_all(&for_all), calls_for_one(&for_one) {}
+  double operator()(const emend::token<double>& t) const { return ++*calls_for_one, value(t); }
+  emend::token_dual operator()(const emend::token<emend::token_dual>& t) const { return ++*calls_for_one, derivative(t); }
+  emend::tensor_dual operator()(const emend::token<emend::tensor_dual>& t) const { return ++*calls_for_all, of_all(t); }
+  void check(emend::index n) const { checks(n); }
 };
-template <class Loss>
-struct watched {
-  const Loss& loss;
-  counted_calls* calls;
-  template <class R>
-  R operator()(const emend::token<R>& t) const {
-    ++(std::is_same_v<R, emend::tensor_dual> ? calls->of_all : calls->of_one);
-    return R(loss(t));
+struct loss_calls {
+  int for_all = 0, for_one = 0;
+  template <class Loss>
+  any_loss of(const Loss& loss) {
+    return {loss, for_all, for_one};
   }
 };
 
@@ -64,19 +79,21 @@ struct problem {
   emend::tensor_loss_options options = {};
 };
 
+/// Value, gradient and the losses of the tokens: by tensors of all tokens, and token by token.
 template <class Loss>
-void compare(const std::string& name, const Loss& loss, const problem& p, double tolerance = 1e-12) {
+void compare(const std::string& name, const Loss& loss, const problem& p, double tolerance = 1e-12, bool is_for_all = true) {
   CAPTURE(name);
+  loss_calls calls;
+  const any_loss any = calls.of(loss);
   const at::Tensor a = p.x.clone().requires_grad_(), b = p.x.clone().requires_grad_();
   at::Tensor losses_a, losses_b;
   emend::tensor_loss_options options = p.options;
   options.per_token = &losses_a;
-  counted_calls calls;
-  const at::Tensor got = emend::loss(watched<Loss>{loss, &calls}, emend::device_scores{a}, p.targets, options);
-  CHECK(calls.of_all == 2);  // once over no tokens, to see whether it can be called so
-  CHECK(calls.of_one == 0);
+  const at::Tensor got = emend::loss(any, emend::device_scores{a}, p.targets, options);
+  CHECK(calls.for_all == (is_for_all ? 2 : 1));  // once over no tokens, to see whether it can be called so
+  CHECK((calls.for_one == 0) == is_for_all);
   options.per_token = &losses_b;
-  const at::Tensor expected = emend::loss(loss, b, p.targets, options);
+  const at::Tensor expected = emend::loss(any, b, p.targets, options);
   const double scale = std::max(1.0, std::abs(expected.item().toDouble()));
   CHECK(distance(got, expected) <= tolerance * (std::isfinite(scale) ? scale : 1));
   const double largest = losses_b.abs().nan_to_num(0, 0, 0).max().item().toDouble();
@@ -179,36 +196,32 @@ TEST_CASE("device loss: what is masked is not looked at, what is unknown is NaN,
   x.select(0, 1).fill_(1).select(0, 3).fill_(infinite);
   compare("infinite", emend::cross_entropy{}, {x, at::tensor({2, 3, 4})});
   const emend::device_scores there{x};
-  CHECK_THROWS_NAMING(emend::loss(emend::cross_entropy{}, there, targets), "targets");
-  CHECK_THROWS_NAMING(emend::loss(emend::cross_entropy{}, there, at::tensor({1.0, 2.0, 3.0})), "targets");
-  CHECK_THROWS_NAMING(emend::loss(emend::cross_entropy{}, there, at::tensor({1, 2})), "targets");
-  CHECK_THROWS_NAMING(emend::loss(emend::cross_entropy{}, there, at::tensor({1, 2, 3}), {.mask = at::tensor({1})}), "mask");
-  CHECK_THROWS_NAMING(emend::loss(emend::cross_entropy{}, there, at::tensor({1, 2, 3}), {.normaliser = 0}), "normaliser");
-  CHECK_THROWS_NAMING(emend::loss(emend::cross_entropy{}, there, at::tensor({1, 2, 3}), {.transform = {.temperature = -1}}), "temperature");
+  loss_calls calls;
+  const any_loss likelihood = calls.of(emend::cross_entropy{});
+  CHECK_THROWS_NAMING(emend::loss(likelihood, there, targets), "targets");
+  CHECK_THROWS_NAMING(emend::loss(likelihood, there, at::tensor({1.0, 2.0, 3.0})), "targets");
+  CHECK_THROWS_NAMING(emend::loss(likelihood, there, at::tensor({1, 2})), "targets");
+  CHECK_THROWS_NAMING(emend::loss(likelihood, there, at::tensor({1, 2, 3}), {.mask = at::tensor({1})}), "mask");
+  CHECK_THROWS_NAMING(emend::loss(likelihood, there, at::tensor({1, 2, 3}), {.normaliser = 0}), "normaliser");
+  CHECK_THROWS_NAMING(emend::loss(likelihood, there, at::tensor({1, 2, 3}), {.transform = {.temperature = -1}}), "temperature");
   const std::vector<double> two = {1, 2};
-  CHECK_THROWS_NAMING(emend::loss(emend::reinforce{two}, there, at::tensor({1, 2, 3})), "advantage");
-  CHECK_THROWS_NAMING(emend::loss([&](const auto& t) { return t(two) * t.log_prob; }, there, at::tensor({1, 2, 3})), "a column read by the loss");
+  CHECK_THROWS_NAMING(emend::loss(calls.of(emend::reinforce{two}), there, at::tensor({1, 2, 3})), "advantage");
+  CHECK_THROWS_NAMING(emend::loss(calls.of([&](const auto& t) { return t(two) * t.log_prob; }), there, at::tensor({1, 2, 3})), "a column read by the loss");
 }
 
 TEST_CASE("device loss: a loss that branches on a number or asks for its position goes through the host") {
   at::manual_seed(14);
   const at::Tensor x = at::randn({5, 7}, of(at::kDouble)), targets = at::randint(7, {5}, of(at::kLong));
   const std::vector<double> own = {1, 2, 3, 4, 5};
-  const auto check = [&](const auto& loss) {
-    const at::Tensor a = x.clone().requires_grad_(), b = x.clone().requires_grad_();
-    const at::Tensor got = emend::loss(loss, emend::device_scores{a}, targets), expected = emend::loss(loss, b, targets);
-    CHECK(distance(got, expected) < 1e-12);
-    got.backward();
-    expected.backward();
-    CHECK(distance(a.grad(), b.grad()) < 1e-12);
-  };
-  check([](const auto& t) { return t.log_prob < -2 ? 2 * t.log_prob : t.entropy; });
-  check([&](const auto& t) { return own[static_cast<std::size_t>(t.position)] * t.log_prob; });
-  check([](const auto& t) {
+  const problem p{x, targets};
+  compare("a branch", [](const auto& t) { return t.log_prob < -2 ? 2 * t.log_prob : t.entropy; }, p, 1e-12, false);
+  compare("a position", [&](const auto& t) { return own[static_cast<std::size_t>(t.position)] * t.log_prob; }, p, 1e-12, false);
+  const auto on_number = [](const auto& t) {
     const double now = emend::value_of(t.log_prob);
     return std::floor(now) * t.log_prob;
-  });
-  check(emend::dppo{.old_log_prob = own, .advantage = own});
+  };
+  compare("a number", on_number, p, 1e-12, false);
+  compare("DPPO", emend::dppo{.old_log_prob = own, .advantage = own}, p, 1e-12, false);
 }
 
 TEST_CASE("device loss: linear scores, a mask that only the device knows, gradients of both factors") {
@@ -219,15 +232,42 @@ TEST_CASE("device loss: linear scores, a mask that only the device knows, gradie
   const at::Tensor a = hidden.clone().requires_grad_(), v = weight.clone().requires_grad_(), b = hidden.clone().requires_grad_(), w = weight.clone().requires_grad_();
   const at::Tensor row_weight = at::rand({1100}, of(at::kDouble));
   const emend::linear_scores there{emend::device_scores{a}, emend::device_scores{v}};
-  counted_calls calls;
-  const at::Tensor got = emend::loss(watched<decltype(loss)>{loss, &calls}, there, targets, {.weight = row_weight, .normaliser = 9});
-  CHECK(calls.of_one == 0);
-  const at::Tensor expected = emend::loss(loss, emend::linear_scores{b, w}, targets, {.weight = row_weight, .normaliser = 9});
+  loss_calls calls;
+  const any_loss any = calls.of(loss);
+  const at::Tensor got = emend::loss(any, there, targets, {.weight = row_weight, .normaliser = 9});
+  CHECK(calls.for_one == 0);
+  const at::Tensor expected = emend::loss(any, emend::linear_scores{b, w}, targets, {.weight = row_weight, .normaliser = 9});
   CHECK(distance(got, expected) < 1e-11);
   got.backward();
   expected.backward();
   CHECK(distance(a.grad(), b.grad()) < 1e-11);
   CHECK(distance(v.grad(), w.grad()) < 1e-11);
+}
+
+TEST_CASE("device statistics: what the host gives, every column, with edges, masks and transforms") {
+  at::manual_seed(16);
+  for (const at::ScalarType type : {at::kDouble, at::kFloat, at::kBFloat16}) {
+    const at::Tensor x = scores_with_edges().to(type), targets = at::randint(13, {4, 6}, of(at::kLong)), mask = at::rand({4, 6}) < 0.7;
+    x.select(0, 3).select(0, 1).select(0, 2).fill_(std::numeric_limits<double>::quiet_NaN());
+    x.select(0, 3).select(0, 2).select(0, 2).fill_(infinite);
+    const tensor_column counted(mask);
+    for (const bool is_masked : {false, true}) {
+      emend::statistics_options options{.transform = {.temperature = 0.8, .logit_scale = 1.5}, .with_log_sum_squares = true, .with_mean_score = true, .with_arg_max = true};
+      if (is_masked) options.mask = counted;
+      const auto got = emend::detail::statistics_on_device({x}, targets, options), expected = emend::statistics(x, targets, options);
+      for (const auto member : {&emend::statistics_tensors::log_prob, &emend::statistics_tensors::log_z, &emend::statistics_tensors::score, &emend::statistics_tensors::entropy,
+                                &emend::statistics_tensors::log_sum_squares, &emend::statistics_tensors::mean_score, &emend::statistics_tensors::max_log_prob}) {
+        const at::Tensor &a = got.*member, &b = expected.*member;
+        CHECK((a.scalar_type() == b.scalar_type()));
+        CHECK(distance(a, b) <= (type == at::kDouble ? 1e-12 : 1e-3));
+      }
+      CHECK(got.arg_max.equal(expected.arg_max));
+      CHECK(got.is_arg_max.equal(expected.is_arg_max));
+    }
+    CHECK_THROWS_NAMING(emend::detail::statistics_on_device({x}, targets + 13, {}), "targets");
+    CHECK_THROWS_NAMING(emend::detail::statistics_on_device({x}, targets.narrow(1, 0, 2), {}), "targets");
+    CHECK(!emend::detail::statistics_on_device({x}, targets, {}).arg_max.defined());
+  }
 }
 
 /// Of the meta kernels torch has some in Python alone.
@@ -249,8 +289,10 @@ TEST_CASE("device loss: on the meta device, where there is nothing to bring back
                                           .weight = weight,
                                           .kl = {.reference_log_prob = old, .coefficient = 0.1},
                                           .entropy_coefficient = 0.01};
+  loss_calls calls;
+  const any_loss any = calls.of(objective);
   at::Tensor per_token;
-  const at::Tensor value = emend::loss(objective, x, targets, {.mask = mask, .weight = number, .transform = {.soft_cap = 30}, .per_token = &per_token});
+  const at::Tensor value = emend::loss(any, x, targets, {.mask = mask, .weight = number, .transform = {.soft_cap = 30}, .per_token = &per_token});
   CHECK(value.is_meta());
   CHECK(value.dim() == 0);
   CHECK(per_token.sizes() == targets.sizes());
@@ -258,11 +300,14 @@ TEST_CASE("device loss: on the meta device, where there is nothing to bring back
   CHECK(x.grad().is_meta());
   CHECK(x.grad().sizes() == x.sizes());
   const at::Tensor hidden = at::empty({3, 4, 5}, meta(at::kFloat)).requires_grad_(), head = at::empty({11, 5}, meta(at::kFloat)).requires_grad_();
-  emend::loss(objective, emend::linear_scores{hidden, head}, targets, {.mask = mask}).backward();
+  emend::loss(any, emend::linear_scores{hidden, head}, targets, {.mask = mask}).backward();
   CHECK(hidden.grad().sizes() == hidden.sizes());
   CHECK(head.grad().is_meta());
+  const auto columns = emend::statistics(x, targets, {.mask = weight, .with_log_sum_squares = true, .with_arg_max = true});
+  CHECK(columns.log_prob.sizes() == targets.sizes());
+  CHECK(columns.is_arg_max.is_meta());
   // The test can fail: here a number is asked for.
-  CHECK_THROWS(emend::loss([](const auto& t) { return t.log_prob < 0 ? t.log_prob : 0 * t.log_prob; }, x, targets));
+  CHECK_THROWS(emend::loss(calls.of([](const auto& t) { return t.log_prob < 0 ? t.log_prob : 0 * t.log_prob; }), x, targets));
 }
 
 }  // namespace

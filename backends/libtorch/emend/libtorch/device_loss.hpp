@@ -1,9 +1,7 @@
 #pragma once
 
-#include <emend/libtorch/device_scores.hpp>
-#include <emend/libtorch/tensor_token.hpp>
+#include <emend/libtorch/device_statistics.hpp>
 
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/stack.h>
@@ -14,51 +12,14 @@ namespace emend::detail {
 
 // A loss over scores on a device of which nothing comes back: the head by op_chain, the loss once for all tokens over tensor_dual.
 
-/// Statistics of rows and scores of their targets, [n] each, in double on the rows' device.
-struct device_statistics {
-  at::Tensor top, log_sum;  ///< as the slopes of op_chain want them: the largest score before its multiplier, and log sum exp of what is below it
-  at::Tensor log_z, log_z_tail, entropy, log_sum_squares, score;
-
-  /// x: [n, V]; target: [n], within the vocabulary.
-  device_statistics(const op_chain& chain, const at::Tensor& x, const at::Tensor& target) {
-    const at::Tensor columns = chain.statistics(x, {});
-    const at::Tensor largest = columns[op_chain::of_top], sum = columns[op_chain::of_sum], max_score = largest * chain.multiplier_of(0);
-    const at::Tensor is_unknown = (largest < infinity).bitwise_not_(), is_empty = largest == -infinity;
-    const auto known = [&](const at::Tensor& values, double where_empty) { return values.masked_fill(is_empty, where_empty).masked_fill_(is_unknown, not_a_number); };
-    const at::Tensor of_row = sum.log();
-    log_z = known(max_score + of_row, -infinity);
-    log_z_tail = (max_score - log_z + of_row).masked_fill_(is_empty, 0);
-    entropy = known((of_row - columns[op_chain::of_weighted] / sum).clamp_min_(0), 0);
-    if (chain.columns() > op_chain::of_squares) log_sum_squares = known(columns[op_chain::of_squares].log() - 2 * of_row, -infinity);
-    top = known(largest, 0);
-    log_sum = of_row.masked_fill(is_empty, 0);
-    score = chain.scores(x.gather(1, target.unsqueeze(1)).squeeze(1).to(at::kDouble));
-  }
-  device_statistics(const std::vector<device_statistics>& parts) {
-    const auto join = [&](at::Tensor device_statistics::* member) {
-      if (!(parts[0].*member).defined()) return;
-      std::vector<at::Tensor> all;
-      for (const device_statistics& part : parts) all.push_back(part.*member);
-      this->*member = all.size() == 1 ? all[0] : at::cat(all);
-    };
-    for (const auto member : {&device_statistics::top, &device_statistics::log_sum, &device_statistics::log_z, &device_statistics::log_z_tail, &device_statistics::entropy,
-                              &device_statistics::log_sum_squares, &device_statistics::score})
-      join(member);
-  }
-};
-
 /// The tokens of a call, each with its own row, and what is asked of them.
 template <class Loss>
 class device_tokens {
  public:
   /// targets: [N], on any device; mask, weight: [N] or empty.
   device_tokens(const Loss& loss, const at::Tensor& targets, const column& mask, const column& weight, double normaliser, index vocab, const at::Device& device)
-      : loss_(loss), device_(device), normaliser_(normaliser) {
+      : loss_(loss), device_(device), normaliser_(normaliser), targets_(targets, vocab, device) {
     const tensor_terms all{0, targets.numel(), device};
-    const at::Tensor ids = targets.detach().reshape({-1}).to(at::TensorOptions().dtype(at::kLong).device(device));
-    // A wrong id of a token that counts is known on the device alone: its value is NaN.
-    is_wrong_ = (ids < 0).bitwise_or_(ids >= vocab);
-    targets_ = ids.masked_fill(is_wrong_, 0);
     if (!mask.empty()) is_counted_ = column_on_device(mask, all) != 0;
     if (!weight.empty()) {
       factor_ = column_on_device(weight, all);
@@ -79,12 +40,13 @@ class device_tokens {
     }
   }
 
-  at::Tensor targets(index first, index count) const { return targets_.narrow(0, first, count); }
+  const at::Tensor& targets() const { return targets_.ids; }
+  at::Tensor targets(index first, index count) const { return targets_.ids.narrow(0, first, count); }
 
   /// Calls the loss on tokens first .. whose statistics these are. Its value is added up by sum(), its derivatives are kept for slopes().
   void visit(index first, const device_statistics& row, bool is_differentiated) {
     const index count = row.log_z.size(0);
-    const tensor_number log_prob(at::where(row.score == -infinity, row.score, row.score - row.log_z - row.log_z_tail));
+    const tensor_number log_prob(row.log_prob());
     const auto variable = [&](const at::Tensor& values, int of) {
       const tensor_number x = values.defined() ? tensor_number(values) : tensor_number(not_a_number);
       return is_differentiated ? tensor_dual::variable(x, of) : tensor_dual(x);
@@ -97,7 +59,7 @@ class device_tokens {
     }
     const tensor_dual loss = loss_(t);
     for (int k = 0; k < statistic_count; ++k) derivative_[k] = loss.derivative[k];
-    const at::Tensor value = loss.value.expanded(count, device_).masked_fill(is_wrong_.narrow(0, first, count), not_a_number);
+    const at::Tensor value = loss.value.expanded(count, device_).masked_fill(targets_.is_wrong.narrow(0, first, count), not_a_number);
     per_token_.push_back(counted(value, first));
     const at::Tensor weighted = factor_.defined() ? value * factor_.narrow(0, first, count) : value / normaliser_;
     sums_.push_back(counted(weighted, first).sum());
@@ -112,7 +74,7 @@ class device_tokens {
       const tensor_number factor = factor_.defined() ? tensor_number(factor_.narrow(0, first, count)) : tensor_number(1 / normaliser_);
       const at::Tensor scaled = chain_product(factor, derivative_[of]).expanded(count, device_);
       // Without a largest score there is nothing to differentiate.
-      return counted(scaled, first).masked_fill(is_wrong_.narrow(0, first, count), 0).masked_fill_(row.log_z == -infinity, 0);
+      return counted(scaled, first).masked_fill(targets_.is_wrong.narrow(0, first, count), 0).masked_fill_(row.log_z == -infinity, 0);
     };
     const bool has_linear = !derivative_[of_entropy].is(0), has_quadratic = !derivative_[of_log_sum_squares].is(0);
     at::Tensor constant = adjoint(of_log_z), linear = at::zeros_like(constant), quadratic = linear;
@@ -146,7 +108,8 @@ class device_tokens {
   const Loss& loss_;
   at::Device device_;
   double normaliser_;
-  at::Tensor targets_, is_wrong_, is_counted_, factor_;  // is_counted_, factor_: undefined where all count, where no weight is given
+  device_targets targets_;
+  at::Tensor is_counted_, factor_;  // is_counted_, factor_: undefined where all count, where no weight is given
   tensor_number derivative_[statistic_count];
   std::vector<at::Tensor> sums_, per_token_;
 };
@@ -157,9 +120,7 @@ at::Tensor loss_on_device(device_tokens<Loss>& tokens, const at::Tensor& logits,
   const at::NoGradGuard no_graph;
   const at::Tensor block = in_three_dimensions(logits);
   const op_chain chain(request, block.scalar_type());
-  std::vector<device_statistics> parts;
-  for_each_score_chunk(block, [&](const at::Tensor& chunk, index first) { parts.emplace_back(chain, chunk, tokens.targets(first, chunk.size(0))); });
-  const device_statistics rows(parts);
+  const device_statistics rows = statistics_of_block(chain, block, tokens.targets());
   tokens.visit(0, rows, gradient != nullptr);
   if (!gradient) return tokens.sum();
   require_gradient_tensor(logits, *gradient);

@@ -76,7 +76,7 @@ bool stays_on_device(const Loss& l, const at::Tensor& scores, const at::Tensor& 
 
 /// What term_plan checks, of that which the host knows.
 template <class Loss>
-void check_on_device(const Loss& l, const tensor_call& call, const at::Tensor& targets, const tensor_loss_options& options, index rows, index vocab) {
+void check_on_device(const Loss& l, const tensor_call& call, const tensor_loss_options& options, index rows, index vocab) {
   const id_column& ids = call.targets;
   require_length("targets", ids.size(), rows);
   if (!options.mask.empty()) require_length("mask", call.options.mask.size(), rows);
@@ -85,10 +85,7 @@ void check_on_device(const Loss& l, const tensor_call& call, const at::Tensor& t
   check_transform(options.transform, rows);
   check_loss(l, rows);
   if (vocab < 1) fail("scores", "a vocabulary of at least 1", std::to_string(vocab));
-  const auto is_here = [](const column& values) { return !values.source<device_entries>(); };
-  if (!targets.is_cpu() || !is_here(call.options.mask) || !is_here(call.options.weight)) return;
-  for (index i = 0; i < ids.size(); ++i)
-    if ((options.mask.empty() || call.options.mask[i] != 0) && (options.weight.empty() || call.options.weight[i] != 0)) require_position("targets", i, ids[i], vocab);
+  check_known_targets(call.targets, call.options.mask, call.options.weight, vocab);
 }
 
 /// What the caller gets of a loss that stayed on the device: its value, and the losses of the tokens.
@@ -121,7 +118,7 @@ at::Tensor loss_of_tokens(const Loss& l, const at::Tensor& logits, const at::Ten
   tensor_call call(logits, targets, options);
   if ((is_by_chain || !logits.is_cpu()) && stays_on_device(l, logits, targets, options)) {
     const head_shape shape = backend<device_scores>::shape({logits});
-    check_on_device(l, call, targets, options, shape.rows, shape.vocab);
+    check_on_device(l, call, options, shape.rows, shape.vocab);
     const at::TensorList inputs(logits);
     const bool is_wanted = wants_gradient(inputs);
     return loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
@@ -154,7 +151,7 @@ at::Tensor loss_of_product(const Loss& l, const at::Tensor& hidden, const at::Te
   const bool has_known_mask = !options.mask.empty() && !call.options.mask.source<device_entries>();
   if (!is_on_host && !has_known_mask && stays_on_device(l, hidden, targets, options)) {
     const head_shape shape = backend<linear_scores<device_scores, device_scores>>::shape({{hidden}, {weight}});
-    check_on_device(l, call, targets, options, shape.rows, shape.vocab);
+    check_on_device(l, call, options, shape.rows, shape.vocab);
     return loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
       const at::Tensor states = hidden.detach().reshape({-1, hidden.size(-1)});
       if (is_wanted) gradients = {backend<at::Tensor>::like(hidden.detach()), backend<at::Tensor>::like(weight.detach())};

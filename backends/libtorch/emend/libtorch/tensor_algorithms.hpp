@@ -6,6 +6,7 @@
 #include <emend/advantage/whitening.hpp>
 #include <emend/libtorch/device_scores.hpp>
 #include <emend/libtorch/tensor_column.hpp>
+#include <emend/libtorch/tensor_statistics.hpp>
 #include <emend/libtorch/torch_threads.hpp>
 #include <emend/losses/aggregation.hpp>
 #include <emend/reward/seq2seq_rewards.hpp>
@@ -20,35 +21,6 @@ namespace emend {
 // header describes. Shapes are [sequences, length] (any leading dimensions), masks of that shape or undefined; results have the shape and
 // device of the first argument, in float, or double where that is double. Of a device's tensors the numbers per token go through the host.
 // What is not here is called with `tensor_column` and `tensor_layout`, and its result made a tensor by `as_tensor`.
-
-/// `statistics_columns` as tensors, of the targets' shape; what was not asked for is undefined.
-struct statistics_tensors {
-  at::Tensor log_prob, log_z, score, entropy, log_sum_squares, mean_score, max_log_prob;
-  at::Tensor arg_max;          ///< int64
-  at::Tensor is_arg_max;       ///< bool
-  at::Tensor chosen_log_prob;  ///< of the targets' shape, [.., K]
-};
-
-/// As `statistics`. x: [.., V] on any device, any dtype of scores; targets: its leading shape. In double for double, else in float.
-/// Throws std::invalid_argument as `statistics` does.
-inline statistics_tensors statistics(const at::Tensor& x, const at::Tensor& targets, const statistics_options& options = {}) {
-  detail::require_score_tensor("scores", x);
-  const tensor_column ids(targets, "targets");
-  const device_scores on_device{x.detach()};
-  const statistics_columns got =
-      x.is_cpu() ? statistics(on_device.scores, id_column(ids), options, torch_threads{}) : statistics(on_device, id_column(ids), options);
-  const at::Tensor like = at::empty_strided(targets.sizes(), std::vector<std::int64_t>(static_cast<std::size_t>(targets.dim()), 0),
-                                            x.options().dtype(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat));
-  const auto tensor = [&](const auto& column) { return column.empty() && targets.numel() > 0 ? at::Tensor() : as_tensor(column, like); };
-  statistics_tensors result{tensor(got.log_prob), tensor(got.log_z), tensor(got.score), tensor(got.entropy), tensor(got.log_sum_squares),
-                            tensor(got.mean_score), tensor(got.max_log_prob), tensor(got.arg_max), tensor(got.is_arg_max), {}};
-  if (!got.chosen_log_prob.empty()) {
-    std::vector<std::int64_t> shape = targets.sizes().vec();
-    shape.push_back(options.chosen_per_row);
-    result.chosen_log_prob = tensor(got.chosen_log_prob).view(shape);
-  }
-  return result;
-}
 
 /// `advantages` as tensors.
 struct advantage_tensors {

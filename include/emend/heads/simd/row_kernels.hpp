@@ -90,4 +90,14 @@ multiply_add_kernel<A> multiply_add_for(instruction_set wanted) {
 #endif
 }
 
+#if defined(EMEND_COMPILED_KERNELS)
+// In kernels.cpp, once a program.
+extern template const row_kernels<float>& kernels_for<float>(instruction_set);
+extern template const row_kernels<double>& kernels_for<double>(instruction_set);
+extern template const row_kernels<bfloat16>& kernels_for<bfloat16>(instruction_set);
+extern template const row_kernels<float16>& kernels_for<float16>(instruction_set);
+extern template multiply_add_kernel<float> multiply_add_for<float>(instruction_set);
+extern template multiply_add_kernel<double> multiply_add_for<double>(instruction_set);
+#endif
+
 }  // namespace emend::detail
