@@ -152,7 +152,7 @@ TEST_CASE("device loss: every loss of the library gives what it gives token by t
       CAPTURE(static_cast<int>(weighting));
       compare("KL", emend::kl_penalty{.reference_log_prob = reference, .coefficient = 0.7, .kind = kind, .clamps = {.input = 1, .output = 0.4}, .weighting = weighting, .old_log_prob = old, .weight_cap = 10}, masked);
     }
-  const emend::policy_objective objective{.policy = emend::ppo_clip{.old_log_prob = old, .advantage = advantage},
+  const emend::policy_objective<emend::ppo_clip> objective{.policy = {.old_log_prob = old, .advantage = advantage},
                                           .weight = weight,
                                           .kl = {.reference_log_prob = reference, .coefficient = 0.1},
                                           .entropy_coefficient = 0.01};
@@ -285,7 +285,7 @@ TEST_CASE("device loss: on the meta device, where there is nothing to bring back
   const at::Tensor x = at::empty({3, 4, 11}, meta(at::kBFloat16)).requires_grad_(), targets = at::empty({3, 4}, meta(at::kLong));
   const at::Tensor number = at::empty({3, 4}, meta(at::kFloat)), mask = at::empty({3, 4}, meta(at::kBool));
   const tensor_column old(number), advantage(number), weight(number);
-  const emend::policy_objective objective{.policy = emend::ppo_clip{.old_log_prob = old, .advantage = advantage, .dual_clip = 3},
+  const emend::policy_objective<emend::ppo_clip> objective{.policy = {.old_log_prob = old, .advantage = advantage, .dual_clip = 3},
                                           .weight = weight,
                                           .kl = {.reference_log_prob = old, .coefficient = 0.1},
                                           .entropy_coefficient = 0.01};

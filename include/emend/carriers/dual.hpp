@@ -13,6 +13,8 @@ namespace emend {
 /// half to each branch at a tie, clamp passes the whole derivative at its edges, abs has derivative 0 at 0.
 template <class R, int N>
 struct dual {
+  using condition = decltype(R() < R());
+
   R value{};
   R derivative[N]{};
 
@@ -48,10 +50,10 @@ struct dual {
   constexpr dual& operator*=(const dual& b) { return *this = *this * b; }
   constexpr dual& operator/=(const dual& b) { return *this = *this / b; }
 
-  friend constexpr auto operator<(const dual& a, const dual& b) { return a.value < b.value; }
-  friend constexpr auto operator>(const dual& a, const dual& b) { return a.value > b.value; }
-  friend constexpr auto operator<=(const dual& a, const dual& b) { return a.value <= b.value; }
-  friend constexpr auto operator>=(const dual& a, const dual& b) { return a.value >= b.value; }
+  friend constexpr condition operator<(const dual& a, const dual& b) { return a.value < b.value; }
+  friend constexpr condition operator>(const dual& a, const dual& b) { return a.value > b.value; }
+  friend constexpr condition operator<=(const dual& a, const dual& b) { return a.value <= b.value; }
+  friend constexpr condition operator>=(const dual& a, const dual& b) { return a.value >= b.value; }
 
   /// A function of a and b with value `v` and the given slopes.
   static constexpr dual combine(const dual& a, const dual& b, R v, R slope_a, R slope_b) {
