@@ -3,9 +3,12 @@
 #include <emend/libtorch/loss.hpp>
 #include <emend/libtorch/tensor_algorithms.hpp>
 #include <emend/losses/cispo.hpp>
+#include <emend/losses/covariance.hpp>
 #include <emend/losses/cross_entropy.hpp>
 #include <emend/losses/dppo.hpp>
+#include <emend/losses/dro.hpp>
 #include <emend/losses/entropy.hpp>
+#include <emend/losses/ipo_mask.hpp>
 #include <emend/losses/policy_objective.hpp>
 #include <emend/losses/ppo_clip.hpp>
 #include <emend/losses/reinforce.hpp>
@@ -145,6 +148,16 @@ TEST_CASE("device loss: every loss of the library gives what it gives token by t
   compare("PPO", emend::ppo_clip{.old_log_prob = old, .advantage = advantage}, masked);
   compare("PPO, dual clip and caps", emend::ppo_clip{.old_log_prob = old, .advantage = advantage, .clip_low = 0.1, .clip_high = 0.3, .dual_clip = 1.2, .ratio_cap = 2, .log_ratio_bound = 20}, masked);
   compare("CISPO", emend::cispo{.old_log_prob = old, .advantage = advantage, .ratio_low = 0.8, .ratio_high = 1.2}, masked);
+  compare("DRO", emend::dro{.old_log_prob = old, .advantage = advantage}, masked);
+  compare("KL-Cov", emend::kl_cov{.old_log_prob = old, .advantage = advantage, .selected = weight}, masked);
+  compare("IPO", emend::ipo_mask{.old_log_prob = old, .advantage = advantage, .bound = 0.05, .tau = 0.3, .ratio_cap = 2}, masked);
+  for (const auto divergence : {emend::probability_divergence::total_variation, emend::probability_divergence::binary_kl})
+    compare("DPPO", emend::dppo{.old_log_prob = old, .advantage = advantage, .divergence = divergence, .low = 0.02, .high = 0.01}, masked);
+  loss_calls calls;
+  const at::Tensor x = p.x.clone().requires_grad_();
+  const at::Tensor unasked = emend::loss(calls.of([](const auto& t) { return t.log_prob + 0.1 * t.log_sum_squares; }), emend::device_scores{x}, p.targets);
+  CHECK(std::isnan(unasked.item().toDouble()));  // the sum of squares, which nobody asked for
+  CHECK_NOTHROW(unasked.backward());
   compare("SAPO", emend::sapo{.old_log_prob = old, .advantage = advantage}, masked);
   for (const auto kind : {emend::kl_kind::k1, emend::kl_kind::k2, emend::kl_kind::k3, emend::kl_kind::absolute, emend::kl_kind::positive_part, emend::kl_kind::k1_through_k2, emend::kl_kind::k3_through_k2})
     for (const auto weighting : {emend::kl_weighting::none, emend::kl_weighting::ratio, emend::kl_weighting::unbiased_gradient, emend::kl_weighting::score_function}) {
@@ -205,6 +218,7 @@ TEST_CASE("device loss: what is masked is not looked at, what is unknown is NaN,
   CHECK_THROWS_NAMING(emend::loss(likelihood, there, at::tensor({1, 2, 3}), {.normaliser = 0}), "normaliser");
   CHECK_THROWS_NAMING(emend::loss(likelihood, there, at::tensor({1, 2, 3}), {.transform = {.temperature = -1}}), "temperature");
   const std::vector<double> two = {1, 2};
+  CHECK_THROWS_NAMING(emend::loss(calls.of(emend::reinforce{}), there, at::tensor({1, 2, 3})), "advantage");
   CHECK_THROWS_NAMING(emend::loss(calls.of(emend::reinforce{two}), there, at::tensor({1, 2, 3})), "advantage");
   CHECK_THROWS_NAMING(emend::loss(calls.of([&](const auto& t) { return t(two) * t.log_prob; }), there, at::tensor({1, 2, 3})), "a column read by the loss");
 }
@@ -221,7 +235,21 @@ TEST_CASE("device loss: a loss that branches on a number or asks for its positio
     return std::floor(now) * t.log_prob;
   };
   compare("a number", on_number, p, 1e-12, false);
-  compare("DPPO", emend::dppo{.old_log_prob = own, .advantage = own}, p, 1e-12, false);
+  // A column that is there in no case asks the host, which knows that it is not read.
+  const emend::column none;
+  compare("a column that may be missing", [&](const auto& t) { return none.empty() ? t.log_prob : t(none) * t.log_prob; }, p);
+  compare("the same by an operator", [&](const auto& t) { return emend::select(!none.empty() && t.number(none) == 0, t.entropy, t.log_prob); }, p, 1e-12, false);
+  // What a token of tensors cannot stand in.
+  const at::Tensor a = x.clone().requires_grad_(), b = x.clone().requires_grad_();
+  const auto exotic = [](const auto& t) { return (t.log_prob < -2) * t.entropy; };
+  emend::loss(emend::per_token(exotic), emend::device_scores{a}, targets).backward();
+  emend::loss(emend::per_token(exotic), b, targets).backward();
+  CHECK(distance(a.grad(), b.grad()) < 1e-12);
+  const auto calm = [](const auto& t) noexcept { return t.log_prob < -2 ? t.log_prob : t.entropy; };
+  a.mutable_grad() = b.mutable_grad() = at::Tensor();
+  emend::loss(calm, emend::device_scores{a}, targets).backward();
+  emend::loss(calm, b, targets).backward();
+  CHECK(distance(a.grad(), b.grad()) < 1e-12);
 }
 
 TEST_CASE("device loss: linear scores, a mask that only the device knows, gradients of both factors") {

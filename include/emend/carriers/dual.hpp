@@ -9,8 +9,9 @@ namespace emend {
 /// A number with N partial derivatives: forward-mode differentiation of a loss over the statistics of its token.
 ///
 ///   f(dual) = (f(value), f'(value) * derivative)
-/// R is double, or a carrier without derivatives that has the functions of double and `chain_product`. Conventions at the kinks are those of the field's automatic differentiation: min and max give
-/// half to each branch at a tie, clamp passes the whole derivative at its edges, abs has derivative 0 at 0.
+/// R is double, or a carrier without derivatives that has the functions of double and `chain_product`. Conventions at the kinks are those of
+/// the field's automatic differentiation: min and max give half to each branch at a tie, clamp passes the whole derivative at its edges, abs
+/// has derivative 0 at 0. A slope of exactly 0 stops a derivative however infinite it is, and the other way round.
 template <class R, int N>
 struct dual {
   using condition = decltype(R() < R());
@@ -132,6 +133,10 @@ constexpr dual<R, N> select(const Condition& condition, const std::type_identity
   dual<R, N> y(select(condition, a.value, b.value));
   for (int i = 0; i < N; ++i) y.derivative[i] = select(condition, a.derivative[i], b.derivative[i]);
   return y;
+}
+template <class R, int N, class Condition>
+constexpr dual<R, N> select(const Condition& condition, const dual<R, N>& a, std::type_identity_t<R> b) {
+  return select(condition, a, dual<R, N>(b));
 }
 template <class R, int N>
 constexpr dual<R, N> min(const dual<R, N>& a, const dual<R, N>& b) {

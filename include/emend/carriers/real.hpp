@@ -55,19 +55,17 @@ constexpr double max(double a, double b) { return a > b || a != a ? a : b; }
 constexpr double clamp(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
 /// x where the condition holds, else y; both are computed, and what the other one is, NaN included, does not matter. A loss that
 /// branches by it, and not by `if`, can be called on all tokens at once, where a carrier holds a number of each.
-template <std::floating_point T>
-constexpr T select(bool condition, T x, T y) { return condition ? x : y; }
+constexpr double select(bool condition, double x, double y) { return condition ? x : y; }
 /// slope * derivative; 0 where either is exactly 0, however infinite the other: a branch that is cut off contributes nothing.
-template <std::floating_point T>
-constexpr T chain_product(T slope, T derivative) { return slope == 0 || derivative == 0 ? T(0) : slope * derivative; }
+constexpr double chain_product(double slope, double derivative) { return slope == 0 || derivative == 0 ? 0 : slope * derivative; }
 
 /// The number type of a loss: double, `dual`, or a backend's carrier.
 ///
 /// Valid expressions, with `a`, `b` of type R and `c` a double: a+b, a-b, a*b, a/b, -a, each also with c on either side;
 /// a<b and its kin, also with c; value_of, detach, exp, expm1, log, log1p, sqrt, tanh, sin, cos, pow (constant exponent), abs, square, sigmoid, log_sigmoid
-/// of a; min(a,b), max(a,b), clamp(a,c,c), min and max with c; select(a < b, a, b); R(c).
+/// of a; min(a,b), max(a,b), clamp(a,c,c), min and max with c; select(a < b, a, b), also with c; R(c).
 /// What the compiler cannot check: that derivatives, where R carries them, are those of the values.
-/// Models: double, dual<double, N>.
+/// Models: double, dual<double, N>; over LibTorch tensor_number and tensor_dual, a number of every token at once.
 template <class R>
 concept real = std::copyable<R> && std::constructible_from<R, double> && requires(const R a, const R b, const double c) {
   { a + b } -> std::convertible_to<R>;

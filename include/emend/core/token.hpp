@@ -14,7 +14,8 @@ namespace emend {
 ///   log_sum_squares = log sum_j p_j^2               (-log of the effective number of choices)
 ///   next_log_z  = log_z of the linked row, 0 where there is no link
 ///   t(column)   = the column's entry for this token, a constant; t.number(column) the same as a plain number
-/// R is double, or a dual number over (log_z, score, entropy, log_sum_squares, next_log_z).
+/// R is double, or a dual number over (log_z, score, entropy, log_sum_squares, next_log_z). Over LibTorch there is a token of a tensor's
+/// dual, which is every token of a call at once: see `tensor_dual`.
 template <class R>
 struct token {
   R log_prob, log_z, score, entropy, log_sum_squares, next_log_z;
@@ -51,7 +52,8 @@ using token_dual = dual<double, detail::statistic_count>;
 ///   l.metrics(token<double>) -> std::array<double, M>, averaged over the evaluated tokens in the same pass
 ///   L::uses_entropy = false, L::uses_log_sum_squares = true   what must be computed; without them entropy is, the
 ///                        other is not (it reads as NaN)
-/// What the compiler cannot check: that l has no state that changes between calls.
+/// What the compiler cannot check: that l has no state that changes between calls; how often it is called, and for which tokens together,
+/// is not its business.
 template <class L>
 concept token_loss = requires(const L& l, const token<double>& value, const token<token_dual>& derivative) {
   { l(value) } -> std::convertible_to<double>;

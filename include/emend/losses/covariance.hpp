@@ -115,9 +115,9 @@ struct kl_cov {
   template <class R>
   R operator()(const token<R>& t) const {
     const R log_ratio = emend::clamp(t.log_prob - t(old_log_prob), -log_ratio_bound, log_ratio_bound);
-    const double a = advantage[t.position];
-    const R loss = a == 0 ? R(0) : -a * emend::exp(log_ratio);
-    return selected[t.position] != 0 ? loss + coefficient * emend::abs(log_ratio) : loss;
+    const auto a = t.number(advantage);
+    const R loss = emend::select(a == 0, R(0), -a * emend::exp(log_ratio));
+    return emend::select(t.number(selected) != 0, loss + coefficient * emend::abs(log_ratio), loss);
   }
 };
 

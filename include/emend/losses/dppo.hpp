@@ -26,10 +26,10 @@ struct dppo {
 
   template <class R>
   R operator()(const token<R>& t) const {
-    const double a = advantage[t.position], old = old_log_prob[t.position], now = value_of(t.log_prob);
-    if (a == 0 || !is_kept(now, old, a)) return R(0);
-    const double ratio = emend::exp(emend::clamp(now - old, -log_ratio_bound, log_ratio_bound));
-    return -emend::min(ratio, ratio_cap) * a * t.log_prob;
+    const auto a = t.number(advantage);
+    const R old = t(old_log_prob), now = emend::detach(t.log_prob);
+    const R ratio = emend::exp(emend::clamp(now - old, -log_ratio_bound, log_ratio_bound));
+    return emend::select(a == 0 || !is_kept(now, old, a), R(0), -emend::min(ratio, ratio_cap) * a * t.log_prob);
   }
   std::array<double, 5> metrics(const token<double>& t) const {
     const double a = advantage[t.position], old = old_log_prob[t.position], log_ratio = emend::clamp(t.log_prob - old, -log_ratio_bound, log_ratio_bound);
@@ -37,9 +37,11 @@ struct dppo {
   }
 
  private:
-  bool is_kept(double log_prob, double old, double a) const {
-    const double p = emend::exp(log_prob), q = emend::exp(old), bound = a > 0 ? high : low;
-    return (a > 0 ? p <= q : p >= q) || detail::divergence_of(divergence, p, q, old - log_prob, 1e-8) <= bound;
+  template <class R, class A>
+  decltype(R() <= R()) is_kept(const R& log_prob, const R& old, const A& a) const {
+    const R p = emend::exp(log_prob), q = emend::exp(old), bound = select(a > 0, A(high), A(low));
+    const auto is_up = a > 0;
+    return (is_up && p <= q) || (!is_up && p >= q) || detail::divergence_of(divergence, p, q, R(old - log_prob), 1e-8) <= bound;
   }
 };
 

@@ -17,10 +17,10 @@ struct dro {
   static constexpr std::array metric_names = detail::policy_metric_names;
   void check(index n) const { detail::check_policy(*this, n); }
 
-  template <class R>
-  constexpr R surrogate(const R& log_ratio, const R& log_prob, double a) const {
+  template <class R, class A>
+  constexpr R surrogate(const R& log_ratio, const R& log_prob, const A& a) const {
     const R pull = 0.5 * beta * emend::square(log_ratio);
-    return a == 0 ? pull : -a * log_prob + pull;
+    return emend::select(a == 0, pull, -a * log_prob + pull);
   }
   bool is_clipped(double, double) const { return false; }
 

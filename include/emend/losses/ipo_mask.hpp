@@ -27,10 +27,10 @@ struct ipo_mask {
   template <class R>
   R operator()(const token<R>& t) const {
     const R log_ratio = t.log_prob - t(old_log_prob);
-    const double a = advantage[t.position];
+    const auto a = t.number(advantage);
     const R pull = tau * emend::square(log_ratio);
-    if (a == 0 || !is_kept(value_of(t.log_prob), old_log_prob[t.position])) return pull;
-    return pull - emend::min(emend::exp(value_of(log_ratio)), ratio_cap) * a * t.log_prob;
+    const R weighted = emend::min(emend::exp(emend::detach(log_ratio)), ratio_cap) * a * t.log_prob;
+    return emend::select(a == 0 || !is_kept(emend::detach(t.log_prob), t(old_log_prob)), pull, pull - weighted);
   }
   std::array<double, 5> metrics(const token<double>& t) const {
     const double old = old_log_prob[t.position], log_ratio = t.log_prob - old;
@@ -38,7 +38,10 @@ struct ipo_mask {
   }
 
  private:
-  bool is_kept(double log_prob, double old) const { return emend::abs(emend::exp(log_prob) - emend::exp(old)) <= bound; }
+  template <class R>
+  decltype(R() <= R()) is_kept(const R& log_prob, const R& old) const {
+    return emend::abs(emend::exp(log_prob) - emend::exp(old)) <= R(bound);
+  }
 };
 
 }  // namespace emend

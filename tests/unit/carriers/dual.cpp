@@ -137,6 +137,25 @@ TEST_CASE("an infinite slope meets no derivative, and no NaN comes of it") {
   CHECK((emend::exp(number::variable(1000, 0)) * 0.0).value != 0);  // inf * 0 is NaN in the value, as in double
 }
 
+TEST_CASE("select takes a branch whole, and nothing of the other") {
+  const number x = number::variable(2, 0), bad = emend::log(number::variable(0, 0)) * 0.0;
+  CHECK(std::isnan(bad.value));
+  const number chosen = emend::select(x < 3.0, x * x, bad);
+  CHECK(chosen.value == 4);
+  CHECK(chosen.derivative[0] == 4);
+  CHECK(emend::select(x > 3.0, bad, x).derivative[0] == 1);
+  CHECK(emend::select(x < 3.0, 7.0, x).value == 7);
+  CHECK(emend::select(x < 3.0, x, 7.0).derivative[0] == 1);
+  CHECK(emend::select(x > 3.0, x, 7.0).derivative[0] == 0);
+  CHECK(emend::select(true, 1, 2.5) == 1);
+  // A slope of 0 stops even an infinite derivative, in products as in functions.
+  const number steep = emend::sqrt(number::variable(0, 0));
+  CHECK(steep.derivative[0] == infinite);
+  CHECK((steep * 0.0).derivative[0] == 0);
+  CHECK(emend::chain_product(0.0, infinite) == 0);
+  CHECK(emend::chain_product(infinite, 0.0) == 0);
+}
+
 TEST_CASE("extreme arguments of the functions made for them") {
   CHECK(emend::sigmoid(-800.0) == 0);
   CHECK(emend::sigmoid(800.0) == 1);

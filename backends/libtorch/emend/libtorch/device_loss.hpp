@@ -17,7 +17,8 @@ template <class Loss>
 class device_tokens {
  public:
   /// targets: [N], on any device; mask, weight: [N] or empty.
-  device_tokens(const Loss& loss, const at::Tensor& targets, const column& mask, const column& weight, double normaliser, index vocab, const at::Device& device)
+  device_tokens(const Loss& loss, const at::Tensor& targets, const column& mask, const column& weight, double normaliser, index vocab,
+                const at::Device& device)
       : loss_(loss), device_(device), normaliser_(normaliser), targets_(targets, vocab, device) {
     const tensor_terms all{0, targets.numel(), device};
     if (!mask.empty()) is_counted_ = column_on_device(mask, all) != 0;
@@ -33,7 +34,8 @@ class device_tokens {
     const tensor_number none(at::empty({0}, at::TensorOptions().dtype(at::kDouble).device(device)));
     const auto variable = [&](int of) { return tensor_dual::variable(none, of); };
     try {
-      (void)loss(token<tensor_dual>{tensor_dual(none), variable(of_log_z), variable(of_score), variable(of_entropy), variable(of_log_sum_squares), tensor_dual(none), {0, 0, device}});
+      (void)loss(token<tensor_dual>{tensor_dual(none), variable(of_log_z), variable(of_score), variable(of_entropy), variable(of_log_sum_squares),
+                                    tensor_dual(none), {{0, 0, device}}});
       return true;
     } catch (const needs_host&) {
       return false;
@@ -48,11 +50,10 @@ class device_tokens {
     const index count = row.log_z.size(0);
     const tensor_number log_prob(row.log_prob());
     const auto variable = [&](const at::Tensor& values, int of) {
-      const tensor_number x = values.defined() ? tensor_number(values) : tensor_number(not_a_number);
-      return is_differentiated ? tensor_dual::variable(x, of) : tensor_dual(x);
+      return is_differentiated ? tensor_dual::variable(tensor_number(values), of) : tensor_dual(tensor_number(values));
     };
     token<tensor_dual> t{tensor_dual(log_prob), variable(row.log_z, of_log_z), variable(row.score, of_score), variable(row.entropy, of_entropy),
-                         variable(row.log_sum_squares, of_log_sum_squares), tensor_dual(0.0), {first, count, device_}};
+                         variable(row.log_sum_squares, of_log_sum_squares), tensor_dual(0.0), {{first, count, device_}}};
     if (is_differentiated) {
       t.log_prob.derivative[of_score] = 1;
       t.log_prob.derivative[of_log_z] = -1;
@@ -128,7 +129,8 @@ at::Tensor loss_on_device(device_tokens<Loss>& tokens, const at::Tensor& logits,
   const auto [slopes, amounts] = tokens.slopes(chain, 0, rows);
   for_each_score_chunk(block, [&, slopes = slopes, amounts = amounts](const at::Tensor& chunk, index first) {
     const index count = chunk.size(0);
-    const at::Tensor written = chain.gradient(chunk, {slopes.table.narrow(1, first, count), slopes.has_linear, slopes.has_quadratic}, tokens.targets(first, count), amounts.narrow(0, first, count));
+    const at::Tensor written = chain.gradient(chunk, {slopes.table.narrow(1, first, count), slopes.has_linear, slopes.has_quadratic},
+                                              tokens.targets(first, count), amounts.narrow(0, first, count));
     write_rows(out, first, tokens.of_counted(written, first));
   });
   return tokens.sum();
@@ -137,12 +139,14 @@ at::Tensor loss_on_device(device_tokens<Loss>& tokens, const at::Tensor& logits,
 /// The same over hidden [N, D] weight [V, D] transposed, by chunks of rows that are stored while they are worked on; the gradients, if wanted,
 /// sum in float or double.
 template <class Loss>
-at::Tensor loss_on_device(device_tokens<Loss>& tokens, const at::Tensor& hidden, const at::Tensor& weight, const head_request& request, at::Tensor* d_hidden, at::Tensor* d_weight) {
+at::Tensor loss_on_device(device_tokens<Loss>& tokens, const at::Tensor& hidden, const at::Tensor& weight, const head_request& request, at::Tensor* d_hidden,
+                          at::Tensor* d_weight) {
   const at::NoGradGuard no_graph;
   constexpr index chunk_rows = 1024;
   const op_chain chain(request, hidden.scalar_type());
   const bool is_exact = hidden.scalar_type() == at::kDouble || hidden.scalar_type() == at::kFloat;
-  at::Tensor sum = d_weight ? at::zeros(weight.sizes(), is_exact ? weight.options() : weight.options().dtype(at::kFloat)) : at::Tensor();
+  at::Tensor sum;
+  if (d_weight) sum = is_exact ? d_weight->zero_() : at::zeros(weight.sizes(), weight.options().dtype(at::kFloat));
   for (index first = 0; first < hidden.size(0); first += chunk_rows) {
     const index count = std::min(chunk_rows, hidden.size(0) - first);
     // What stands in a state that does not count must not reach the weight's gradient, not even times 0.
@@ -152,11 +156,11 @@ at::Tensor loss_on_device(device_tokens<Loss>& tokens, const at::Tensor& hidden,
     if (!d_hidden) continue;
     const auto [slopes, amounts] = tokens.slopes(chain, first, rows);
     const at::Tensor d_scores = tokens.of_counted(chain.gradient(z, slopes, tokens.targets(first, count), amounts), first).to(states.scalar_type());
-    d_hidden->narrow(0, first, count).copy_(at::mm(d_scores, weight));
+    d_hidden->narrow(0, first, count).copy_(tokens.of_counted(at::mm(d_scores, weight), first));
     if (is_exact) sum.addmm_(d_scores.t(), states);
     else sum.add_(at::mm(d_scores.t(), states));
   }
-  if (d_weight) d_weight->copy_(sum);
+  if (d_weight && !is_exact) d_weight->copy_(sum);
   return tokens.sum();
 }
 

@@ -4,6 +4,7 @@
 #include <emend/libtorch/tensor_token.hpp>
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/full_like.h>
 #include <ATen/ops/where.h>
 
 #include <vector>
@@ -34,7 +35,8 @@ inline void check_known_targets(const tensor_column& targets, const column& mask
 struct device_statistics {
   at::Tensor top, log_sum;  ///< as the slopes of op_chain want them: the largest score before its multiplier, and log sum exp of what is below it
   at::Tensor log_z, log_z_tail, entropy, score;
-  at::Tensor log_sum_squares, mean_score, max_log_prob, arg_max;  ///< where the chain has extras; arg_max -1 in a row with NaN
+  at::Tensor log_sum_squares;  ///< NaN where the chain has no extras
+  at::Tensor mean_score, max_log_prob, arg_max;  ///< where it has; arg_max -1 in a row with NaN
 
   /// x: [n, V]; target: [n], within the vocabulary.
   device_statistics(const op_chain& chain, const at::Tensor& x, const at::Tensor& target) {
@@ -46,7 +48,9 @@ struct device_statistics {
     log_z = known(max_score + of_row, -infinity);
     log_z_tail = (max_score - log_z + of_row).masked_fill_(is_empty, 0);
     entropy = known((of_row - columns[op_chain::of_weighted] / sum).clamp_min_(0), 0);
-    if (chain.columns() > op_chain::of_squares) {
+    if (chain.columns() == op_chain::of_squares) {
+      log_sum_squares = at::full_like(log_z, not_a_number);
+    } else {
       log_sum_squares = known(columns[op_chain::of_squares].log() - 2 * of_row, -infinity);
       mean_score = known(columns[op_chain::of_plain] * (chain.multiplier_of(0) / static_cast<double>(x.size(1))), -infinity);
       max_log_prob = known(of_row.neg(), -infinity);
@@ -64,7 +68,8 @@ struct device_statistics {
       this->*member = all.size() == 1 ? all[0] : at::cat(all);
     };
     using own = device_statistics;
-    for (const auto member : {&own::top, &own::log_sum, &own::log_z, &own::log_z_tail, &own::entropy, &own::score, &own::log_sum_squares, &own::mean_score, &own::max_log_prob, &own::arg_max})
+    for (const auto member : {&own::top, &own::log_sum, &own::log_z, &own::log_z_tail, &own::entropy, &own::score, &own::log_sum_squares, &own::mean_score,
+                              &own::max_log_prob, &own::arg_max})
       join(member);
   }
   at::Tensor log_prob() const { return at::where(score == -infinity, score, score - log_z - log_z_tail); }

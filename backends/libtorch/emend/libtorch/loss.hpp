@@ -14,7 +14,8 @@ namespace emend {
 
 /// Options of `loss`: those of `evaluation_options`, each column a tensor or anything that is a column.
 struct tensor_loss_options {
-  tensor_column mask = {};    ///< of the targets' shape; 0: not evaluated, its row, if nobody else reads it, not read
+  /// Of the targets' shape; 0: not evaluated, its row, if nobody else reads it, not read; on a device computed with the others and left out.
+  tensor_column mask = {};
   tensor_column weight = {};  ///< of the targets' shape, default 1
   tensor_column rows = {};    ///< of the targets' shape: row of each term
   tensor_column links = {};   ///< of the targets' shape: row whose log_z is next_log_z, -1 for none
@@ -70,8 +71,11 @@ bool stays_on_device(const Loss& l, const at::Tensor& scores, const at::Tensor& 
   const bool has_rows_of_its_own = !options.rows.empty() || !options.links.empty() || !options.kept.offsets.empty() || !options.transform.temperatures.empty();
   const bool has_host_metrics = metric_count<Loss> > 0 && options.metrics;
   if (has_rows_of_its_own || has_host_metrics || targets.numel() == 0) return false;
-  const at::NoGradGuard no_graph;
-  return device_tokens<Loss>::can_be_called(l, scores.device());
+  if constexpr (loss_of_all_tokens<Loss>) {
+    const at::NoGradGuard no_graph;
+    return device_tokens<Loss>::can_be_called(l, scores.device());
+  }
+  return false;
 }
 
 /// What term_plan checks, of that which the host knows.
@@ -113,28 +117,53 @@ at::Tensor loss_of_logits(const at::Tensor& logits, bool is_in_place, bool is_by
   });
 }
 
+/// loss_of_tokens, and below loss_of_product, where nothing comes back.
+template <class Loss>
+at::Tensor loss_of_logits_on_device(const Loss& l, const tensor_call& call, const at::Tensor& logits, const at::Tensor& targets, const tensor_loss_options& options) {
+  const head_shape shape = backend<device_scores>::shape({logits});
+  check_on_device(l, call, options, shape.rows, shape.vocab);
+  const at::TensorList inputs(logits);
+  const bool is_wanted = wants_gradient(inputs);
+  return loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
+    const at::Tensor x = logits.detach();
+    if (is_wanted) gradients[0] = options.is_in_place ? x : backend<at::Tensor>::like(x);
+    const head_request request{{}, {}, nullptr, options.transform, options.kept, wants_log_sum_squares(l, call.options)};
+    device_tokens<Loss> tokens(l, targets, call.options.mask, call.options.weight, options.normaliser, shape.vocab, x.device());
+    const at::Tensor value = loss_on_device(tokens, x, request, is_wanted ? &gradients[0] : nullptr);
+    return report_on_device(tokens, value, x, targets, options);
+  });
+}
+
 template <class Loss>
 at::Tensor loss_of_tokens(const Loss& l, const at::Tensor& logits, const at::Tensor& targets, const tensor_loss_options& options, bool is_by_chain) {
   tensor_call call(logits, targets, options);
-  if ((is_by_chain || !logits.is_cpu()) && stays_on_device(l, logits, targets, options)) {
-    const head_shape shape = backend<device_scores>::shape({logits});
-    check_on_device(l, call, options, shape.rows, shape.vocab);
-    const at::TensorList inputs(logits);
-    const bool is_wanted = wants_gradient(inputs);
-    return loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
-      const at::Tensor x = logits.detach();
-      if (is_wanted) gradients[0] = options.is_in_place ? x : backend<at::Tensor>::like(x);
-      const head_request request{{}, {}, nullptr, options.transform, options.kept, wants_log_sum_squares(l, call.options)};
-      device_tokens<Loss> tokens(l, targets, call.options.mask, call.options.weight, options.normaliser, shape.vocab, x.device());
-      const at::Tensor value = loss_on_device(tokens, x, request, is_wanted ? &gradients[0] : nullptr);
-      return report_on_device(tokens, value, x, targets, options);
-    });
-  }
+  if constexpr (loss_of_all_tokens<Loss>)
+    if ((is_by_chain || !logits.is_cpu()) && stays_on_device(l, logits, targets, options)) return loss_of_logits_on_device(l, call, logits, targets, options);
   return loss_of_logits(logits, options.is_in_place, is_by_chain, [&]<class X>(const X& x, at::Tensor* gradient) {
     const auto got = gradient ? evaluate_into(l, x, call.targets, call.options, *gradient, torch_threads{})
                               : evaluate_value(l, x, call.targets, call.options, torch_threads{});
     call.report(got, targets, options);
     return got.value;
+  });
+}
+
+template <class Loss>
+at::Tensor loss_of_product_on_device(const Loss& l, const tensor_call& call, const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                                     const tensor_loss_options& options) {
+  const at::Tensor both[] = {hidden, weight};
+  const at::TensorList inputs(both);
+  const bool is_wanted = wants_gradient(inputs);
+  const head_shape shape = backend<linear_scores<device_scores, device_scores>>::shape({{hidden}, {weight}});
+  check_on_device(l, call, options, shape.rows, shape.vocab);
+  return loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
+    const at::Tensor states = hidden.detach().reshape({-1, hidden.size(-1)});
+    if (is_wanted) gradients = {backend<at::Tensor>::like(hidden.detach()), backend<at::Tensor>::like(weight.detach())};
+    at::Tensor d_hidden = is_wanted ? at::empty_like(states) : at::Tensor();
+    const head_request request{{}, {}, nullptr, options.transform, options.kept, wants_log_sum_squares(l, call.options)};
+    device_tokens<Loss> tokens(l, targets, call.options.mask, call.options.weight, options.normaliser, shape.vocab, states.device());
+    const at::Tensor value = loss_on_device(tokens, states, weight.detach(), request, is_wanted ? &d_hidden : nullptr, is_wanted ? &gradients[1] : nullptr);
+    if (is_wanted) gradients[0].copy_(d_hidden.view(hidden.sizes()));
+    return report_on_device(tokens, value, states, targets, options);
   });
 }
 
@@ -149,20 +178,8 @@ at::Tensor loss_of_product(const Loss& l, const at::Tensor& hidden, const at::Te
   const bool is_on_host = !is_by_chain && hidden.is_cpu() && weight.is_cpu();
   // Rows that the host knows to be masked are left out of the products, which is worth more.
   const bool has_known_mask = !options.mask.empty() && !call.options.mask.source<device_entries>();
-  if (!is_on_host && !has_known_mask && stays_on_device(l, hidden, targets, options)) {
-    const head_shape shape = backend<linear_scores<device_scores, device_scores>>::shape({{hidden}, {weight}});
-    check_on_device(l, call, options, shape.rows, shape.vocab);
-    return loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
-      const at::Tensor states = hidden.detach().reshape({-1, hidden.size(-1)});
-      if (is_wanted) gradients = {backend<at::Tensor>::like(hidden.detach()), backend<at::Tensor>::like(weight.detach())};
-      at::Tensor d_hidden = is_wanted ? at::empty_like(states) : at::Tensor();
-      const head_request request{{}, {}, nullptr, options.transform, options.kept, wants_log_sum_squares(l, call.options)};
-      device_tokens<Loss> tokens(l, targets, call.options.mask, call.options.weight, options.normaliser, shape.vocab, states.device());
-      const at::Tensor value = loss_on_device(tokens, states, weight.detach(), request, is_wanted ? &d_hidden : nullptr, is_wanted ? &gradients[1] : nullptr);
-      if (is_wanted) gradients[0].copy_(d_hidden.view(hidden.sizes()));
-      return report_on_device(tokens, value, states, targets, options);
-    });
-  }
+  if constexpr (loss_of_all_tokens<Loss>)
+    if (!is_on_host && !has_known_mask && stays_on_device(l, hidden, targets, options)) return loss_of_product_on_device(l, call, hidden, weight, targets, options);
   return loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
     const device_scores states{hidden.detach()}, rows{weight.detach()};
     const auto run = [&](const auto& x) {
@@ -190,10 +207,11 @@ at::Tensor loss_of_product(const Loss& l, const at::Tensor& hidden, const at::Te
 /// logits: [.., V] in float, double, bfloat16 or half, any strides; targets: [..], ids in [0, V). The result is of float, or double for
 /// double, on the logits' device. The gradient is computed with the value, one read and one write of the logits in this process's memory;
 /// see `device_scores` for other devices. First derivatives only: backward through a gradient throws.
-/// On another device nothing comes back to the host, which does not wait: the loss is called once, on tensors of all tokens. That needs a loss
-/// without `if` on a token's number and without t.position (emend::select instead; the library's do so but for those of whole sequences and
-/// `dppo`, `ipo_mask`, `covariance`); no rows, links, kept ids, temperatures of each row, and no metrics asked for. Else some numbers a token go through
-/// the host. A counted id outside [0, V) that the host does not know of makes the value NaN and its row's gradient 0.
+/// On another device nothing comes back to the host, and where columns, mask, weight and targets are there, too, it does not wait: the loss is called once,
+/// on tensors of all tokens. That needs a loss of tokens without `if` on a token's number and without t.position (emend::select instead), as the library's
+/// are; no rows, links, kept ids, temperatures of each row, and no metrics asked for. Else some numbers a token go through the host. A loss that does not
+/// compile for such a token is wrapped: emend::per_token(loss). A counted id outside [0, V) that the host does not know of makes the value NaN and
+/// its row's gradient 0.
 /// Throws std::invalid_argument naming the argument, as `evaluate` does.
 /// Memory beyond the logits: the gradient, or nothing where is_in_place; and some numbers a token.
 template <class Loss>

@@ -6,6 +6,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
@@ -195,11 +196,14 @@ class op_chain {
       y.values = at::where(given.isfinite(), ratio * f.soft_cap, given);
       y.slope = ratio.square_().neg_().add_(1);
     }
-    std::vector<double> multipliers;
-    if (f.temperatures.empty()) multipliers.push_back(multiplier_of(0));
-    else
+    if (f.temperatures.empty()) {
+      // Not copied there, for which the host would wait.
+      y.multiplier = at::full({1, 1}, multiplier_of(0), x.options().dtype(type_));
+    } else {
+      std::vector<double> multipliers;
       for (const index row : rows) multipliers.push_back(multiplier_of(row));
-    y.multiplier = on_device(multipliers, x.device()).to(type_, false, true).unsqueeze(-1);
+      y.multiplier = on_device(multipliers, x.device()).to(type_, false, true).unsqueeze(-1);
+    }
     if (has_kept()) {
       std::vector<index> places;
       for (std::size_t k = 0; k < rows.size(); ++k)

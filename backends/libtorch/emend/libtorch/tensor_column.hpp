@@ -4,6 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
 
 #include <concepts>
 #include <memory>
@@ -48,21 +50,29 @@ struct host_entries {
   }
 };
 
-/// A tensor on a device; its entries come to the host when somebody there first reads one.
+/// A tensor on a device; its entries come to the host when somebody there first reads one, whoever that is, behind what the stream of this
+/// object's maker had to do.
 class device_entries {
  public:
-  explicit device_entries(const at::Tensor& values) : values_(values) {}
+  explicit device_entries(const at::Tensor& values) : values_(values) {
+    const c10::Device device = values.device();
+    if (c10::impl::hasDeviceGuardImpl(device.type())) stream_ = c10::impl::getDeviceGuardImpl(device.type())->getStream(device);
+  }
   const at::Tensor& tensor() const { return values_; }
   const column& here() const { return brought().numbers; }
   const id_column& ids_here() const { return brought().ids; }
 
  private:
   const host_entries& brought() const {
-    std::call_once(is_brought_, [this] { entries_.emplace(values_); });
+    std::call_once(is_brought_, [this] {
+      const c10::OptionalStreamGuard guard(stream_);
+      entries_.emplace(values_);
+    });
     return *entries_;
   }
 
   at::Tensor values_;
+  std::optional<c10::Stream> stream_;
   mutable std::once_flag is_brought_;
   mutable std::optional<host_entries> entries_;
 };
@@ -74,7 +84,7 @@ class device_entries {
 /// values: any shape, read in row-major order; an undefined tensor is an empty column. Floating-point, integer and bool dtypes; as ids
 /// integer ones. Views the tensor where it is on the host, in a dtype of C++, and one stride describes it; else this object holds the
 /// converted copy: give it a name where the column outlives the statement. From a device the entries, a few bytes a token, are copied
-/// to the host, which waits for the device, when they are first read there; `emend::loss` reads them where they are.
+/// to the host, which waits for the device, when they are first read there, and only then; `emend::loss` reads them where they are, at each call.
 /// argument: what an error is to name. Throws std::invalid_argument on another dtype or layout.
 class tensor_column {
  public:

@@ -12,6 +12,7 @@
 #include <concepts>
 #include <exception>
 #include <type_traits>
+#include <utility>
 
 namespace emend {
 
@@ -101,7 +102,7 @@ class tensor_number {
   friend tensor_number operator/(const tensor_number& a, const tensor_number& b) {
     if (b.is(1)) return a;
     if (b.is_constant()) return a.is_constant() ? tensor_number(a.constant_ / b.constant_) : tensor_number(a.values_ / b.constant_);
-    return tensor_number(a.is_constant() ? b.values_.reciprocal() * a.constant_ : a.values_ / b.values_);
+    return tensor_number((a.is_constant() ? at::full({}, a.constant_, b.values_.options()) : a.values_) / b.values_);
   }
 
   friend tensor_condition operator<(const tensor_number& a, const tensor_number& b) {
@@ -120,6 +121,11 @@ class tensor_number {
   friend tensor_condition operator!=(const tensor_number& a, const tensor_number& b) {
     return compared(a, b, [](const auto& x, const auto& y) { return x != y; });
   }
+
+  tensor_number& operator+=(const tensor_number& b) { return *this = *this + b; }
+  tensor_number& operator-=(const tensor_number& b) { return *this = *this - b; }
+  tensor_number& operator*=(const tensor_number& b) { return *this = *this * b; }
+  tensor_number& operator/=(const tensor_number& b) { return *this = *this / b; }
 
   // Plain numbers beside it: without these, its conversion to double would be as good a match.
 #define EMEND_WITH_CONSTANT(result, op)                                                                                  \
@@ -171,10 +177,15 @@ inline tensor_number select(const tensor_condition& condition, const tensor_numb
   return tensor_number(at::where(condition.tensor(), x.tensor(), y.tensor()));
 }
 inline tensor_number select(bool condition, const tensor_number& x, const tensor_number& y) { return condition ? x : y; }
+inline tensor_number select(const tensor_condition& condition, const tensor_number& x, double y) { return select(condition, x, tensor_number(y)); }
+inline tensor_number select(const tensor_condition& condition, double x, const tensor_number& y) { return select(condition, tensor_number(x), y); }
+inline tensor_number select(const tensor_condition& condition, double x, double y) { return select(condition, tensor_number(x), tensor_number(y)); }
 inline tensor_number chain_product(const tensor_number& slope, const tensor_number& derivative) {
   if (slope.is(0) || derivative.is(0)) return 0.0;
   const tensor_number product = slope * derivative;
-  if (slope.is_constant() || derivative.is_constant()) return product;
+  // A number times 0 is 0 of itself.
+  const auto is_number = [](const tensor_number& x) { return x.is_constant() && __builtin_isfinite(static_cast<double>(x)); };
+  if (is_number(slope) || is_number(derivative)) return product;
   return select(slope == 0 || derivative == 0, 0.0, product);
 }
 
@@ -211,5 +222,8 @@ inline tensor_number clamp(const tensor_number& x, double low, double high) { re
 /// The dual number of every token at once: what `emend::loss` calls a loss on where the scores stay on their device.
 using tensor_dual = dual<tensor_number, detail::statistic_count>;
 static_assert(real<tensor_number> && real<tensor_dual>);
+
+/// A plain number of a token, as a loss wants that takes it out of the carrier: only the host has one.
+inline double value_of(const tensor_dual& x) { return static_cast<double>(x.value); }
 
 }  // namespace emend

@@ -4,7 +4,6 @@
 #include <emend/libtorch/device_statistics.hpp>
 #include <emend/libtorch/torch_threads.hpp>
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_strided.h>
 
 namespace emend {
@@ -36,12 +35,15 @@ inline statistics_tensors statistics_on_device(const device_scores& x, const at:
   const device_targets known(targets, shape.vocab, x.scores.device());
   const device_statistics rows = statistics_of_block(chain, in_three_dimensions(x.scores), known.ids);
   const at::Tensor is_left_out = options.mask.empty() ? at::Tensor() : column_on_device(options.mask, {0, shape.rows, x.scores.device()}) == 0;
-  const auto counted = [&](const at::Tensor& values, double other) { return (is_left_out.defined() ? values.masked_fill(is_left_out, other) : values).view(targets.sizes()); };
+  const auto counted = [&](const at::Tensor& values, double other) {
+    return (is_left_out.defined() ? values.masked_fill(is_left_out, other) : values).view(targets.sizes());
+  };
   const at::ScalarType type = x.scores.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const auto number = [&](const at::Tensor& values, bool is_wanted = true) { return is_wanted ? counted(values, 0).to(type) : at::Tensor(); };
   const auto of_target = [&](const at::Tensor& values) { return number(values.masked_fill(known.is_wrong, not_a_number)); };
-  statistics_tensors result{of_target(rows.log_prob()), number(rows.log_z), of_target(rows.score), number(rows.entropy), number(rows.log_sum_squares, options.with_log_sum_squares),
-                            number(rows.mean_score, options.with_mean_score), number(rows.max_log_prob, options.with_arg_max), {}, {}, {}};
+  statistics_tensors result{of_target(rows.log_prob()), number(rows.log_z), of_target(rows.score), number(rows.entropy),
+                            number(rows.log_sum_squares, options.with_log_sum_squares), number(rows.mean_score, options.with_mean_score),
+                            number(rows.max_log_prob, options.with_arg_max), {}, {}, {}};
   if (options.with_arg_max) {
     result.arg_max = counted(rows.arg_max, -1);
     result.is_arg_max = counted(rows.arg_max == known.ids.masked_fill(known.is_wrong, -2), 0);
@@ -52,14 +54,14 @@ inline statistics_tensors statistics_on_device(const device_scores& x, const at:
 }  // namespace detail
 
 /// As `statistics`. x: [.., V] on any device, any dtype of scores; targets: its leading shape. In double for double, else in float.
-/// On another device than the host nothing comes back, and the host does not wait: a counted id outside [0, V) that it does not know of makes score and
+/// On another device than the host nothing comes back, and with targets and mask there, too, the host does not wait: a counted id outside [0, V) that it does not know of makes score and
 /// log-probability NaN. Chosen ids, kept ids and temperatures of each row need the host: a few numbers a row come back then.
 /// Throws std::invalid_argument as `statistics` does.
 inline statistics_tensors statistics(const at::Tensor& x, const at::Tensor& targets, const statistics_options& options = {}) {
   detail::require_score_tensor("scores", x);
   const device_scores on_device{x.detach()};
-  const bool needs_host = options.chosen_per_row != 0 || !options.kept.offsets.empty() || !options.transform.temperatures.empty() || targets.numel() == 0;
-  if (!x.is_cpu() && !needs_host) return detail::statistics_on_device(on_device, targets, options);
+  const bool goes_through_host = options.chosen_per_row != 0 || !options.kept.offsets.empty() || !options.transform.temperatures.empty() || targets.numel() == 0;
+  if (!x.is_cpu() && !goes_through_host) return detail::statistics_on_device(on_device, targets, options);
   const tensor_column ids(targets, "targets");
   const statistics_columns got =
       x.is_cpu() ? statistics(on_device.scores, id_column(ids), options, torch_threads{}) : statistics(on_device, id_column(ids), options);

@@ -3,6 +3,10 @@
 #include <emend/libtorch/tensor_column.hpp>
 #include <emend/libtorch/tensor_number.hpp>
 
+#include <ATen/ops/from_blob.h>
+
+#include <concepts>
+#include <utility>
 #include <vector>
 
 namespace emend {
@@ -15,8 +19,10 @@ struct tensor_terms {
   at::Device device;
 };
 
-/// Entries of a column for the terms, in double on their device. What lies on the host goes there; what lies on a device stays on one.
+/// Entries of a column for the terms, in double on their device. What lies on the host goes there, which waits; what lies on a device stays.
 inline at::Tensor column_on_device(const column& values, const tensor_terms& of) {
+  // A loss may ask for a column and then not use it; the host knows, and names the column if it is used.
+  if (values.empty()) throw needs_host();
   if (of.first + of.count > values.size())
     fail("a column read by the loss", "entries for " + std::to_string(of.first + of.count) + " tokens", std::to_string(values.size()));
   if (const device_entries* there = values.source<device_entries>())
@@ -33,16 +39,38 @@ inline at::Tensor column_on_device(const column& values, const tensor_terms& of)
 template <>
 struct token<tensor_dual> {
   /// Stands where a single token has its position.
-  struct no_position {
+  struct positions {
+    detail::tensor_terms terms;
     operator index() const { throw detail::needs_host(); }
   };
 
   tensor_dual log_prob, log_z, score, entropy, log_sum_squares, next_log_z;
-  detail::tensor_terms terms;
-  no_position position = {};
+  positions position;
 
   tensor_dual operator()(const column& values) const { return tensor_dual(number(values)); }
-  tensor_number number(const column& values) const { return tensor_number(detail::column_on_device(values, terms)); }
+  tensor_number number(const column& values) const { return tensor_number(detail::column_on_device(values, position.terms)); }
 };
+
+/// A loss that is called token by token wherever the scores lie, for one that a token of tensors cannot stand in:
+///   emend::loss(emend::per_token([&](const auto& t) { return table[int(t.score)] * t.log_prob; }), logits, ids)
+template <class Loss>
+struct per_token {
+  Loss loss;
+  explicit per_token(Loss l) : loss(std::move(l)) {}
+  double operator()(const token<double>& t) const { return loss(t); }
+  token_dual operator()(const token<token_dual>& t) const { return loss(t); }
+};
+
+namespace detail {
+
+/// What the compiler sees of whether a loss can be called on all tokens at once: that it takes their token, and promises no calm where the wish
+/// for the host is thrown through it.
+template <class Loss>
+concept loss_of_all_tokens = requires(const Loss& l, const token<tensor_dual>& t) {
+  { l(t) } -> std::convertible_to<tensor_dual>;
+  requires !noexcept(l(t));
+};
+
+}  // namespace detail
 
 }  // namespace emend

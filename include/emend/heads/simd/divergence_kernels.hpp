@@ -50,7 +50,7 @@ const divergence_kernels<T>& divergence_kernels_for(instruction_set wanted) {
 }
 
 #if defined(EMEND_COMPILED_KERNELS)
-// In kernels.cpp, once a program.
+// In kernels.cpp.
 extern template const divergence_kernels<float>& divergence_kernels_for<float>(instruction_set);
 extern template const divergence_kernels<double>& divergence_kernels_for<double>(instruction_set);
 extern template const divergence_kernels<bfloat16>& divergence_kernels_for<bfloat16>(instruction_set);

@@ -91,7 +91,7 @@ multiply_add_kernel<A> multiply_add_for(instruction_set wanted) {
 }
 
 #if defined(EMEND_COMPILED_KERNELS)
-// In kernels.cpp, once a program.
+// In kernels.cpp.
 extern template const row_kernels<float>& kernels_for<float>(instruction_set);
 extern template const row_kernels<double>& kernels_for<double>(instruction_set);
 extern template const row_kernels<bfloat16>& kernels_for<bfloat16>(instruction_set);
