@@ -184,15 +184,15 @@ class vector_case {
 using check = std::function<std::string(vector_case&)>;
 using registry = std::map<std::string, check>;
 
-/// Every group that some file of this folder knows.
-inline registry& groups() {
-  static registry all;
-  return all;
+/// Every group that some file of this folder knows; with the name of a backend, what that one does beside them in ways of its own.
+inline registry& groups(const std::string& backend = {}) {
+  static std::map<std::string, registry> all;
+  return all[backend];
 }
 
 /// Makes a group known: a constant of namespace scope in the file that holds its check.
 struct known_group {
-  known_group(const std::string& name, check c) { groups()[name] = std::move(c); }
+  known_group(const std::string& name, check c, const std::string& backend = {}) { groups(backend)[name] = std::move(c); }
 };
 
 /// Runs `f` with emend::matrix<double> or <float> as the case asks: f.template operator()<T>().
