@@ -27,6 +27,7 @@
 #include <ATen/ops/randn_like.h>
 #include <ATen/ops/tensor.h>
 
+#include <array>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -106,6 +107,44 @@ void compare(const std::string& name, const Loss& loss, const problem& p, double
   CHECK(distance(a.grad(), b.grad()) <= tolerance);
 }
 
+/// any_loss with the metrics of the loss, up to six of them.
+struct any_measured_loss : any_loss {
+  std::function<std::array<double, 6>(const emend::token<double>&)> of_one;
+  std::function<std::array<emend::tensor_dual, 6>(const emend::token<emend::tensor_dual>&)> of_every;
+
+  template <class Loss>
+  any_measured_loss(const Loss& loss, int& for_all, int& for_one)
+      : any_loss(loss, for_all, for_one), of_one([=](const auto& t) { return padded(loss.metrics(t)); }), of_every([=](const auto& t) { return padded(loss.metrics(t)); }) {}
+  std::array<double, 6> metrics(const emend::token<double>& t) const { return of_one(t); }
+  std::array<emend::tensor_dual, 6> metrics(const emend::token<emend::tensor_dual>& t) const { return of_every(t); }
+
+ private:
+  template <class R, std::size_t M>
+  static std::array<R, 6> padded(const std::array<R, M>& given) {
+    std::array<R, 6> all{};
+    for (std::size_t k = 0; k < M; ++k) all[k] = given[k];
+    return all;
+  }
+};
+
+/// The means of a loss's metrics, by tensors of all tokens and token by token.
+template <class Loss>
+void compare_metrics(const std::string& name, const Loss& loss, const problem& p) {
+  CAPTURE(name);
+  static_assert(emend::detail::metrics_of_all_tokens<Loss>);
+  loss_calls calls;
+  const any_measured_loss any(loss, calls.for_all, calls.for_one);
+  at::Tensor a, b;
+  emend::tensor_loss_options options = p.options;
+  options.metrics = &a;
+  emend::loss(any, emend::device_scores{p.x}, p.targets, options);
+  CHECK(calls.for_one == 0);
+  options.metrics = &b;
+  emend::loss(any, p.x, p.targets, options);
+  CHECK((a.scalar_type() == at::kFloat));
+  CHECK(distance(a, b) <= 1e-6 * std::max(1.0, b.abs().nan_to_num(0, 0, 0).max().item().toDouble()));
+}
+
 /// Scores as real ones are, and as none should be: -inf, certain rows, rows of nothing but -inf, ties.
 at::Tensor scores_with_edges() {
   const at::Tensor x = at::randn({4, 6, 13}, of(at::kDouble)) * 3;
@@ -179,6 +218,35 @@ TEST_CASE("device loss: every loss of the library gives what it gives token by t
   compare("a lambda of every statistic", own, own_problem, 1e-11);
   compare("a constant", [](const auto&) { return 3.0; }, masked);
   compare("a column", [&](const auto& t) { return t(advantage) * t(weight); }, masked);
+}
+
+TEST_CASE("device loss: metrics are means over what counts, on the device") {
+  at::manual_seed(17);
+  const problem p{scores_with_edges(), at::randint(13, {4, 6}, of(at::kLong))};
+  const policy_columns c(p);
+  const tensor_column old(c.old), reference(c.reference), advantage(c.advantage), weight(c.weight);
+  const at::Tensor mask = c.mask.clone();
+  mask.select(0, 1).select(0, 2).fill_(false);
+  mask.view({-1})[3] = false;  // its ratio overflows
+  const problem masked{p.x, p.targets, {.mask = mask, .weight = c.weight, .normaliser = 7}};
+  compare_metrics("PPO", emend::ppo_clip{.old_log_prob = old, .advantage = advantage}, masked);
+  compare_metrics("IPO", emend::ipo_mask{.old_log_prob = old, .advantage = advantage, .bound = 0.05}, masked);
+  const emend::policy_objective<emend::ppo_clip> objective{
+      .policy = {.old_log_prob = old, .advantage = advantage}, .weight = weight, .kl = {.reference_log_prob = reference, .coefficient = 0.1}};
+  compare_metrics("the whole objective", objective, {p.x, p.targets, {.mask = mask}});
+  compare_metrics("nothing counts", emend::ppo_clip{.old_log_prob = old, .advantage = advantage}, {p.x, p.targets, {.mask = at::zeros({4, 6})}});
+}
+
+TEST_CASE("device loss: the small ones' metrics") {
+  at::manual_seed(18);
+  const at::Tensor x = at::randn({1100, 7}), targets = at::randint(7, {1100}, of(at::kLong)), old = -at::rand({1100}) * 3, advantage = at::randn({1100});
+  const tensor_column q(old), a(advantage);
+  const problem p{x, targets};
+  compare_metrics("CISPO", emend::cispo{.old_log_prob = q, .advantage = a, .ratio_low = 0.8, .ratio_high = 1.2}, p);
+  compare_metrics("SAPO", emend::sapo{.old_log_prob = q, .advantage = a}, p);
+  compare_metrics("DRO", emend::dro{.old_log_prob = q, .advantage = a}, p);
+  compare_metrics("DPPO", emend::dppo{.old_log_prob = q, .advantage = a}, p);
+  compare_metrics("KL", emend::kl_penalty{.reference_log_prob = q}, p);
 }
 
 TEST_CASE("device loss: temperature, scale and soft cap, every dtype, strided and expanded scores, one token, vocabulary 1") {
@@ -319,7 +387,10 @@ TEST_CASE("device loss: on the meta device, where there is nothing to bring back
                                           .entropy_coefficient = 0.01};
   loss_calls calls;
   const any_loss any = calls.of(objective);
-  at::Tensor per_token;
+  at::Tensor per_token, metrics;
+  emend::loss(any_measured_loss(objective, calls.for_all, calls.for_one), x, targets, {.mask = mask, .metrics = &metrics});
+  CHECK(metrics.is_meta());
+  CHECK(metrics.numel() == 6);
   const at::Tensor value = emend::loss(any, x, targets, {.mask = mask, .weight = number, .transform = {.soft_cap = 30}, .per_token = &per_token});
   CHECK(value.is_meta());
   CHECK(value.dim() == 0);

@@ -24,14 +24,16 @@ struct cispo {
   constexpr R surrogate(const R& log_ratio, const R& log_prob, const A& a) const {
     return emend::select(a == 0, R(0), -emend::clamp(ratio_of(emend::detach(log_ratio)), ratio_low, ratio_high) * a * log_prob);
   }
-  bool is_clipped(double log_ratio, double) const {
-    const double ratio = ratio_of(log_ratio);
-    return ratio < ratio_low || ratio > ratio_high;
+  template <class R, class A>
+  decltype(R() < R()) is_clipped(const R& log_ratio, const A&) const {
+    const R ratio = ratio_of(log_ratio);
+    return ratio < R(ratio_low) || ratio > R(ratio_high);
   }
 
   template <class R>
   R operator()(const token<R>& t) const { return detail::at_token(*this, t); }
-  std::array<double, 5> metrics(const token<double>& t) const { return detail::metrics_at_token(*this, t); }
+  template <class R>
+  std::array<R, 5> metrics(const token<R>& t) const { return detail::metrics_at_token(*this, t); }
 
  private:
   template <class R>

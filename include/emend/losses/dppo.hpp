@@ -31,8 +31,10 @@ struct dppo {
     const R ratio = emend::exp(emend::clamp(now - old, -log_ratio_bound, log_ratio_bound));
     return emend::select(a == 0 || !is_kept(now, old, a), R(0), -emend::min(ratio, ratio_cap) * a * t.log_prob);
   }
-  std::array<double, 5> metrics(const token<double>& t) const {
-    const double a = advantage[t.position], old = old_log_prob[t.position], log_ratio = emend::clamp(t.log_prob - old, -log_ratio_bound, log_ratio_bound);
+  template <class R>
+  std::array<R, 5> metrics(const token<R>& t) const {
+    const auto a = t.number(advantage);
+    const R old = t(old_log_prob), log_ratio = emend::clamp(R(t.log_prob - old), -log_ratio_bound, log_ratio_bound);
     return detail::policy_metrics_of(!is_kept(t.log_prob, old, a), log_ratio, t.entropy);
   }
 

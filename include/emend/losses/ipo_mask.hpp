@@ -32,8 +32,9 @@ struct ipo_mask {
     const R weighted = emend::min(emend::exp(emend::detach(log_ratio)), ratio_cap) * a * t.log_prob;
     return emend::select(a == 0 || !is_kept(emend::detach(t.log_prob), t(old_log_prob)), pull, pull - weighted);
   }
-  std::array<double, 5> metrics(const token<double>& t) const {
-    const double old = old_log_prob[t.position], log_ratio = t.log_prob - old;
+  template <class R>
+  std::array<R, 5> metrics(const token<R>& t) const {
+    const R old = t(old_log_prob), log_ratio = t.log_prob - old;
     return detail::policy_metrics_of(!is_kept(t.log_prob, old), log_ratio, t.entropy);
   }
 

@@ -44,9 +44,10 @@ struct kl_penalty {
     return emend::select(reference != reference, R(0), weighted(t, R(t.log_prob - reference)));
   }
 
-  std::array<double, 1> metrics(const token<double>& t) const {
-    const double reference = t.number(reference_log_prob);
-    return {reference != reference ? 0.0 : kl_estimate(kind, t.log_prob - reference, clamps)};
+  template <class R>
+  std::array<R, 1> metrics(const token<R>& t) const {
+    const auto reference = t.number(reference_log_prob);
+    return {emend::select(reference != reference, R(0), kl_estimate(kind, R(t.log_prob - reference), clamps))};
   }
 
  private:

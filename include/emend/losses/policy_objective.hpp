@@ -54,9 +54,9 @@ struct policy_objective {
     return total(loss, t);
   }
 
-  std::array<double, 6> metrics(const token<double>& t) const
-    requires(!detail::sequence_policy<Policy>)
-  {
+  template <class R>
+    requires(!detail::sequence_policy<Policy> && requires(const Policy& p, const token<R>& t) { p.metrics(t); })
+  std::array<R, 6> metrics(const token<R>& t) const {
     return with_kl(policy.metrics(t), t);
   }
   std::array<double, 6> metrics(const token<double>& t, double summary, index length) const
@@ -83,8 +83,9 @@ struct policy_objective {
                kl_estimate(kl.kind, R(t.log_prob - t(kl.reference_log_prob)), kl.clamps);
     return kl(t);
   }
-  std::array<double, 6> with_kl(const std::array<double, 5>& of_policy, const token<double>& t) const {
-    std::array<double, 6> all{};
+  template <class R>
+  std::array<R, 6> with_kl(const std::array<R, 5>& of_policy, const token<R>& t) const {
+    std::array<R, 6> all{};
     for (std::size_t k = 0; k < of_policy.size(); ++k) all[k] = of_policy[k];
     if (kl.coefficient != 0) all[5] = kl.metrics(t)[0];
     return all;

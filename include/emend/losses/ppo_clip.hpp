@@ -39,8 +39,9 @@ struct ppo_clip {
     return emend::select(a == 0, R(0), loss);
   }
 
-  bool is_clipped(double log_ratio, double a) const {
-    const double ratio = emend::exp(emend::clamp(log_ratio, -log_ratio_bound, log_ratio_bound));
+  template <class R, class A>
+  decltype(R() < R()) is_clipped(const R& log_ratio, const A& a) const {
+    const R ratio = emend::exp(emend::clamp(log_ratio, -log_ratio_bound, log_ratio_bound));
     return emend::clamp(ratio, 1 - clip_low, 1 + clip_high) * a < ratio * a;
   }
   /// Whether the dual clip holds: its bound is below the clipped loss.
@@ -51,7 +52,8 @@ struct ppo_clip {
 
   template <class R>
   R operator()(const token<R>& t) const { return detail::at_token(*this, t); }
-  std::array<double, 5> metrics(const token<double>& t) const { return detail::metrics_at_token(*this, t); }
+  template <class R>
+  std::array<R, 5> metrics(const token<R>& t) const { return detail::metrics_at_token(*this, t); }
 };
 
 }  // namespace emend

@@ -30,11 +30,13 @@ struct sapo {
     return emend::select(a == 0, R(0), -(a * 4 / tau) * emend::sigmoid(tau * (ratio - 1)));
   }
   /// Never: the gate only fades.
-  bool is_clipped(double, double) const { return false; }
+  template <class R, class A>
+  bool is_clipped(const R&, const A&) const { return false; }
 
   template <class R>
   R operator()(const token<R>& t) const { return detail::at_token(*this, t); }
-  std::array<double, 5> metrics(const token<double>& t) const { return detail::metrics_at_token(*this, t); }
+  template <class R>
+  std::array<R, 5> metrics(const token<R>& t) const { return detail::metrics_at_token(*this, t); }
 };
 
 }  // namespace emend

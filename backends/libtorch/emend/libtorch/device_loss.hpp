@@ -6,6 +6,7 @@
 #include <ATen/ops/mm.h>
 #include <ATen/ops/stack.h>
 
+#include <array>
 #include <utility>
 
 namespace emend::detail {
@@ -16,10 +17,10 @@ namespace emend::detail {
 template <class Loss>
 class device_tokens {
  public:
-  /// targets: [N], on any device; mask, weight: [N] or empty.
+  /// targets: [N], on any device; mask, weight: [N] or empty; with_metrics: where the loss's metrics_of_all_tokens.
   device_tokens(const Loss& loss, const at::Tensor& targets, const column& mask, const column& weight, double normaliser, index vocab,
-                const at::Device& device)
-      : loss_(loss), device_(device), normaliser_(normaliser), targets_(targets, vocab, device) {
+                const at::Device& device, bool with_metrics)
+      : loss_(loss), device_(device), normaliser_(normaliser), with_metrics_(with_metrics), targets_(targets, vocab, device) {
     const tensor_terms all{0, targets.numel(), device};
     if (!mask.empty()) is_counted_ = column_on_device(mask, all) != 0;
     if (!weight.empty()) {
@@ -29,13 +30,16 @@ class device_tokens {
     }
   }
 
-  /// Whether the loss can be called so: no branch on a number of a token, no position. Costs its operations over no token.
-  static bool can_be_called(const Loss& loss, const at::Device& device) {
+  /// Whether the loss, and its metrics if wanted, can be called so: no branch on a number of a token, no position. Costs its operations over no token.
+  static bool can_be_called(const Loss& loss, const at::Device& device, bool with_metrics) {
     const tensor_number none(at::empty({0}, at::TensorOptions().dtype(at::kDouble).device(device)));
     const auto variable = [&](int of) { return tensor_dual::variable(none, of); };
     try {
-      (void)loss(token<tensor_dual>{tensor_dual(none), variable(of_log_z), variable(of_score), variable(of_entropy), variable(of_log_sum_squares),
-                                    tensor_dual(none), {{0, 0, device}}});
+      const token<tensor_dual> t{tensor_dual(none), variable(of_log_z), variable(of_score), variable(of_entropy), variable(of_log_sum_squares),
+                                 tensor_dual(none), {{0, 0, device}}};
+      (void)loss(t);
+      if constexpr (metrics_of_all_tokens<Loss>)
+        if (with_metrics) (void)loss.metrics(t);
       return true;
     } catch (const needs_host&) {
       return false;
@@ -64,6 +68,8 @@ class device_tokens {
     per_token_.push_back(counted(value, first));
     const at::Tensor weighted = factor_.defined() ? value * factor_.narrow(0, first, count) : value / normaliser_;
     sums_.push_back(counted(weighted, first).sum());
+    if constexpr (metrics_of_all_tokens<Loss>)
+      if (with_metrics_) add_metrics(loss_.metrics(t), first, count);
   }
 
   /// Derivatives of the tokens last visited, with respect to their rows, for the chain's gradient: its slopes, and what the targets get.
@@ -98,10 +104,25 @@ class device_tokens {
     return is_counted_.defined() ? rows.masked_fill(is_counted_.narrow(0, first, rows.size(0)).bitwise_not().unsqueeze(1), 0) : rows;
   }
 
+  /// Means of the metrics over the tokens that count, [M] in double.
+  at::Tensor metrics() const {
+    const at::Tensor sums = at::stack(metrics_).sum(0);
+    if (!is_counted_.defined()) return sums / static_cast<double>(targets_.ids.size(0));
+    return sums / is_counted_.sum().to(at::kDouble).clamp_min_(1);
+  }
   at::Tensor sum() const { return sums_.size() == 1 ? sums_[0] : at::stack(sums_).sum(); }
   at::Tensor per_token() const { return per_token_.size() == 1 ? per_token_[0] : at::cat(per_token_); }
 
  private:
+  template <class R, std::size_t M>
+  void add_metrics(const std::array<R, M>& of_tokens, index first, index count) {
+    std::vector<at::Tensor> sums;
+    for (const R& metric : of_tokens) {
+      const at::Tensor values = tensor_dual(metric).value.expanded(count, device_).masked_fill(targets_.is_wrong.narrow(0, first, count), not_a_number);
+      sums.push_back(counted(values, first).sum());
+    }
+    metrics_.push_back(at::stack(sums));
+  }
   at::Tensor counted(const at::Tensor& values, index first) const {
     return is_counted_.defined() ? values.masked_fill(is_counted_.narrow(0, first, values.size(0)).bitwise_not(), 0) : values;
   }
@@ -109,10 +130,11 @@ class device_tokens {
   const Loss& loss_;
   at::Device device_;
   double normaliser_;
+  bool with_metrics_;
   device_targets targets_;
   at::Tensor is_counted_, factor_;  // is_counted_, factor_: undefined where all count, where no weight is given
   tensor_number derivative_[statistic_count];
-  std::vector<at::Tensor> sums_, per_token_;
+  std::vector<at::Tensor> sums_, per_token_, metrics_;
 };
 
 /// The loss over logits [.., V], at least one row; gradient: of their shape, written, or null. Returns the value in double.

@@ -65,15 +65,20 @@ struct tensor_call {
   }
 };
 
+template <class Loss>
+bool wants_metrics(const tensor_loss_options& options) {
+  return metric_count<Loss> > 0 && options.metrics;
+}
+
 /// Whether a loss of tokens can stay on the scores' device: what the options and the loss itself would need the host for.
 template <class Loss>
 bool stays_on_device(const Loss& l, const at::Tensor& scores, const at::Tensor& targets, const tensor_loss_options& options) {
   const bool has_rows_of_its_own = !options.rows.empty() || !options.links.empty() || !options.kept.offsets.empty() || !options.transform.temperatures.empty();
-  const bool has_host_metrics = metric_count<Loss> > 0 && options.metrics;
+  const bool with_metrics = wants_metrics<Loss>(options), has_host_metrics = with_metrics && !metrics_of_all_tokens<Loss>;
   if (has_rows_of_its_own || has_host_metrics || targets.numel() == 0) return false;
   if constexpr (loss_of_all_tokens<Loss>) {
     const at::NoGradGuard no_graph;
-    return device_tokens<Loss>::can_be_called(l, scores.device());
+    return device_tokens<Loss>::can_be_called(l, scores.device(), with_metrics);
   }
   return false;
 }
@@ -96,7 +101,7 @@ void check_on_device(const Loss& l, const tensor_call& call, const tensor_loss_o
 template <class Loss>
 at::Tensor report_on_device(const device_tokens<Loss>& tokens, const at::Tensor& value, const at::Tensor& scores, const at::Tensor& targets, const tensor_loss_options& options) {
   if (options.per_token) *options.per_token = tokens.per_token().to(at::kFloat).view(targets.sizes());
-  if (options.metrics) *options.metrics = at::empty({0}, scores.options().dtype(at::kFloat));
+  if (options.metrics) *options.metrics = wants_metrics<Loss>(options) ? tokens.metrics().to(at::kFloat) : at::empty({0}, scores.options().dtype(at::kFloat));
   return value.to(scores.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
 }
 
@@ -128,7 +133,7 @@ at::Tensor loss_of_logits_on_device(const Loss& l, const tensor_call& call, cons
     const at::Tensor x = logits.detach();
     if (is_wanted) gradients[0] = options.is_in_place ? x : backend<at::Tensor>::like(x);
     const head_request request{{}, {}, nullptr, options.transform, options.kept, wants_log_sum_squares(l, call.options)};
-    device_tokens<Loss> tokens(l, targets, call.options.mask, call.options.weight, options.normaliser, shape.vocab, x.device());
+    device_tokens<Loss> tokens(l, targets, call.options.mask, call.options.weight, options.normaliser, shape.vocab, x.device(), wants_metrics<Loss>(options));
     const at::Tensor value = loss_on_device(tokens, x, request, is_wanted ? &gradients[0] : nullptr);
     return report_on_device(tokens, value, x, targets, options);
   });
@@ -160,7 +165,7 @@ at::Tensor loss_of_product_on_device(const Loss& l, const tensor_call& call, con
     if (is_wanted) gradients = {backend<at::Tensor>::like(hidden.detach()), backend<at::Tensor>::like(weight.detach())};
     at::Tensor d_hidden = is_wanted ? at::empty_like(states) : at::Tensor();
     const head_request request{{}, {}, nullptr, options.transform, options.kept, wants_log_sum_squares(l, call.options)};
-    device_tokens<Loss> tokens(l, targets, call.options.mask, call.options.weight, options.normaliser, shape.vocab, states.device());
+    device_tokens<Loss> tokens(l, targets, call.options.mask, call.options.weight, options.normaliser, shape.vocab, states.device(), wants_metrics<Loss>(options));
     const at::Tensor value = loss_on_device(tokens, states, weight.detach(), request, is_wanted ? &d_hidden : nullptr, is_wanted ? &gradients[1] : nullptr);
     if (is_wanted) gradients[0].copy_(d_hidden.view(hidden.sizes()));
     return report_on_device(tokens, value, states, targets, options);
@@ -209,7 +214,7 @@ at::Tensor loss_of_product(const Loss& l, const at::Tensor& hidden, const at::Te
 /// see `device_scores` for other devices. First derivatives only: backward through a gradient throws.
 /// On another device nothing comes back to the host, and where columns, mask, weight and targets are there, too, it does not wait: the loss is called once,
 /// on tensors of all tokens. That needs a loss of tokens without `if` on a token's number and without t.position (emend::select instead), as the library's
-/// are; no rows, links, kept ids, temperatures of each row, and no metrics asked for. Else some numbers a token go through the host. A loss that does not
+/// are, and their metrics; no rows, links, kept ids, temperatures of each row. Else some numbers a token go through the host. A loss that does not
 /// compile for such a token is wrapped: emend::per_token(loss). A counted id outside [0, V) that the host does not know of makes the value NaN and
 /// its row's gradient 0.
 /// Throws std::invalid_argument naming the argument, as `evaluate` does.

@@ -71,6 +71,13 @@ concept loss_of_all_tokens = requires(const Loss& l, const token<tensor_dual>& t
   requires !noexcept(l(t));
 };
 
+/// The same of its metrics.
+template <class Loss>
+concept metrics_of_all_tokens = requires(const Loss& l, const token<tensor_dual>& t) {
+  { l.metrics(t)[0] } -> std::convertible_to<tensor_dual>;
+  requires !noexcept(l.metrics(t));
+};
+
 }  // namespace detail
 
 }  // namespace emend
