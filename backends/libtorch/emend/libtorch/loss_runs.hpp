@@ -1,0 +1,188 @@
+#pragma once
+
+#include <emend/evaluation/evaluate.hpp>
+#include <emend/libtorch/device_linear_scores.hpp>
+#include <emend/libtorch/device_loss.hpp>
+#include <emend/libtorch/loss_function.hpp>
+#include <emend/libtorch/loss_options.hpp>
+#include <emend/libtorch/torch_threads.hpp>
+
+#include <string>
+
+namespace emend::detail {
+
+// How emend::loss comes to its value and gradient: on the host, by operations with some numbers a token on the host, or wholly on the scores' device.
+
+/// Leading dimensions of the scores, and of what stands beside them, must be the same where both have a shape.
+inline void require_leading_shape(const char* argument, const at::Tensor& given, at::IntArrayRef expected) {
+  if (given.defined() && given.dim() > 1 && given.sizes() != expected) {
+    std::string text, got;
+    for (const auto extent : expected) text.append(text.empty() ? "" : " x ").append(std::to_string(extent));
+    for (const auto extent : given.sizes()) got.append(got.empty() ? "" : " x ").append(std::to_string(extent));
+    fail(argument, "shape " + text, got);
+  }
+}
+
+/// The options of an evaluation over M terms, with the checks that only tensors need.
+struct tensor_call {
+  tensor_column targets;
+  evaluation_options options;
+  std::vector<double> per_token;
+
+  tensor_call(const at::Tensor& scores, const at::Tensor& ids, const tensor_loss_options& given) : targets(ids, "targets") {
+    if (!ids.defined()) fail("targets", "a tensor", "an undefined one");
+    require_score_tensor("scores", scores);
+    if (given.rows.empty()) require_leading_shape("targets", ids, scores.sizes().slice(0, static_cast<std::size_t>(scores.dim()) - 1));
+    require_leading_shape("mask", given.mask.tensor(), ids.sizes());
+    require_leading_shape("weight", given.weight.tensor(), ids.sizes());
+    options = {.mask = given.mask, .weight = given.weight, .rows = given.rows, .links = given.links, .normaliser = given.normaliser,
+               .transform = given.transform, .kept = given.kept, .with_log_sum_squares = given.with_log_sum_squares,
+               .per_token = given.per_token ? &per_token : nullptr};
+  }
+  template <class Value>
+  void report(const Value& got, const at::Tensor& ids, const tensor_loss_options& given) const {
+    if (given.per_token) *given.per_token = as_tensor(per_token, ids);
+    if (given.metrics) *given.metrics = as_tensor(std::span<const double>(got.metrics), at::empty({0}, ids.options().dtype(at::kFloat)));
+  }
+};
+
+template <class Loss>
+bool wants_metrics(const tensor_loss_options& options) {
+  return metric_count<Loss> > 0 && options.metrics;
+}
+
+/// Whether a loss of tokens can stay on the scores' device: what the options and the loss itself would need the host for.
+template <class Loss>
+bool stays_on_device(const Loss& l, const at::Tensor& scores, const at::Tensor& targets, const tensor_loss_options& options) {
+  const bool has_rows_of_its_own = !options.rows.empty() || !options.links.empty() || !options.kept.offsets.empty() || !options.transform.temperatures.empty();
+  const bool with_metrics = wants_metrics<Loss>(options), has_host_metrics = with_metrics && !metrics_of_all_tokens<Loss>;
+  if (has_rows_of_its_own || has_host_metrics || targets.numel() == 0) return false;
+  if constexpr (loss_of_all_tokens<Loss>) {
+    const at::NoGradGuard no_graph;
+    return device_tokens<Loss>::can_be_called(l, scores.device(), with_metrics);
+  }
+  return false;
+}
+
+/// What term_plan checks, of that which the host knows.
+template <class Loss>
+void check_on_device(const Loss& l, const tensor_call& call, const tensor_loss_options& options, index rows, index vocab) {
+  const id_column& ids = call.targets;
+  require_length("targets", ids.size(), rows);
+  if (!options.mask.empty()) require_length("mask", call.options.mask.size(), rows);
+  if (!options.weight.empty()) require_length("weight", call.options.weight.size(), rows);
+  require_positive("normaliser", options.normaliser);
+  check_transform(options.transform, rows);
+  check_loss(l, rows);
+  if (vocab < 1) fail("scores", "a vocabulary of at least 1", std::to_string(vocab));
+  check_known_targets(call.targets, call.options.mask, call.options.weight, vocab);
+}
+
+/// What the caller gets of a loss that stayed on the device: its value, and the losses of the tokens.
+template <class Loss>
+at::Tensor report_on_device(const device_tokens<Loss>& tokens, const at::Tensor& value, const at::Tensor& scores, const at::Tensor& targets, const tensor_loss_options& options) {
+  if (options.per_token) *options.per_token = tokens.per_token().to(at::kFloat).view(targets.sizes());
+  if (options.metrics) *options.metrics = wants_metrics<Loss>(options) ? tokens.metrics().to(at::kFloat) : at::empty({0}, scores.options().dtype(at::kFloat));
+  return value.to(scores.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+}
+
+/// run(scores, gradient or null) over the logits as the library takes them on their device, or by ATen's operations; its result's value.
+template <class Run>
+at::Tensor loss_of_logits(const at::Tensor& logits, bool is_in_place, bool is_by_chain, const Run& run) {
+  const at::TensorList inputs(logits);
+  const bool is_wanted = wants_gradient(inputs);
+  return loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
+    const at::Tensor x = logits.detach();
+    const device_scores on_device{x};
+    at::Tensor gradient;
+    if (is_wanted) gradient = is_in_place ? x : backend<at::Tensor>::like(x);
+    at::Tensor* const out = is_wanted ? &gradient : nullptr;
+    const double value = is_by_chain || !x.is_cpu() ? run(on_device, out) : run(x, out);
+    gradients[0] = gradient;
+    return value_tensor(value, x);
+  });
+}
+
+/// loss_of_tokens, and below loss_of_product, where nothing comes back.
+template <class Loss>
+at::Tensor loss_of_logits_on_device(const Loss& l, const tensor_call& call, const at::Tensor& logits, const at::Tensor& targets, const tensor_loss_options& options) {
+  const head_shape shape = backend<device_scores>::shape({logits});
+  check_on_device(l, call, options, shape.rows, shape.vocab);
+  const at::TensorList inputs(logits);
+  const bool is_wanted = wants_gradient(inputs);
+  return loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
+    const at::Tensor x = logits.detach();
+    if (is_wanted) gradients[0] = options.is_in_place ? x : backend<at::Tensor>::like(x);
+    const head_request request{{}, {}, nullptr, options.transform, options.kept, wants_log_sum_squares(l, call.options)};
+    device_tokens<Loss> tokens(l, targets, call.options.mask, call.options.weight, options.normaliser, shape.vocab, x.device(), wants_metrics<Loss>(options));
+    const at::Tensor value = loss_on_device(tokens, x, request, is_wanted ? &gradients[0] : nullptr);
+    return report_on_device(tokens, value, x, targets, options);
+  });
+}
+
+template <class Loss>
+at::Tensor loss_of_tokens(const Loss& l, const at::Tensor& logits, const at::Tensor& targets, const tensor_loss_options& options, bool is_by_chain) {
+  tensor_call call(logits, targets, options);
+  if constexpr (loss_of_all_tokens<Loss>)
+    if ((is_by_chain || !logits.is_cpu()) && stays_on_device(l, logits, targets, options)) return loss_of_logits_on_device(l, call, logits, targets, options);
+  return loss_of_logits(logits, options.is_in_place, is_by_chain, [&]<class X>(const X& x, at::Tensor* gradient) {
+    const auto got = gradient ? evaluate_into(l, x, call.targets, call.options, *gradient, torch_threads{})
+                              : evaluate_value(l, x, call.targets, call.options, torch_threads{});
+    call.report(got, targets, options);
+    return got.value;
+  });
+}
+
+template <class Loss>
+at::Tensor loss_of_product_on_device(const Loss& l, const tensor_call& call, const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                                     const tensor_loss_options& options) {
+  const at::Tensor both[] = {hidden, weight};
+  const at::TensorList inputs(both);
+  const bool is_wanted = wants_gradient(inputs);
+  const head_shape shape = backend<linear_scores<device_scores, device_scores>>::shape({{hidden}, {weight}});
+  check_on_device(l, call, options, shape.rows, shape.vocab);
+  return loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
+    const at::Tensor states = hidden.detach().reshape({-1, hidden.size(-1)});
+    if (is_wanted) gradients = {backend<at::Tensor>::like(hidden.detach()), backend<at::Tensor>::like(weight.detach())};
+    at::Tensor d_hidden = is_wanted ? at::empty_like(states) : at::Tensor();
+    const head_request request{{}, {}, nullptr, options.transform, options.kept, wants_log_sum_squares(l, call.options)};
+    device_tokens<Loss> tokens(l, targets, call.options.mask, call.options.weight, options.normaliser, shape.vocab, states.device(), wants_metrics<Loss>(options));
+    const at::Tensor value = loss_on_device(tokens, states, weight.detach(), request, is_wanted ? &d_hidden : nullptr, is_wanted ? &gradients[1] : nullptr);
+    if (is_wanted) gradients[0].copy_(d_hidden.view(hidden.sizes()));
+    return report_on_device(tokens, value, states, targets, options);
+  });
+}
+
+template <class Loss>
+at::Tensor loss_of_product(const Loss& l, const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                           const tensor_loss_options& options, bool is_by_chain) {
+  if (options.is_in_place) fail("is_in_place", "logits to overwrite", "linear_scores");
+  tensor_call call(hidden, targets, options);
+  const at::Tensor both[] = {hidden, weight};
+  const at::TensorList inputs(both);
+  const bool is_wanted = wants_gradient(inputs);
+  const bool is_on_host = !is_by_chain && hidden.is_cpu() && weight.is_cpu();
+  // Rows that the host knows to be masked are left out of the products, which is worth more.
+  const bool has_known_mask = !options.mask.empty() && !call.options.mask.source<device_entries>();
+  if constexpr (loss_of_all_tokens<Loss>)
+    if (!is_on_host && !has_known_mask && stays_on_device(l, hidden, targets, options)) return loss_of_product_on_device(l, call, hidden, weight, targets, options);
+  return loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
+    const device_scores states{hidden.detach()}, rows{weight.detach()};
+    const auto run = [&](const auto& x) {
+      using X = std::remove_cvref_t<decltype(x)>;
+      if (!is_wanted) {
+        const auto got = evaluate_value(l, x, call.targets, call.options, torch_threads{});
+        call.report(got, targets, options);
+        return got.value;
+      }
+      gradient_type<X> gradient = backend<X>::like(x);
+      const auto got = evaluate_into(l, x, call.targets, call.options, gradient, torch_threads{});
+      call.report(got, targets, options);
+      gradients = {gradient.d_hidden, gradient.d_weight};
+      return got.value;
+    };
+    return value_tensor(is_on_host ? run(linear_scores{states.scores, rows.scores}) : run(linear_scores{states, rows}), hidden);
+  });
+}
+
+}  // namespace emend::detail
