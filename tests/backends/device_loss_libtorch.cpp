@@ -340,6 +340,53 @@ TEST_CASE("device loss: linear scores, a mask that only the device knows, gradie
   CHECK(distance(v.grad(), w.grad()) < 1e-11);
 }
 
+TEST_CASE("device loss: linear scores in bfloat16, and a state that is no number in a token of weight 0") {
+  at::manual_seed(19);
+  const at::Tensor hidden = at::randn({1100, 6}, of(at::kDouble)), weight = at::randn({29, 6}, of(at::kDouble)), targets = at::randint(29, {1100}, of(at::kLong));
+  const at::Tensor counts = at::ones({1100}, of(at::kDouble));
+  counts[7] = 0.0;
+  hidden.select(0, 7).fill_(std::numeric_limits<double>::quiet_NaN());
+  loss_calls calls;
+  const any_loss likelihood = calls.of(emend::cross_entropy{});
+  for (const auto& [type, tolerance] : {std::pair(at::kDouble, 1e-12), {at::kFloat, 1e-5}, {at::kBFloat16, 0.02}}) {
+    const auto leaf = [&, to = type](const at::Tensor& x) { return x.to(to, false, true).requires_grad_(); };
+    const at::Tensor a = leaf(hidden), v = leaf(weight), b = leaf(hidden), w = leaf(weight);
+    emend::loss(likelihood, emend::linear_scores{emend::device_scores{a}, emend::device_scores{v}}, targets, {.weight = counts, .normaliser = 1100}).backward();
+    CHECK(calls.for_one == 0);
+    emend::loss(likelihood, emend::linear_scores{b, w}, targets, {.weight = counts, .normaliser = 1100}).backward();
+    calls.for_one = 0;
+    CHECK(!v.grad().isnan().any().item().toBool());
+    CHECK(a.grad().select(0, 7).abs().sum().item().toDouble() == 0);
+    CHECK(distance(a.grad(), b.grad()) <= tolerance);
+    CHECK(distance(v.grad(), w.grad()) <= tolerance);
+  }
+}
+
+TEST_CASE("device loss: in place, over several chunks of rows") {
+  at::manual_seed(20);
+  const at::Tensor x = at::randn({700, 5003}), targets = at::randint(5003, {700}, of(at::kLong));
+  loss_calls calls;
+  const any_loss loss = calls.of([](const auto& t) { return t.log_prob * t.log_prob - 0.1 * t.entropy; });
+  const auto gradient = [&](bool is_in_place) {
+    const at::Tensor leaf = x.clone().requires_grad_(), logits = leaf * 1;
+    emend::loss(loss, emend::device_scores{logits}, targets, {.is_in_place = is_in_place}).backward();
+    return leaf.grad();
+  };
+  CHECK(gradient(true).equal(gradient(false)));
+  CHECK(calls.for_one == 0);
+}
+
+TEST_CASE("device loss: token by token keeps what a loss says of itself") {
+  at::manual_seed(21);
+  const at::Tensor x = at::randn({3, 7}, of(at::kDouble)), targets = at::tensor({1, 2, 3});
+  const std::vector<double> old = {-1, -2, -3}, advantage = {1, -1, 2}, two = {1, 2};
+  at::Tensor metrics;
+  const emend::ppo_clip ppo{.old_log_prob = old, .advantage = advantage};
+  emend::loss(emend::per_token(ppo), emend::device_scores{x}, targets, {.metrics = &metrics});
+  CHECK(metrics.numel() == 5);
+  CHECK_THROWS_NAMING(emend::loss(emend::per_token(emend::ppo_clip{.old_log_prob = old, .advantage = two}), emend::device_scores{x}, targets), "advantage");
+}
+
 TEST_CASE("device statistics: what the host gives, every column, with edges, masks and transforms") {
   at::manual_seed(16);
   for (const at::ScalarType type : {at::kDouble, at::kFloat, at::kBFloat16}) {

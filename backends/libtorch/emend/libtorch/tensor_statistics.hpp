@@ -54,8 +54,8 @@ inline statistics_tensors statistics_on_device(const device_scores& x, const at:
 }  // namespace detail
 
 /// As `statistics`. x: [.., V] on any device, any dtype of scores; targets: its leading shape. In double for double, else in float.
-/// On another device than the host nothing comes back, and with targets and mask there, too, the host does not wait: a counted id outside [0, V) that it does not know of makes score and
-/// log-probability NaN. Chosen ids, kept ids and temperatures of each row need the host: a few numbers a row come back then.
+/// On another device than the host nothing comes back, and with targets and mask there, too, the host does not wait: a counted id outside [0, V)
+/// that it does not know of makes score and log-probability NaN. Chosen ids, kept ids and temperatures of each row need the host: a few numbers a row come back then.
 /// Throws std::invalid_argument as `statistics` does.
 inline statistics_tensors statistics(const at::Tensor& x, const at::Tensor& targets, const statistics_options& options = {}) {
   detail::require_score_tensor("scores", x);

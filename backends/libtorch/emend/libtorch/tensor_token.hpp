@@ -51,14 +51,29 @@ struct token<tensor_dual> {
   tensor_number number(const column& values) const { return tensor_number(detail::column_on_device(values, position.terms)); }
 };
 
-/// A loss that is called token by token wherever the scores lie, for one that a token of tensors cannot stand in:
-///   emend::loss(emend::per_token([&](const auto& t) { return table[int(t.score)] * t.log_prob; }), logits, ids)
+/// The same loss, called token by token wherever the scores lie, for one that a token of tensors cannot stand in:
+///   emend::loss(emend::per_token([&](const auto& t) { return (t.log_prob < -2) * t.entropy; }), logits, ids)
+/// loss: any `token_loss`; its check, its metrics and what it says of the sum of squares are passed on. Cost: of scores on a device a few
+/// numbers a token go to the host and back.
 template <class Loss>
 struct per_token {
   Loss loss;
+  static constexpr bool uses_log_sum_squares = [] {
+    if constexpr (requires { Loss::uses_log_sum_squares; }) return Loss::uses_log_sum_squares;
+    return false;
+  }();
+
   explicit per_token(Loss l) : loss(std::move(l)) {}
+  void check([[maybe_unused]] index n) const {
+    if constexpr (requires { loss.check(n); }) loss.check(n);
+  }
   double operator()(const token<double>& t) const { return loss(t); }
   token_dual operator()(const token<token_dual>& t) const { return loss(t); }
+  auto metrics(const token<double>& t) const
+    requires requires(const Loss& l) { l.metrics(t); }
+  {
+    return loss.metrics(t);
+  }
 };
 
 namespace detail {
