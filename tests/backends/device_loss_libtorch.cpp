@@ -15,8 +15,6 @@
 #include <emend/losses/sapo.hpp>
 #include <emend/losses/unlikelihood.hpp>
 
-#include <torch/library.h>
-
 #include "throws.hpp"
 
 #include <ATen/ops/ones.h>
@@ -411,16 +409,6 @@ TEST_CASE("device statistics: what the host gives, every column, with edges, mas
     CHECK_THROWS_NAMING(emend::detail::statistics_on_device({x}, targets.narrow(1, 0, 2), {}), "targets");
     CHECK(!emend::detail::statistics_on_device({x}, targets, {}).arg_max.defined());
   }
-}
-
-/// Of the meta kernels torch has some in Python alone.
-at::Tensor shape_of_where(const at::Tensor& condition, const at::Tensor& x, const at::Tensor& y) {
-  return at::empty((x.dim() >= y.dim() ? x : y).sizes(), (x.dim() >= y.dim() ? x : y).options().device(condition.device()));
-}
-at::Tensor& shape_of_abs(const at::Tensor& x, at::Tensor& out) { return out.resize_(x.sizes()), out; }
-TORCH_LIBRARY_IMPL(aten, Meta, m) {
-  m.impl("where.self", &shape_of_where);
-  m.impl("abs.out", &shape_of_abs);
 }
 
 TEST_CASE("device loss: on the meta device, where there is nothing to bring back") {

@@ -25,6 +25,17 @@ struct advantages {
   std::vector<double> advantage, returns;
 };
 
+namespace detail {
+
+inline void check(const gae_options& options) {
+  require_not_negative("gamma", options.gamma);
+  if (!(options.lambda >= 0 && options.lambda <= 1)) fail("lambda", "a number in [0, 1]", std::to_string(options.lambda));
+  if (!(options.value_lambda <= 1)) fail("value_lambda", "a number up to 1", std::to_string(options.value_lambda));
+  require_not_negative("length_adaptive_alpha", options.length_adaptive_alpha);
+}
+
+}  // namespace detail
+
 /// `gae` into memory of the caller's: advantage and returns are contiguous ranges of float or double, which receive the
 /// numbers of `gae`, rounded to their type. Allocates nothing for the layouts of the library.
 template <sequence_layout L, detail::number_output A, detail::number_output G>
@@ -34,10 +45,7 @@ void gae_into(column reward, column value, const L& layout, const gae_options& o
   detail::require_length("advantage", static_cast<index>(advantage.size()), layout.tokens());
   detail::require_length("returns", static_cast<index>(returns.size()), layout.tokens());
   if (!options.bootstrap.empty()) detail::require_length("bootstrap", options.bootstrap.size(), layout.sequences());
-  detail::require_not_negative("gamma", options.gamma);
-  if (!(options.lambda >= 0 && options.lambda <= 1)) detail::fail("lambda", "a number in [0, 1]", std::to_string(options.lambda));
-  if (!(options.value_lambda <= 1)) detail::fail("value_lambda", "a number up to 1", std::to_string(options.value_lambda));
-  detail::require_not_negative("length_adaptive_alpha", options.length_adaptive_alpha);
+  detail::check(options);
   const double value_lambda = options.value_lambda < 0 ? options.lambda : options.value_lambda;
   const auto row_of = [&](index b) {
     double lambda = options.lambda;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <emend/carriers/real.hpp>
 #include <emend/core/moments.hpp>
 
 namespace emend {
@@ -30,31 +31,36 @@ struct whiten_options {
 
 namespace detail {
 
-/// x -> (x - center) * scale + offset
-struct whitening {
-  double center = 0, scale = 1, offset = 0;
+/// x -> (x - center) * scale + offset, of numbers R: double, or another carrier's, whose functions calls without `emend::` find.
+template <class R>
+struct basic_whitening {
+  R center = 0, scale = 1, offset = 0;
 
-  constexpr whitening() = default;
-  constexpr whitening(const moments& m, const whiten_options& options) {
-    if (m.count == 0) return;
+  constexpr basic_whitening() = default;
+  /// count, mean, squares: as `moments`.
+  constexpr basic_whitening(const R& count, const R& mean, const R& squares, const whiten_options& options) {
+    const auto is_empty = count == 0;
     // A mean that is low by its epsilon shifts the deviations that are squared, too.
-    const double with_epsilon = m.count + options.count_epsilon;
-    center = m.sum() / with_epsilon;
-    const double shift = m.mean - center;
-    double variance = (m.squares + m.count * shift * shift) / with_epsilon;
-    if (options.is_unbiased) variance = m.count > 1 ? variance * (m.count / (m.count - 1)) : 0;
-    double divisor = 0;
+    const R with_epsilon = count + options.count_epsilon;
+    center = select(is_empty, R(0), mean * count / with_epsilon);
+    const R shift = mean - center;
+    R variance = (squares + count * shift * shift) / with_epsilon;
+    if (options.is_unbiased) variance = select(count > 1, variance * (count / (count - 1)), R(0));
+    R divisor = 0;
     switch (options.place) {
-      case epsilon_place::variance: divisor = __builtin_sqrt(variance + options.epsilon); break;
-      case epsilon_place::deviation: divisor = __builtin_sqrt(variance) + options.epsilon; break;
-      case epsilon_place::floor: divisor = __builtin_sqrt(variance > options.epsilon ? variance : options.epsilon); break;
+      case epsilon_place::variance: divisor = sqrt(R(variance + options.epsilon)); break;
+      case epsilon_place::deviation: divisor = sqrt(variance) + options.epsilon; break;
+      case epsilon_place::floor: divisor = sqrt(select(variance > options.epsilon, variance, R(options.epsilon))); break;
     }
-    scale = divisor > 0 ? 1 / divisor : 0;
+    scale = select(divisor > 0, 1 / divisor, R(0));
     if (!options.is_scaled) scale = 1;
-    offset = options.is_mean_removed ? 0 : center;
+    scale = select(is_empty, R(1), scale);
+    offset = options.is_mean_removed ? R(0) : center;
   }
-  constexpr double operator()(double x) const { return (x - center) * scale + offset; }
+  constexpr basic_whitening(const moments& m, const whiten_options& options) : basic_whitening(m.count, m.mean, m.squares, options) {}
+  constexpr R operator()(const R& x) const { return (x - center) * scale + offset; }
 };
+using whitening = basic_whitening<double>;
 
 /// out_i = (x_i - center) scale + offset where the flag is set, `elsewhere` where it is not.
 template <bool IsMasked, bool HasOther, class X, class F, class T>

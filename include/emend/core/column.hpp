@@ -139,6 +139,11 @@ class id_column {
   constexpr index size() const { return size_; }
   constexpr bool empty() const { return size_ == 0; }
   constexpr index operator[](index i) const { return read_(data_, i * stride_); }
+  /// Where the entries lie, if it is an S, else null.
+  template <class S>
+  const S* source() const {
+    return read_ == &read_there<S> ? static_cast<const S*>(data_) : nullptr;
+  }
 
  private:
   template <class T>

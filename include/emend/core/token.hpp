@@ -38,6 +38,9 @@ enum statistic { of_log_z, of_score, of_entropy, of_log_sum_squares, of_next_log
 
 }  // namespace detail
 
+/// A count as a number that losses calculate with; tensor_number.hpp has the same for the counts of every token at once.
+constexpr double as_number(index n) { return static_cast<double>(n); }
+
 /// The dual number over a token's five independent statistics.
 using token_dual = dual<double, detail::statistic_count>;
 

@@ -64,40 +64,31 @@ statistics_columns statistics(const X& x, id_column targets, const statistics_op
       terms.mask = mask;
     }
     const detail::term_plan plan(n, vocab, ids.empty() ? targets : id_column(ids), terms, buffers);
-    source.forward(executor, plan, buffers, [](index) {});
     const auto size = static_cast<std::size_t>(n);
-    const auto fill = [&](std::vector<double>& column, bool is_wanted, auto&& of) {
-      if (!is_wanted) return;
-      column.assign(size, 0);
-      for (std::size_t row = 0; row < size; ++row)
-        if (is_counted(static_cast<index>(row))) column[row] = of(buffers.statistics[row], buffers.scores[row * static_cast<std::size_t>(chosen + 1)]);
-    };
     const bool has_targets = !targets.empty();
-    using row_t = const row_statistics&;
-    fill(result.log_z, true, [](row_t row, double) { return row.log_z; });
-    fill(result.entropy, true, [](row_t row, double) { return row.entropy; });
-    fill(result.score, has_targets, [](row_t, double score) { return score; });
-    fill(result.log_prob, has_targets, [](row_t row, double score) { return detail::log_prob_of(score, row); });
-    fill(result.log_sum_squares, options.with_log_sum_squares, [](row_t row, double) { return row.log_sum_squares; });
-    fill(result.mean_score, options.with_mean_score, [](row_t row, double) { return row.mean_score; });
-    fill(result.max_log_prob, options.with_arg_max, [](row_t row, double) { return detail::log_prob_of(row.max_score, row); });
-    if (options.with_arg_max) {
-      result.arg_max.assign(size, -1);
-      if (has_targets) result.is_arg_max.assign(size, 0);
-      for (std::size_t row = 0; row < size; ++row) {
-        if (!is_counted(static_cast<index>(row))) continue;
-        result.arg_max[row] = buffers.statistics[row].arg_max;
-        if (has_targets) result.is_arg_max[row] = result.arg_max[row] == targets[static_cast<index>(row)];
-      }
-    }
-    if (chosen > 0) {
-      result.chosen_log_prob.assign(size * static_cast<std::size_t>(chosen), 0);
-      for (std::size_t row = 0; row < size; ++row)
-        for (std::size_t k = 0; k < static_cast<std::size_t>(chosen); ++k)
-          if (is_counted(static_cast<index>(row)))
-            result.chosen_log_prob[row * static_cast<std::size_t>(chosen) + k] =
-                detail::log_prob_of(buffers.scores[row * static_cast<std::size_t>(chosen + 1) + k + 1], buffers.statistics[row]);
-    }
+    result.log_z.assign(size, 0);
+    result.entropy.assign(size, 0);
+    if (has_targets) result.log_prob.assign(size, 0), result.score.assign(size, 0);
+    if (options.with_log_sum_squares) result.log_sum_squares.assign(size, 0);
+    if (options.with_mean_score) result.mean_score.assign(size, 0);
+    if (options.with_arg_max) result.max_log_prob.assign(size, 0), result.arg_max.assign(size, -1);
+    if (options.with_arg_max && has_targets) result.is_arg_max.assign(size, 0);
+    result.chosen_log_prob.assign(size * static_cast<std::size_t>(chosen), 0);
+    // While what is known of the row is at hand.
+    source.forward(executor, plan, buffers, [&](index at) {
+      const auto i = static_cast<std::size_t>(at);
+      const row_statistics& row = buffers.statistics[i];
+      const double* scores = buffers.scores.data() + i * static_cast<std::size_t>(chosen + 1);
+      result.log_z[i] = row.log_z;
+      result.entropy[i] = row.entropy;
+      if (has_targets) result.score[i] = scores[0], result.log_prob[i] = detail::log_prob_of(scores[0], row);
+      if (options.with_log_sum_squares) result.log_sum_squares[i] = row.log_sum_squares;
+      if (options.with_mean_score) result.mean_score[i] = row.mean_score;
+      if (options.with_arg_max) result.max_log_prob[i] = detail::log_prob_of(row.max_score, row), result.arg_max[i] = row.arg_max;
+      if (options.with_arg_max && has_targets) result.is_arg_max[i] = row.arg_max == targets[at];
+      for (index k = 0; k < chosen; ++k)
+        result.chosen_log_prob[i * static_cast<std::size_t>(chosen) + static_cast<std::size_t>(k)] = detail::log_prob_of(scores[k + 1], row);
+    });
   });
   return result;
 }

@@ -34,6 +34,19 @@ struct aggregation_options {
   double sequence_epsilon = 0;  ///< added to B: 1e-8 in NeMo, ROLL
 };
 
+namespace detail {
+
+inline void check(const aggregation_options& options, aggregation how) {
+  require_not_negative("counts.tokens", options.counts.tokens);
+  require_not_negative("counts.sequences", options.counts.sequences);
+  require_not_negative("token_epsilon", options.token_epsilon);
+  require_not_negative("length_epsilon", options.length_epsilon);
+  require_not_negative("sequence_epsilon", options.sequence_epsilon);
+  if (how == aggregation::sequence_sum_per_length) require_positive("length", options.length);
+}
+
+}  // namespace detail
+
 /// Weight of each token, [layout.tokens()], so that sum_i weight_i loss_i is the aggregated loss; 0 where not counted.
 ///   token_mean 1/N;  token_sum 1;  sequence_sum 1/B;  per_example_mean 1/(n_b B);  sequence_sum_per_length 1/(B length)
 /// A batch without a counted token has no weights but 0: its loss is 0 (peers: NaN, or 0). The sum over parts of a batch,
@@ -41,13 +54,7 @@ struct aggregation_options {
 /// Throws std::invalid_argument if a count or an epsilon is below 0, or length is missing where it is needed.
 template <sequence_layout L>
 std::vector<double> token_weights(const L& layout, aggregation how = aggregation::token_mean, const aggregation_options& options = {}) {
-  detail::require_not_negative("counts.tokens", options.counts.tokens);
-  detail::require_not_negative("counts.sequences", options.counts.sequences);
-  detail::require_not_negative("token_epsilon", options.token_epsilon);
-  detail::require_not_negative("length_epsilon", options.length_epsilon);
-  detail::require_not_negative("sequence_epsilon", options.sequence_epsilon);
-  if (how == aggregation::sequence_sum_per_length) detail::require_positive("length", options.length);
-
+  detail::check(options, how);
   const auto count = static_cast<std::size_t>(layout.sequences());
   std::vector<double> length(count);
   double tokens = 0, sequences = 0;

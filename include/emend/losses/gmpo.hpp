@@ -31,19 +31,22 @@ struct gmpo {
   template <class R>
   R summand(const token<R>& t) const {
     const R log_ratio = t.log_prob - t(old_log_prob);
-    const double a = advantage[t.position];
-    return a > 0 ? emend::clamp(log_ratio, -detail::infinity, clip_high)
-         : a < 0 ? emend::clamp(log_ratio, -clip_low, detail::infinity)
-                 : R(0);
+    const auto a = t.number(advantage);
+    const R above = emend::clamp(log_ratio, -detail::infinity, clip_high), below = emend::clamp(log_ratio, -clip_low, detail::infinity);
+    return emend::select(a > 0, above, emend::select(a < 0, below, R(0)));
   }
-  template <class R>
-  R operator()(const token<R>& t, const R& summary, index length) const {
-    const double a = (sequence_advantage.empty() ? advantage : sequence_advantage)[t.position];
-    return a == 0 ? R(0) : -a * emend::exp(summary / (static_cast<double>(length) + length_epsilon));
+  template <class R, class Length>
+  R operator()(const token<R>& t, const R& summary, const Length& length) const {
+    const auto a = t.number(sequence_advantage.empty() ? advantage : sequence_advantage);
+    return emend::select(a == 0, R(0), -a * emend::exp(summary / (as_number(length) + length_epsilon)));
   }
 
-  bool is_clipped(double log_ratio, double a) const { return (a > 0 && log_ratio > clip_high) || (a < 0 && log_ratio < -clip_low); }
-  std::array<double, 5> metrics(const token<double>& t, double, index) const { return detail::metrics_at_token(*this, t); }
+  template <class R, class A>
+  decltype(R() < R()) is_clipped(const R& log_ratio, const A& a) const {
+    return (a > 0 && log_ratio > clip_high) || (a < 0 && log_ratio < -clip_low);
+  }
+  template <class R, class Length>
+  std::array<R, 5> metrics(const token<R>& t, const R&, const Length&) const { return detail::metrics_at_token(*this, t); }
 };
 
 }  // namespace emend

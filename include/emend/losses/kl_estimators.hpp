@@ -22,12 +22,14 @@ struct kl_clamps {
   double output = __builtin_inf();
 };
 
+// Calls without `emend::` find the functions of any carrier.
+
 namespace detail {
 
 /// The number `value` with the derivative `slope` with respect to x.
 template <class R>
 constexpr R with_slope(const R& value, const R& slope, const R& x) {
-  return emend::detach(value) + emend::detach(slope) * (x - emend::detach(x));
+  return detach(value) + detach(slope) * (x - detach(x));
 }
 
 }  // namespace detail
@@ -38,15 +40,15 @@ constexpr R with_slope(const R& value, const R& slope, const R& x) {
 /// nothing. An overflow beyond the output bound has derivative 0, not 0 * inf.
 template <class R>
 constexpr R kl_estimate(kl_kind kind, const R& log_ratio, kl_clamps clamps = {}) {
-  const R d = emend::clamp(log_ratio, -clamps.input, clamps.input);
-  const auto bounded = [&](const R& value) { return emend::clamp(value, -clamps.output, clamps.output); };
+  const R d = clamp(log_ratio, -clamps.input, clamps.input);
+  const auto bounded = [&](const R& value) { return clamp(value, -clamps.output, clamps.output); };
   switch (kind) {
-    case kl_kind::k2: return bounded(0.5 * emend::square(d));
-    case kl_kind::k3: return bounded(emend::expm1(-d) + d);
-    case kl_kind::absolute: return bounded(emend::abs(d));
-    case kl_kind::positive_part: return bounded(emend::max(d, 0.0));
+    case kl_kind::k2: return bounded(0.5 * square(d));
+    case kl_kind::k3: return bounded(expm1(-d) + d);
+    case kl_kind::absolute: return bounded(abs(d));
+    case kl_kind::positive_part: return bounded(max(d, 0.0));
     case kl_kind::k1_through_k2: return detail::with_slope(bounded(d), log_ratio, log_ratio);
-    case kl_kind::k3_through_k2: return detail::with_slope(bounded(emend::expm1(-d) + d), log_ratio, log_ratio);
+    case kl_kind::k3_through_k2: return detail::with_slope(bounded(expm1(-d) + d), log_ratio, log_ratio);
     default: return bounded(d);
   }
 }
@@ -71,7 +73,7 @@ constexpr R unbiased_gradient_kl(kl_kind kind, const R& log_ratio, const R& weig
 /// on-policy batch.
 template <class R>
 constexpr R score_function_kl(kl_kind kind, const R& log_ratio, kl_clamps clamps = {}) {
-  return kl_estimate(kind, log_ratio, clamps) * emend::exp(log_ratio - emend::detach(log_ratio));
+  return kl_estimate(kind, log_ratio, clamps) * exp(log_ratio - detach(log_ratio));
 }
 
 }  // namespace emend

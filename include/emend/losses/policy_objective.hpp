@@ -46,9 +46,9 @@ struct policy_objective {
   template <class R>
     requires detail::sequence_policy<Policy>
   R summand(const token<R>& t) const { return policy.summand(t); }
-  template <class R>
+  template <class R, class Length>
     requires detail::sequence_policy<Policy>
-  R operator()(const token<R>& t, const R& summary, index length) const {
+  R operator()(const token<R>& t, const R& summary, const Length& length) const {
     R loss = policy(t, summary, length);
     if (kl.coefficient != 0) loss = loss + sequence_kl(t, summary, length);
     return total(loss, t);
@@ -59,9 +59,9 @@ struct policy_objective {
   std::array<R, 6> metrics(const token<R>& t) const {
     return with_kl(policy.metrics(t), t);
   }
-  std::array<double, 6> metrics(const token<double>& t, double summary, index length) const
-    requires(detail::sequence_policy<Policy> && requires(const Policy& p) { p.metrics(t, summary, length); })
-  {
+  template <class R, class Length>
+    requires(detail::sequence_policy<Policy> && requires(const Policy& p, const token<R>& t, const R& summary, const Length& length) { p.metrics(t, summary, length); })
+  std::array<R, 6> metrics(const token<R>& t, const R& summary, const Length& length) const {
     return with_kl(policy.metrics(t, summary, length), t);
   }
 
@@ -75,8 +75,8 @@ struct policy_objective {
     const auto v = entropy_coefficient * t.number(entropy_weight.empty() ? weight : entropy_weight);
     return emend::select(v == 0, weighted, weighted - v * t.entropy);
   }
-  template <class R>
-  R sequence_kl(const token<R>& t, const R& summary, index length) const {
+  template <class R, class Length>
+  R sequence_kl(const token<R>& t, const R& summary, const Length& length) const {
     if constexpr (requires { policy.log_ratio_of(t.log_prob, summary, length); })
       if (kl.weighting == kl_weighting::ratio)
         return kl.coefficient * emend::exp(policy.log_ratio_of(t.log_prob, summary, length)) *

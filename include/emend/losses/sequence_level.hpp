@@ -34,19 +34,20 @@ struct sequence_level {
   template <class R>
   R summand(const token<R>& t) const { return t.log_prob - t(loss.old_log_prob); }
 
-  template <class R>
-  R operator()(const token<R>& t, const R& summary, index length) const {
-    return loss.surrogate(log_ratio_of(t.log_prob, summary, length), t.log_prob, loss.advantage[t.position]);
+  template <class R, class Length>
+  R operator()(const token<R>& t, const R& summary, const Length& length) const {
+    return loss.surrogate(log_ratio_of(t.log_prob, summary, length), t.log_prob, t.number(loss.advantage));
   }
 
-  std::array<double, 5> metrics(const token<double>& t, double summary, index length) const {
+  template <class R, class Length>
+  std::array<R, 5> metrics(const token<R>& t, const R& summary, const Length& length) const {
     return detail::policy_metrics(loss, t, log_ratio_of(t.log_prob, summary, length));
   }
 
   /// The sequence's log-ratio as the surrogate sees it.
-  template <class R>
-  R log_ratio_of(const R& log_prob, const R& summary, index length) const {
-    R log_ratio = ratio == sequence_ratio::mean ? summary / (static_cast<double>(length) + length_epsilon) : summary;
+  template <class R, class Length>
+  R log_ratio_of(const R& log_prob, const R& summary, const Length& length) const {
+    R log_ratio = ratio == sequence_ratio::mean ? summary / (as_number(length) + length_epsilon) : summary;
     if (gradient == ratio_gradient::token) log_ratio = emend::detach(log_ratio) + (log_prob - emend::detach(log_prob));
     return emend::clamp(log_ratio, -detail::infinity, log_ratio_cap);
   }

@@ -19,24 +19,28 @@ struct divergence_reward {
   double positive = 1, negative = 1, clip = 5, neutral = 0;
   bool is_neutral_positive = false;
 
-  /// log_prob: log q_t; max_log_prob: log q*_t; reference: of dense.
-  constexpr double operator()(bool is_match, bool has_diverged, double log_prob, double max_log_prob, double reference) const {
+  // Calls without `emend::` find the functions of any carrier.
+  /// log_prob: log q_t; max_log_prob: log q*_t; reference: of dense. R is any `real`, and Condition what its comparisons give.
+  template <class R, class Condition>
+  constexpr R operator()(const Condition& is_match, const Condition& has_diverged, const R& log_prob, const R& max_log_prob, const R& reference) const {
     if (mode == reward_mode::dense) return log_prob - reference;
-    if (has_diverged && !is_match) return negative_value(log_prob, max_log_prob);
-    return has_diverged && !is_neutral_positive ? neutral : positive_value(log_prob);
+    const R otherwise = is_neutral_positive ? positive_value(log_prob) : R(select(has_diverged, R(neutral), positive_value(log_prob)));
+    return select(has_diverged && !is_match, negative_value(log_prob, max_log_prob), otherwise);
   }
 
  private:
-  constexpr double positive_value(double log_prob) const {
+  template <class R>
+  constexpr R positive_value(const R& log_prob) const {
     const bool is_graded = mode == reward_mode::prob || mode == reward_mode::margin;
-    return positive * (is_graded ? emend::exp(log_prob) : 1.0);
+    return positive * (is_graded ? R(exp(log_prob)) : R(1));
   }
-  constexpr double negative_value(double log_prob, double max_log_prob) const {
+  template <class R>
+  constexpr R negative_value(const R& log_prob, const R& max_log_prob) const {
     switch (mode) {
-      case reward_mode::prob: return negative * emend::expm1(log_prob);
-      case reward_mode::margin: return negative * (emend::exp(log_prob) - emend::exp(max_log_prob));
-      case reward_mode::logratio: return -negative * emend::min(max_log_prob - log_prob, clip);
-      default: return -negative;
+      case reward_mode::prob: return negative * expm1(log_prob);
+      case reward_mode::margin: return negative * (exp(log_prob) - exp(max_log_prob));
+      case reward_mode::logratio: return -negative * min(R(max_log_prob - log_prob), clip);
+      default: return R(-negative);
     }
   }
 };

@@ -38,6 +38,18 @@ struct seq2seq_rewards {
   std::vector<double> copy_log_likelihood;  ///< [B] mean of log q_t, 0 if it has no token
 };
 
+namespace detail {
+
+inline void check(const seq2seq_reward_options& options, index tokens) {
+  if (options.mode == reward_mode::dense) require_length("reference_log_prob", options.reference_log_prob.size(), tokens);
+  require_bound("clip", options.clip);
+  require_not_negative("whiten_epsilon", options.whiten_epsilon);
+  if (options.has_truncation_penalty && options.end_ids.empty())
+    fail("end_ids", "at least one id, since has_truncation_penalty is set", "none");
+}
+
+}  // namespace detail
+
 /// Token-level rewards of responses from one teacher-forced pass of a sequence-to-sequence reward model.
 ///
 ///   g_t = argmax_v R(v | x, y, y_<t),   tau = min{t : g_t != y_t}
@@ -54,12 +66,7 @@ seq2seq_rewards extract_rewards(const X& x, id_column response, const L& layout,
                                 E&& executor = sequential{}) {
   const index tokens = layout.tokens();
   detail::require_length("response", response.size(), tokens);
-  if (options.mode == reward_mode::dense)
-    detail::require_length("reference_log_prob", options.reference_log_prob.size(), tokens);
-  detail::require_bound("clip", options.clip);
-  detail::require_not_negative("whiten_epsilon", options.whiten_epsilon);
-  if (options.has_truncation_penalty && options.end_ids.empty())
-    detail::fail("end_ids", "at least one id, since has_truncation_penalty is set", "none");
+  detail::check(options, tokens);
 
   std::vector<std::uint8_t> counted(static_cast<std::size_t>(tokens), 0);
   for (index b = 0; b < layout.sequences(); ++b)

@@ -19,6 +19,23 @@ struct token_reward_options {
   id_column scalar_position = {};  ///< [B] where scalar_reward stands, -1: nowhere; empty: at the last counted token
 };
 
+namespace detail {
+
+template <sequence_layout L>
+void check(const token_reward_options& options, const column& score, const column& old_log_prob, const column& reference_log_prob, const L& layout) {
+  if (!score.empty()) require_length("score", score.size(), layout.tokens());
+  if (!old_log_prob.empty() || !reference_log_prob.empty()) {
+    require_length("old_log_prob", old_log_prob.size(), layout.tokens());
+    require_length("reference_log_prob", reference_log_prob.size(), layout.tokens());
+  }
+  if (!options.scalar_reward.empty()) require_length("scalar_reward", options.scalar_reward.size(), layout.sequences());
+  if (!options.scalar_position.empty()) require_length("scalar_position", options.scalar_position.size(), layout.sequences());
+  require_bound("clamp", options.clamp);
+  if (!(options.scalar_low <= options.scalar_high)) fail("scalar_low", "a number up to scalar_high", std::to_string(options.scalar_low));
+}
+
+}  // namespace detail
+
 /// Where a sequence-level reward stands, by the convention of the last counted token: OpenRLHF, align-anything, NeMo, verl;
 /// NeMo-Aligner's "length - 2" is the last token that has a log-probability. [B], -1 for a sequence without tokens.
 template <sequence_layout L>
@@ -50,16 +67,8 @@ std::vector<index> positions_after_last(const L& layout) {
 template <sequence_layout L>
 std::vector<double> token_rewards(column score, column old_log_prob, column reference_log_prob, const L& layout,
                                   const token_reward_options& options = {}) {
-  if (!score.empty()) detail::require_length("score", score.size(), layout.tokens());
-  const bool has_reference = !old_log_prob.empty() || !reference_log_prob.empty();
-  if (has_reference) detail::require_length("old_log_prob", old_log_prob.size(), layout.tokens());
-  if (has_reference) detail::require_length("reference_log_prob", reference_log_prob.size(), layout.tokens());
-  if (!options.scalar_reward.empty()) detail::require_length("scalar_reward", options.scalar_reward.size(), layout.sequences());
-  if (!options.scalar_position.empty())
-    detail::require_length("scalar_position", options.scalar_position.size(), layout.sequences());
-  detail::require_bound("clamp", options.clamp);
-  if (!(options.scalar_low <= options.scalar_high))
-    detail::fail("scalar_low", "a number up to scalar_high", std::to_string(options.scalar_low));
+  detail::check(options, score, old_log_prob, reference_log_prob, layout);
+  const bool has_reference = !old_log_prob.empty();
   const auto clamped = [&](double r) { return emend::clamp(r, -options.clamp, options.clamp); };
   std::vector<double> reward(static_cast<std::size_t>(layout.tokens()), 0);
   for (index b = 0; b < layout.sequences(); ++b) {

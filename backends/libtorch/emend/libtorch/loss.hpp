@@ -1,6 +1,5 @@
 #pragma once
 
-#include <emend/evaluation/evaluate_sequences.hpp>
 #include <emend/libtorch/loss_runs.hpp>
 #include <emend/sequence_match/evaluate_trajectories.hpp>
 
@@ -31,16 +30,16 @@ at::Tensor loss(const Loss& l, const device_scores& logits, const at::Tensor& ta
   return detail::loss_of_tokens(l, logits.scores, targets, options, true);
 }
 
-/// The same for a loss of whole sequences, as `evaluate_sequences`; layout: over the targets.
+/// The same for a loss of whole sequences, as `evaluate_sequences`; layout: over the targets. Of rows of equal length (`tensor_layout`) nothing comes
+/// back from another device, either, where the loss takes the length of its sequence as it comes (a template's argument, used by emend::as_number). A
+/// counted id that only the device knows to be none makes the value and its sequence's gradient NaN.
 template <sequence_loss Loss, sequence_layout L>
 at::Tensor loss(const Loss& l, const at::Tensor& logits, const at::Tensor& targets, const L& layout, const tensor_loss_options& options = {}) {
-  detail::tensor_call call(logits, targets, options);
-  return detail::loss_of_logits(logits, options.is_in_place, false, [&]<class X>(const X& x, at::Tensor* gradient) {
-    const auto got = gradient ? evaluate_sequences_into(l, x, call.targets, layout, call.options, *gradient, torch_threads{})
-                              : evaluate_sequences_value(l, x, call.targets, layout, call.options, torch_threads{});
-    call.report(got, targets, options);
-    return got.value;
-  });
+  return detail::loss_of_sequences(l, logits, targets, layout, options, false);
+}
+template <sequence_loss Loss, sequence_layout L>
+at::Tensor loss(const Loss& l, const device_scores& logits, const at::Tensor& targets, const L& layout, const tensor_loss_options& options = {}) {
+  return detail::loss_of_sequences(l, logits.scores, targets, layout, options, true);
 }
 
 /// The same over scores that are never stored: hidden [.., D] times weight [V, D] transposed, of tensors. Gradients flow into both.

@@ -3,6 +3,7 @@
 #include <emend/evaluation/evaluate.hpp>
 #include <emend/libtorch/device_linear_scores.hpp>
 #include <emend/libtorch/device_loss.hpp>
+#include <emend/libtorch/device_sequences.hpp>
 #include <emend/libtorch/loss_function.hpp>
 #include <emend/libtorch/loss_options.hpp>
 #include <emend/libtorch/torch_threads.hpp>
@@ -51,17 +52,14 @@ bool wants_metrics(const tensor_loss_options& options) {
   return metric_count<Loss> > 0 && options.metrics;
 }
 
-/// Whether a loss of tokens can stay on the scores' device: what the options and the loss itself would need the host for.
-template <class Loss>
+/// Whether a loss can stay on the scores' device: what the options and the loss itself would need the host for. Terms: what calls it there.
+template <class Terms, class Loss>
 bool stays_on_device(const Loss& l, const at::Tensor& scores, const at::Tensor& targets, const tensor_loss_options& options) {
   const bool has_rows_of_its_own = !options.rows.empty() || !options.links.empty() || !options.kept.offsets.empty() || !options.transform.temperatures.empty();
-  const bool with_metrics = wants_metrics<Loss>(options), has_host_metrics = with_metrics && !metrics_of_all_tokens<Loss>;
+  const bool with_metrics = wants_metrics<Loss>(options), has_host_metrics = with_metrics && !Terms::has_metrics;
   if (has_rows_of_its_own || has_host_metrics || targets.numel() == 0) return false;
-  if constexpr (loss_of_all_tokens<Loss>) {
-    const at::NoGradGuard no_graph;
-    return device_tokens<Loss>::can_be_called(l, scores.device(), with_metrics);
-  }
-  return false;
+  const at::NoGradGuard no_graph;
+  return Terms::can_be_called(l, scores.device(), with_metrics);
 }
 
 /// What term_plan checks, of that which the host knows.
@@ -80,9 +78,9 @@ void check_on_device(const Loss& l, const tensor_call& call, const tensor_loss_o
 
 /// What the caller gets of a loss that stayed on the device: its value, and the losses of the tokens.
 template <class Loss>
-at::Tensor report_on_device(const device_tokens<Loss>& tokens, const at::Tensor& value, const at::Tensor& scores, const at::Tensor& targets, const tensor_loss_options& options) {
-  if (options.per_token) *options.per_token = tokens.per_token().to(at::kFloat).view(targets.sizes());
-  if (options.metrics) *options.metrics = wants_metrics<Loss>(options) ? tokens.metrics().to(at::kFloat) : at::empty({0}, scores.options().dtype(at::kFloat));
+at::Tensor report_on_device(const device_terms& terms, const at::Tensor& value, const at::Tensor& scores, const at::Tensor& targets, const tensor_loss_options& options) {
+  if (options.per_token) *options.per_token = terms.per_token().to(at::kFloat).view(targets.sizes());
+  if (options.metrics) *options.metrics = wants_metrics<Loss>(options) ? terms.metrics().to(at::kFloat) : at::empty({0}, scores.options().dtype(at::kFloat));
   return value.to(scores.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
 }
 
@@ -103,9 +101,10 @@ at::Tensor loss_of_logits(const at::Tensor& logits, bool is_in_place, bool is_by
   });
 }
 
-/// loss_of_tokens, and below loss_of_product, where nothing comes back.
-template <class Loss>
-at::Tensor loss_of_logits_on_device(const Loss& l, const tensor_call& call, const at::Tensor& logits, const at::Tensor& targets, const tensor_loss_options& options) {
+/// loss_of_tokens, loss_of_sequences, and below loss_of_product, where nothing comes back. mask: of the tokens; make(terms): what calls the loss.
+template <class Loss, class Make>
+at::Tensor loss_of_logits_on_device(const Loss& l, const tensor_call& call, const column& mask, const at::Tensor& logits, const at::Tensor& targets,
+                                    const tensor_loss_options& options, const Make& make) {
   const head_shape shape = backend<device_scores>::shape({logits});
   check_on_device(l, call, options, shape.rows, shape.vocab);
   const at::TensorList inputs(logits);
@@ -114,9 +113,9 @@ at::Tensor loss_of_logits_on_device(const Loss& l, const tensor_call& call, cons
     const at::Tensor x = logits.detach();
     if (is_wanted) gradients[0] = options.is_in_place ? x : backend<at::Tensor>::like(x);
     const head_request request{{}, {}, nullptr, options.transform, options.kept, wants_log_sum_squares(l, call.options)};
-    device_tokens<Loss> tokens(l, targets, call.options.mask, call.options.weight, options.normaliser, shape.vocab, x.device(), wants_metrics<Loss>(options));
-    const at::Tensor value = loss_on_device(tokens, x, request, is_wanted ? &gradients[0] : nullptr);
-    return report_on_device(tokens, value, x, targets, options);
+    auto terms = make(device_terms(targets, mask, call.options.weight, options.normaliser, shape.vocab, x.device()));
+    const at::Tensor value = loss_on_device(terms, x, request, is_wanted ? &gradients[0] : nullptr);
+    return report_on_device<Loss>(terms, value, x, targets, options);
   });
 }
 
@@ -124,10 +123,40 @@ template <class Loss>
 at::Tensor loss_of_tokens(const Loss& l, const at::Tensor& logits, const at::Tensor& targets, const tensor_loss_options& options, bool is_by_chain) {
   tensor_call call(logits, targets, options);
   if constexpr (loss_of_all_tokens<Loss>)
-    if ((is_by_chain || !logits.is_cpu()) && stays_on_device(l, logits, targets, options)) return loss_of_logits_on_device(l, call, logits, targets, options);
+    if ((is_by_chain || !logits.is_cpu()) && stays_on_device<device_tokens<Loss>>(l, logits, targets, options))
+      return loss_of_logits_on_device(l, call, call.options.mask, logits, targets, options,
+                                      [&](device_terms terms) { return device_tokens<Loss>(l, std::move(terms), wants_metrics<Loss>(options)); });
   return loss_of_logits(logits, options.is_in_place, is_by_chain, [&]<class X>(const X& x, at::Tensor* gradient) {
     const auto got = gradient ? evaluate_into(l, x, call.targets, call.options, *gradient, torch_threads{})
                               : evaluate_value(l, x, call.targets, call.options, torch_threads{});
+    call.report(got, targets, options);
+    return got.value;
+  });
+}
+
+/// Rows of equal length, whose mask may lie on a device: what a loss of sequences can stay there with.
+template <class L>
+concept rows_of_tokens = std::derived_from<L, padded>;
+
+template <class Loss, class L>
+at::Tensor loss_of_sequences(const Loss& l, const at::Tensor& logits, const at::Tensor& targets, const L& layout, const tensor_loss_options& options, bool is_by_chain) {
+  tensor_call call(logits, targets, options);
+  if constexpr (loss_of_all_sequences<Loss> && rows_of_tokens<L>) {
+    const bool has_two_masks = !layout.mask().empty() && !options.mask.empty(), is_whole = layout.tokens() == targets.numel() && layout.sequences() > 0;
+    if ((is_by_chain || !logits.is_cpu()) && is_whole && stays_on_device<device_sequences<Loss>>(l, logits, targets, options)) {
+      // A token counts where both say so.
+      const tensor_terms all{0, layout.tokens(), logits.device()};
+      const at::Tensor both = has_two_masks ? (column_on_device(layout.mask(), all) != 0).bitwise_and(column_on_device(call.options.mask, all) != 0) : at::Tensor();
+      const tensor_column joint(both, "mask");
+      const column& mask = has_two_masks ? static_cast<const column&>(joint) : layout.mask().empty() ? call.options.mask : layout.mask();
+      return loss_of_logits_on_device(l, call, mask, logits, targets, options, [&](device_terms terms) {
+        return device_sequences<Loss>(l, std::move(terms), layout.last(0) - layout.first(0), wants_metrics<Loss>(options));
+      });
+    }
+  }
+  return loss_of_logits(logits, options.is_in_place, is_by_chain, [&]<class X>(const X& x, at::Tensor* gradient) {
+    const auto got = gradient ? evaluate_sequences_into(l, x, call.targets, layout, call.options, *gradient, torch_threads{})
+                              : evaluate_sequences_value(l, x, call.targets, layout, call.options, torch_threads{});
     call.report(got, targets, options);
     return got.value;
   });
@@ -146,10 +175,10 @@ at::Tensor loss_of_product_on_device(const Loss& l, const tensor_call& call, con
     if (is_wanted) gradients = {backend<at::Tensor>::like(hidden.detach()), backend<at::Tensor>::like(weight.detach())};
     at::Tensor d_hidden = is_wanted ? at::empty_like(states) : at::Tensor();
     const head_request request{{}, {}, nullptr, options.transform, options.kept, wants_log_sum_squares(l, call.options)};
-    device_tokens<Loss> tokens(l, targets, call.options.mask, call.options.weight, options.normaliser, shape.vocab, states.device(), wants_metrics<Loss>(options));
+    device_tokens<Loss> tokens(l, device_terms(targets, call.options.mask, call.options.weight, options.normaliser, shape.vocab, states.device()), wants_metrics<Loss>(options));
     const at::Tensor value = loss_on_device(tokens, states, weight.detach(), request, is_wanted ? &d_hidden : nullptr, is_wanted ? &gradients[1] : nullptr);
     if (is_wanted) gradients[0].copy_(d_hidden.view(hidden.sizes()));
-    return report_on_device(tokens, value, states, targets, options);
+    return report_on_device<Loss>(tokens, value, states, targets, options);
   });
 }
 
@@ -165,7 +194,7 @@ at::Tensor loss_of_product(const Loss& l, const at::Tensor& hidden, const at::Te
   // Rows that the host knows to be masked are left out of the products, which is worth more.
   const bool has_known_mask = !options.mask.empty() && !call.options.mask.source<device_entries>();
   if constexpr (loss_of_all_tokens<Loss>)
-    if (!is_on_host && !has_known_mask && stays_on_device(l, hidden, targets, options)) return loss_of_product_on_device(l, call, hidden, weight, targets, options);
+    if (!is_on_host && !has_known_mask && stays_on_device<device_tokens<Loss>>(l, hidden, targets, options)) return loss_of_product_on_device(l, call, hidden, weight, targets, options);
   return loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
     const device_scores states{hidden.detach()}, rows{weight.detach()};
     const auto run = [&](const auto& x) {

@@ -219,11 +219,17 @@ inline tensor_number max(double a, const tensor_number& b) { return max(tensor_n
 inline tensor_number clamp(const tensor_number& x, const tensor_number& low, const tensor_number& high) { return select(x < low, low, select(x > high, high, x)); }
 inline tensor_number clamp(const tensor_number& x, double low, double high) { return clamp(x, tensor_number(low), tensor_number(high)); }
 
+/// Beside the same of a single count: see core/token.hpp.
+inline const tensor_number& as_number(const tensor_number& counts) { return counts; }
+
 /// The dual number of every token at once: what `emend::loss` calls a loss on where the scores stay on their device.
 using tensor_dual = dual<tensor_number, detail::statistic_count>;
-static_assert(real<tensor_number> && real<tensor_dual>);
+/// The same with the summary of each token's sequence as one more variable: see `sequence_loss`.
+using tensor_sequence_dual = dual<tensor_number, detail::statistic_count + 1>;
+static_assert(real<tensor_number> && real<tensor_dual> && real<tensor_sequence_dual>);
 
 /// A plain number of a token, as a loss wants that takes it out of the carrier: only the host has one.
 inline double value_of(const tensor_dual& x) { return static_cast<double>(x.value); }
+inline double value_of(const tensor_sequence_dual& x) { return static_cast<double>(x.value); }
 
 }  // namespace emend

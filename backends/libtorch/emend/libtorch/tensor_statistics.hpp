@@ -6,6 +6,8 @@
 
 #include <ATen/ops/empty_strided.h>
 
+#include <optional>
+
 namespace emend {
 
 /// `statistics_columns` as tensors, of the targets' shape; what was not asked for is undefined.
@@ -18,8 +20,9 @@ struct statistics_tensors {
 
 namespace detail {
 
-/// Of scores [.., V], at least one row, on their device; options without chosen ids, kept ids and temperatures of each row.
-inline statistics_tensors statistics_on_device(const device_scores& x, const at::Tensor& targets, const statistics_options& options) {
+/// Of scores [.., V], at least one row, on their device; options without chosen ids, kept ids and temperatures of each row. type: of the
+/// results, if not double for double and else float.
+inline statistics_tensors statistics_on_device(const device_scores& x, const at::Tensor& targets, const statistics_options& options, std::optional<at::ScalarType> type = {}) {
   const at::NoGradGuard no_graph;
   const tensor_column ids(targets, "targets");
   const head_shape shape = backend<device_scores>::shape(x);
@@ -38,8 +41,8 @@ inline statistics_tensors statistics_on_device(const device_scores& x, const at:
   const auto counted = [&](const at::Tensor& values, double other) {
     return (is_left_out.defined() ? values.masked_fill(is_left_out, other) : values).view(targets.sizes());
   };
-  const at::ScalarType type = x.scores.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  const auto number = [&](const at::Tensor& values, bool is_wanted = true) { return is_wanted ? counted(values, 0).to(type) : at::Tensor(); };
+  const at::ScalarType of_results = type.value_or(x.scores.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+  const auto number = [&](const at::Tensor& values, bool is_wanted = true) { return is_wanted ? counted(values, 0).to(of_results) : at::Tensor(); };
   const auto of_target = [&](const at::Tensor& values) { return number(values.masked_fill(known.is_wrong, not_a_number)); };
   statistics_tensors result{of_target(rows.log_prob()), number(rows.log_z), of_target(rows.score), number(rows.entropy),
                             number(rows.log_sum_squares, options.with_log_sum_squares), number(rows.mean_score, options.with_mean_score),

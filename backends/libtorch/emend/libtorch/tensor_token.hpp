@@ -1,8 +1,10 @@
 #pragma once
 
+#include <emend/evaluation/evaluate_sequences.hpp>
 #include <emend/libtorch/tensor_column.hpp>
 #include <emend/libtorch/tensor_number.hpp>
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 
 #include <concepts>
@@ -33,28 +35,38 @@ inline at::Tensor column_on_device(const column& values, const tensor_terms& of)
   return of.device.is_cpu() ? here.clone() : here.to(of.device);
 }
 
+/// Ids in int64 on the device, likewise.
+inline at::Tensor ids_on_device(const id_column& ids, const at::Device& device) {
+  if (const device_entries* there = ids.source<device_entries>())
+    return there->tensor().detach().reshape({-1}).to(at::TensorOptions().dtype(at::kLong).device(device));
+  std::vector<std::int64_t> entries;
+  for (index i = 0; i < ids.size(); ++i) entries.push_back(ids[i]);
+  const at::Tensor here = at::from_blob(entries.data(), {ids.size()}, at::TensorOptions().dtype(at::kLong));
+  return device.is_cpu() ? here.clone() : here.to(device);
+}
+
 }  // namespace detail
 
 /// Every token of a call at once. A loss that asks which one it is, or branches on a number, is called on the host instead.
-template <>
-struct token<tensor_dual> {
+template <int N>
+struct token<dual<tensor_number, N>> {
   /// Stands where a single token has its position.
   struct positions {
     detail::tensor_terms terms;
     operator index() const { throw detail::needs_host(); }
   };
 
-  tensor_dual log_prob, log_z, score, entropy, log_sum_squares, next_log_z;
+  dual<tensor_number, N> log_prob, log_z, score, entropy, log_sum_squares, next_log_z;
   positions position;
 
-  tensor_dual operator()(const column& values) const { return tensor_dual(number(values)); }
+  dual<tensor_number, N> operator()(const column& values) const { return dual<tensor_number, N>(number(values)); }
   tensor_number number(const column& values) const { return tensor_number(detail::column_on_device(values, position.terms)); }
 };
 
 /// The same loss, called token by token wherever the scores lie, for one that a token of tensors cannot stand in:
 ///   emend::loss(emend::per_token([&](const auto& t) { return (t.log_prob < -2) * t.entropy; }), logits, ids)
-/// loss: any `token_loss`; its check, its metrics and what it says of the sum of squares are passed on. Cost: of scores on a device a few
-/// numbers a token go to the host and back.
+/// loss: any `token_loss` or `sequence_loss`; its check, its metrics and what it says of the sum of squares are passed on. Cost: of scores on a
+/// device a few numbers a token go to the host and back.
 template <class Loss>
 struct per_token {
   Loss loss;
@@ -67,12 +79,40 @@ struct per_token {
   void check([[maybe_unused]] index n) const {
     if constexpr (requires { loss.check(n); }) loss.check(n);
   }
-  double operator()(const token<double>& t) const { return loss(t); }
-  token_dual operator()(const token<token_dual>& t) const { return loss(t); }
+  double operator()(const token<double>& t) const
+    requires token_loss<Loss>
+  {
+    return loss(t);
+  }
+  token_dual operator()(const token<token_dual>& t) const
+    requires token_loss<Loss>
+  {
+    return loss(t);
+  }
   auto metrics(const token<double>& t) const
     requires requires(const Loss& l) { l.metrics(t); }
   {
     return loss.metrics(t);
+  }
+
+  template <class R>
+    requires(std::same_as<R, double> || std::same_as<R, sequence_dual>)
+  R summand(const token<R>& t) const
+    requires sequence_loss<Loss>
+  {
+    return loss.summand(t);
+  }
+  template <class R>
+    requires(std::same_as<R, double> || std::same_as<R, sequence_dual>)
+  R operator()(const token<R>& t, const R& summary, index length) const
+    requires sequence_loss<Loss>
+  {
+    return loss(t, summary, length);
+  }
+  auto metrics(const token<double>& t, double summary, index length) const
+    requires requires(const Loss& l) { l.metrics(t, summary, length); }
+  {
+    return loss.metrics(t, summary, length);
   }
 };
 
@@ -86,12 +126,33 @@ concept loss_of_all_tokens = requires(const Loss& l, const token<tensor_dual>& t
   requires !noexcept(l(t));
 };
 
+/// The same of a loss of whole sequences, whose length is then that of every token's sequence.
+template <class Loss>
+concept loss_of_all_sequences = requires(const Loss& l, const token<tensor_sequence_dual>& t, const tensor_sequence_dual& summary, const tensor_number& length) {
+  { l.summand(t) } -> std::convertible_to<tensor_sequence_dual>;
+  { l(t, summary, length) } -> std::convertible_to<tensor_sequence_dual>;
+  requires !noexcept(l.summand(t)) && !noexcept(l(t, summary, length));
+};
+template <class Loss>
+concept metrics_of_all_sequences = requires(const Loss& l, const token<tensor_sequence_dual>& t, const tensor_sequence_dual& summary, const tensor_number& length) {
+  { l.metrics(t, summary, length)[0] } -> std::convertible_to<tensor_sequence_dual>;
+  requires !noexcept(l.metrics(t, summary, length));
+};
+
 /// The same of its metrics.
 template <class Loss>
 concept metrics_of_all_tokens = requires(const Loss& l, const token<tensor_dual>& t) {
   { l.metrics(t)[0] } -> std::convertible_to<tensor_dual>;
   requires !noexcept(l.metrics(t));
 };
+
+/// A token of a call without any, to see whether a loss can be called on it.
+template <int N>
+token<dual<tensor_number, N>> token_of_none(const at::Device& device) {
+  const tensor_number none(at::empty({0}, at::TensorOptions().dtype(at::kDouble).device(device)));
+  const auto variable = [&](int of) { return dual<tensor_number, N>::variable(none, of); };
+  return {dual<tensor_number, N>(none), variable(of_log_z), variable(of_score), variable(of_entropy), variable(of_log_sum_squares), dual<tensor_number, N>(none), {{0, 0, device}}};
+}
 
 }  // namespace detail
 

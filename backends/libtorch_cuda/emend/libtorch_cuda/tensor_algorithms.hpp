@@ -49,10 +49,7 @@ inline advantage_tensors gae(const at::Tensor& reward, const at::Tensor& value, 
   const c10::cuda::CUDAGuard guard(rewards.device());
   if (rewards.dim() < 1) emend::detail::fail("reward", "[.., T]", "a scalar");
   if (!options.bootstrap.empty()) emend::detail::fail("options.bootstrap", "the tensor argument instead", "a column of the host");
-  emend::detail::require_not_negative("gamma", options.gamma);
-  if (!(options.lambda >= 0 && options.lambda <= 1)) emend::detail::fail("lambda", "a number in [0, 1]", std::to_string(options.lambda));
-  if (!(options.value_lambda <= 1)) emend::detail::fail("value_lambda", "a number up to 1", std::to_string(options.value_lambda));
-  emend::detail::require_not_negative("length_adaptive_alpha", options.length_adaptive_alpha);
+  emend::detail::check(options);
   const at::Tensor values = detail::beside("value", value, at::kFloat, rewards.sizes(), rewards.device()), counted = detail::beside("mask", mask, at::kBool, rewards.sizes(), rewards.device());
   const at::Tensor after = detail::beside("bootstrap", bootstrap, at::kFloat, rewards.sizes().slice(0, static_cast<std::size_t>(rewards.dim()) - 1), rewards.device());
   if (!values.defined()) emend::detail::fail("value", "a tensor of the rewards' shape", "none");

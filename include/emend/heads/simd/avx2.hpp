@@ -29,6 +29,7 @@ EMEND_TARGET EMEND_INLINE void stream_pair(A* out, R first, R second) {
   asm volatile("vmovntps %1, (%0)\n\tvmovntps %2, 32(%0)" : : "r"(out), "x"(first), "x"(second) : "memory");
 }
 
+inline constexpr bool has_masked_load = false;
 inline constexpr bool has_half_conversion = true;
 
 typedef std::uint16_t half_register __attribute__((vector_size(16)));

@@ -44,6 +44,21 @@ EMEND_TARGET EMEND_INLINE void stream_pair(A* out, R first, R second) {
   asm volatile("vmovntps %1, (%0)\n\tvmovntps %2, 64(%0)" : : "r"(out), "v"(first), "v"(second) : "memory");
 }
 
+inline constexpr bool has_masked_load = true;
+typedef short halves_operand __attribute__((vector_size(64)));
+/// The words of the register at x + first whose low halves are left out: the numbers at the odd places behind it. What is
+/// left out is not read, so it may lie outside the row.
+template <class T>
+EMEND_TARGET EMEND_INLINE float_register high_halves(const T* x, int first) {
+  const std::uintptr_t place = reinterpret_cast<std::uintptr_t>(x) + static_cast<std::uintptr_t>(first) * sizeof(T);
+#if defined(__clang__)
+  using pointer = const halves_operand*;
+#else
+  using pointer = const short*;
+#endif
+  return (float_register)__builtin_ia32_loaddquhi512_mask(reinterpret_cast<pointer>(place), halves_operand{}, 0xaaaaaaaau);
+}
+
 inline constexpr bool has_half_conversion = true;
 
 typedef std::uint16_t half_register __attribute__((vector_size(32)));

@@ -19,6 +19,7 @@ inline constexpr bool has_scaling = false;
 template <class A, class R>
 EMEND_INLINE void stream_pair(A*, const R&, const R&) {}
 
+inline constexpr bool has_masked_load = false;
 inline constexpr bool has_half_conversion = false;
 
 template <class M>

@@ -35,8 +35,8 @@ template <class T>
 EMEND_TARGET EMEND_INLINE void prefetch_ahead(const T* x) {
   const std::uintptr_t place = reinterpret_cast<std::uintptr_t>(x);
   // Where the arithmetic keeps up with memory, the nearest cache is too small for what must be on its way; farther ahead is
-  // slower in pages of 4 KiB.
-  if constexpr (has_scaling) __builtin_prefetch(reinterpret_cast<const void*>(place + 2048), 0, 2);
+  // slower in pages of 4 KiB. With half the bytes memory is not what one waits for.
+  if constexpr (has_scaling && sizeof(T) > 2) __builtin_prefetch(reinterpret_cast<const void*>(place + 2048), 0, 2);
   else __builtin_prefetch(reinterpret_cast<const void*>(place + 4096));
 }
 
@@ -64,7 +64,10 @@ EMEND_TARGET EMEND_INLINE typename pack<arithmetic<T>>::reg load(const T* x) {
 template <class T>
 EMEND_TARGET EMEND_INLINE void load_pair(const T* x, typename pack<arithmetic<T>>::reg* v) {
   using p = pack<arithmetic<T>>;
-  if constexpr (std::is_same_v<T, bfloat16>) {
+  if constexpr (std::is_same_v<T, bfloat16> && has_masked_load) {
+    v[0] = high_halves(x, -1);
+    v[1] = high_halves(x, 0);
+  } else if constexpr (std::is_same_v<T, bfloat16>) {
     typedef std::uint32_t unaligned_words __attribute__((vector_size(EMEND_BYTES), aligned(2), may_alias));
     const typename p::words pairs = *reinterpret_cast<const unaligned_words*>(x);
     v[0] = (typename p::reg)(pairs << 16);

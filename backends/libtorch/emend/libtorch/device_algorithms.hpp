@@ -1,0 +1,340 @@
+#pragma once
+
+#include <emend/advantage/gae.hpp>
+#include <emend/advantage/whitening.hpp>
+#include <emend/libtorch/tensor_column.hpp>
+#include <emend/libtorch/tensor_statistics.hpp>
+#include <emend/libtorch/tensor_token.hpp>
+#include <emend/losses/aggregation.hpp>
+#include <emend/reward/seq2seq_rewards.hpp>
+#include <emend/reward/token_rewards.hpp>
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/full_like.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <tuple>
+#include <utility>
+
+namespace emend {
+
+/// `advantages` as tensors.
+struct advantage_tensors {
+  at::Tensor advantage, returns;
+};
+
+/// `seq2seq_rewards` as tensors: per token of the responses' shape, per sequence of its leading dimensions.
+struct seq2seq_reward_tensors {
+  at::Tensor score, arg_max, log_prob, divergence, sequence_score, copy_log_likelihood;
+};
+
+namespace detail {
+
+// The algorithms of tensor_algorithms.hpp by ATen's operations, in double, on the device where their tensors lie: nothing comes back to the host. A
+// recursion over tokens is done by doubling, in log2 T steps over all of them.
+
+/// Rows of tokens, [B, T], and which of them count.
+struct device_rows {
+  index sequences, length;
+  at::Device device;
+  at::Tensor counted;  ///< [B, T] bool, or undefined: all
+
+  explicit device_rows(const tensor_layout& layout, const at::Device& where)
+      : sequences(layout.sequences()), length(layout.sequences() == 0 ? 0 : layout.tokens() / layout.sequences()), device(where) {
+    if (!layout.mask().empty()) counted = (column_on_device(layout.mask(), {0, layout.tokens(), device}) != 0).view({sequences, length});
+  }
+
+  /// A column of a number a token, [B, T] in double; undefined if it is empty.
+  at::Tensor numbers(const char* argument, const column& values) const {
+    if (values.empty()) return {};
+    require_length(argument, values.size(), sequences * length);
+    return column_on_device(values, {0, sequences * length, device}).view({sequences, length});
+  }
+  /// A column of a number a sequence, [B, 1] in double; undefined if it is empty.
+  at::Tensor of_sequences(const char* argument, const column& values) const {
+    if (values.empty()) return {};
+    require_length(argument, values.size(), sequences);
+    return column_on_device(values, {0, sequences, device}).view({sequences, 1});
+  }
+  /// values where a token counts, `other` elsewhere, whatever stood there.
+  at::Tensor only_counted(const at::Tensor& values, double other = 0) const { return counted.defined() ? values.masked_fill(counted.bitwise_not(), other) : values; }
+  /// Number of counted tokens of each row, [B, 1] in int64.
+  at::Tensor lengths() const {
+    if (counted.defined()) return counted.sum(1, true);
+    return at::full({sequences, 1}, length, at::TensorOptions().dtype(at::kLong).device(device));
+  }
+  /// Counted tokens up to each one, itself included, [B, T] in int64.
+  at::Tensor counts() const {
+    if (counted.defined()) return counted.cumsum(1);
+    return at::arange(1, length + 1, at::TensorOptions().dtype(at::kLong).device(device)).expand({sequences, length});
+  }
+  /// The counted token after each one, T where there is none, [B, T] in int64. Some do not count.
+  at::Tensor next_counted() const {
+    const at::Tensor places = at::arange(length, at::TensorOptions().dtype(at::kLong).device(device)).expand({sequences, length});
+    const at::Tensor nearest = std::get<0>(places.masked_fill(counted.bitwise_not(), length).flip(1).cummin(1)).flip(1);
+    return at::cat({nearest.narrow(1, 1, length - 1), at::full({sequences, 1}, length, places.options())}, 1);
+  }
+  /// The last counted token of each row, [B, T] bool.
+  at::Tensor is_last() const {
+    const at::Tensor last = counts() == lengths();
+    return counted.defined() ? last.bitwise_and(counted) : last;
+  }
+};
+
+/// x_t = term_t + decay_t x_{t+1} along the last dimension, x beyond the end being 0.
+inline at::Tensor scan_backwards(at::Tensor decay, at::Tensor term) {
+  const index length = term.size(-1);
+  // After a step, a place holds what it is of the `reach` terms from itself on, and the product of their decays.
+  for (index reach = 1; reach < length; reach *= 2) {
+    const index within = length - reach;
+    const auto near = [&](const at::Tensor& x) { return x.narrow(-1, 0, within); };
+    const auto far = [&](const at::Tensor& x) { return x.narrow(-1, reach, within); };
+    const auto with_end = [&](const at::Tensor& begin, const at::Tensor& x) { return at::cat({begin, x.narrow(-1, within, reach)}, -1); };
+    term = with_end(near(term) + near(decay) * far(term), term);
+    decay = with_end(near(decay) * far(decay), decay);
+  }
+  return term;
+}
+
+/// What follows each token, [B, T], of values [B, T]: the next one, and at the end `behind`, [B, 1].
+inline at::Tensor shifted(const at::Tensor& values, const at::Tensor& behind) { return at::cat({values.narrow(1, 1, values.size(1) - 1), behind}, 1); }
+
+/// `gae`: advantages and returns, [B, T].
+inline std::pair<at::Tensor, at::Tensor> gae_on_device(const at::Tensor& reward, const at::Tensor& value, const device_rows& rows, const gae_options& options) {
+  if (reward.numel() == 0) return {reward, reward};
+  const at::Tensor given = rows.of_sequences("bootstrap", options.bootstrap);
+  const at::Tensor bootstrap = given.defined() ? given : at::zeros({rows.sequences, 1}, reward.options());
+  const double value_lambda = options.value_lambda < 0 ? options.lambda : options.value_lambda;
+  at::Tensor lambda = at::full({rows.sequences, 1}, options.lambda, reward.options());
+  if (options.length_adaptive_alpha > 0) lambda = (1 - 1 / (rows.lengths().to(at::kDouble) * options.length_adaptive_alpha)).clamp_min_(0);
+  const at::Tensor r = rows.only_counted(reward), v = rows.only_counted(value);
+  at::Tensor next = shifted(v, bootstrap), is_step;  // is_step: undefined where every token is one
+  if (rows.counted.defined() && options.holes == hole_rule::carry) {
+    is_step = rows.counted;
+    next = at::cat({v, bootstrap}, 1).gather(1, rows.next_counted());
+  } else if (rows.counted.defined()) {
+    // A hole discounts, but what stands behind the last counted token must not discount the bootstrap.
+    const at::Tensor is_last = rows.is_last();
+    is_step = rows.counts() < rows.lengths();
+    is_step.bitwise_or_(is_last);
+    next = at::where(is_last, bootstrap, next);
+  }
+  const at::Tensor all = r + options.gamma * next - v, delta = is_step.defined() ? all.masked_fill(is_step.bitwise_not(), 0) : all;
+  const auto accumulated = [&](const at::Tensor& decay_of_row) {
+    const at::Tensor decay = decay_of_row.expand_as(delta);
+    return scan_backwards(is_step.defined() ? decay.masked_fill(is_step.bitwise_not(), 1) : decay, delta);
+  };
+  const at::Tensor advantage = accumulated(options.gamma * lambda);
+  const bool is_coupled = options.length_adaptive_alpha <= 0 && value_lambda == options.lambda;
+  const at::Tensor of_value = is_coupled ? advantage : accumulated(at::full_like(lambda, options.gamma * value_lambda));
+  return {rows.only_counted(advantage), rows.only_counted(of_value + v)};
+}
+
+/// `whiten`, [B, T].
+inline at::Tensor whiten_on_device(const at::Tensor& values, const device_rows& rows, const whiten_options& options) {
+  if (values.numel() == 0) return values;
+  tensor_number count(options.given.count), mean(options.given.mean), squares(options.given.squares);
+  if (options.given.count == 0) {
+    const at::Tensor number = rows.counted.defined() ? rows.counted.sum().to(at::kDouble) : at::full({}, static_cast<double>(values.numel()), values.options());
+    // About one of the numbers, so that equal ones have no spread, exactly.
+    const at::Tensor largest = rows.only_counted(values, -infinity).amax(), pivot = largest.masked_fill(largest.isinf(), 0);
+    const at::Tensor distance = rows.only_counted(values - pivot), step = distance.sum() / number.clamp_min(1);
+    count = tensor_number(number);
+    mean = tensor_number(step + pivot);
+    squares = tensor_number(rows.only_counted((distance - step).square()).sum());
+  }
+  const basic_whitening<tensor_number> f(count, mean, squares, options);
+  const at::Tensor whitened = f(tensor_number(values)).tensor();
+  if (!rows.counted.defined() || options.uncounted == uncounted_value::transformed) return whitened;
+  if (options.uncounted == uncounted_value::zero) return rows.only_counted(whitened);
+  return at::where(rows.counted, whitened, f(tensor_number(at::zeros_like(values))).tensor());
+}
+
+/// `token_rewards`, [B, T]. score, log_ratio (of old_log_prob to reference_log_prob): [B, T], or undefined.
+inline at::Tensor token_rewards_on_device(const at::Tensor& score, const at::Tensor& log_ratio, const device_rows& rows, const token_reward_options& options) {
+  at::Tensor reward = at::zeros({rows.sequences, rows.length}, at::TensorOptions().dtype(at::kDouble).device(rows.device));
+  if (score.defined()) reward = reward + options.score_scale * score;
+  if (log_ratio.defined()) reward = reward - options.kl_coefficient * kl_estimate(options.kl, tensor_number(log_ratio), options.kl_bounds).tensor();
+  reward = rows.only_counted(reward);
+  if (const at::Tensor given = rows.of_sequences("scalar_reward", options.scalar_reward); given.defined()) {
+    const at::Tensor scalar = options.scalar_scale * given.clamp(options.scalar_low, options.scalar_high);
+    if (options.scalar_position.empty()) {
+      reward = reward + scalar.masked_fill(rows.is_last().bitwise_not(), 0);
+    } else {
+      const index positions = rows.sequences * rows.length;
+      const at::Tensor place = ids_on_device(options.scalar_position, rows.device);
+      // One that is no position stands behind them all.
+      const at::Tensor known = place.masked_fill((place < 0).bitwise_or(place >= positions), positions);
+      reward = reward + at::zeros({positions + 1}, reward.options()).index_add_(0, known, scalar.view({-1})).narrow(0, 0, positions).view_as(reward);
+    }
+  }
+  return reward.clamp(-options.clamp, options.clamp);
+}
+
+/// `token_weights`, [B, T].
+inline at::Tensor token_weights_on_device(const device_rows& rows, aggregation how, const aggregation_options& options) {
+  const at::Tensor length = rows.lengths().to(at::kDouble);
+  const at::Tensor is_entered = options.counts_empty_sequences ? at::ones_like(length) : (length > 0).to(at::kDouble);
+  const auto given_or = [&](double given, const at::Tensor& counted) { return given > 0 ? at::full({}, given, length.options()) : counted.sum(); };
+  const at::Tensor tokens = given_or(options.counts.tokens, length) + options.token_epsilon, sequences = given_or(options.counts.sequences, is_entered) + options.sequence_epsilon;
+  at::Tensor each = at::ones_like(length);
+  switch (how) {
+    case aggregation::token_mean: each = each / tokens; break;
+    case aggregation::token_sum: break;
+    case aggregation::sequence_sum: each = each / sequences; break;
+    case aggregation::per_example_mean: each = each / (length + options.length_epsilon) / sequences; break;
+    case aggregation::sequence_sum_per_length: each = each / sequences / options.length; break;
+  }
+  return rows.only_counted(each.expand({rows.sequences, rows.length}));
+}
+
+/// `extract_rewards` from statistics [B, T] of its rows, with arg_max. Numbers of tokens in double.
+struct device_rewards {
+  at::Tensor score, divergence, sequence_score, copy_log_likelihood;
+
+  /// response: ids [B, T]; log_prob, max_log_prob: [B, T]; arg_max: [B, T] ids; reference: [B, T], of dense.
+  device_rewards(const at::Tensor& response, const at::Tensor& log_prob, const at::Tensor& max_log_prob, const at::Tensor& arg_max, const at::Tensor& reference,
+                 const device_rows& rows, const seq2seq_reward_options& options) {
+    const at::Tensor is_match = arg_max == response, length = rows.lengths().to(at::kDouble), some = length.clamp_min(1);
+    const at::Tensor differs = rows.counted.defined() ? is_match.bitwise_not().bitwise_and(rows.counted) : is_match.bitwise_not();
+    const at::Tensor has_diverged = differs.cumsum(1) > 0, before = has_diverged.bitwise_not();
+    divergence = (rows.counted.defined() ? before.bitwise_and(rows.counted) : before).sum(1);
+    const divergence_reward reward{options.mode, options.positive, options.negative, options.clip, options.neutral, options.is_neutral_positive};
+    const tensor_number of_token = reward(tensor_condition(is_match), tensor_condition(has_diverged), tensor_number(log_prob), tensor_number(max_log_prob),
+                                          reference.defined() ? tensor_number(reference) : tensor_number(0));
+    score = rows.only_counted(of_token.is_constant() ? at::full_like(log_prob, static_cast<double>(of_token)) : of_token.tensor());
+    if (options.has_truncation_penalty) {
+      at::Tensor is_end = at::zeros_like(is_match);
+      for (index k = 0; k < options.end_ids.size(); ++k) is_end = is_end.bitwise_or(response == options.end_ids[k]);
+      score = score - options.negative * rows.is_last().bitwise_and(is_end.bitwise_not()).to(at::kDouble);
+    }
+    if (options.normalise == reward_normalisation::per_length) score = score / some;
+    if (options.normalise == reward_normalisation::whiten) {
+      // By the deviation alone: the mean stays.
+      const at::Tensor count = length.sum(), divisor = options.is_unbiased ? count - 1 : count, mean = score.sum() / count.clamp_min(1);
+      const at::Tensor squares = rows.only_counted((score - mean).square()).sum();
+      const at::Tensor variance = at::where(divisor > 0, squares / divisor, at::zeros_like(squares)), deviation = (variance + options.whiten_epsilon).sqrt();
+      score = at::where(deviation > 0, score / deviation, score);
+    }
+    sequence_score = (score.sum(1, true) / some).squeeze(1);
+    copy_log_likelihood = (rows.only_counted(log_prob).sum(1, true) / some).squeeze(1);
+  }
+};
+
+/// Of every node of a forest the node before it, int64 [N]; N where there is none. One that is not earlier counts as none: nothing is brought to the
+/// host to see.
+inline at::Tensor earlier_parents(const at::Tensor& parent) {
+  const at::Tensor ids = parent.detach().reshape({-1}).to(at::kLong), own = at::arange(ids.numel(), ids.options());
+  return ids.masked_fill((ids < 0).bitwise_or(ids >= own), ids.numel());
+}
+
+/// f(ancestor): each node's ancestors 1, 2, 4, .. steps up, int64 [N + 1], the last one standing for none; until they go past the longest chain.
+template <class F>
+void for_each_doubling(const at::Tensor& parents, F&& f) {
+  const index nodes = parents.numel();
+  at::Tensor ancestor = at::cat({parents, at::full({1}, nodes, parents.options())});
+  for (index reach = 1; reach < nodes; reach *= 2) {
+    f(ancestor);
+    ancestor = ancestor.index_select(0, ancestor);
+  }
+}
+
+/// `position_ids`, int64 [N].
+inline at::Tensor positions_by_operations(const at::Tensor& parent) {
+  const at::Tensor parents = earlier_parents(parent);
+  const index nodes = parents.numel();
+  at::Tensor position = at::cat({(parents < nodes).to(at::kLong), at::zeros({1}, parents.options())});
+  for_each_doubling(parents, [&](const at::Tensor& ancestor) { position = position + position.index_select(0, ancestor); });
+  return position.narrow(0, 0, nodes);
+}
+
+/// `attention_mask`, bool [N, N].
+inline at::Tensor attention_mask_by_operations(const at::Tensor& parent) {
+  const at::Tensor parents = earlier_parents(parent), own = at::arange(parents.numel() + 1, parents.options());
+  const index nodes = parents.numel();
+  at::Tensor sees = own.unsqueeze(1) == own.narrow(0, 0, nodes);
+  for_each_doubling(parents, [&](const at::Tensor& ancestor) { sees = sees.bitwise_or(sees.index_select(0, ancestor)); });
+  return sees.narrow(0, 0, nodes);
+}
+
+// The same from tensors as users have them, [.., T], to results of their shape.
+
+inline bool is_on_device(const at::Tensor& x) { return x.defined() && !x.is_cpu(); }
+
+/// Numbers in double as a result of `like`: of its shape, in float, or double where that is double.
+inline at::Tensor result_like(const at::Tensor& numbers, const at::Tensor& like) {
+  return numbers.to(like.scalar_type() == at::kDouble ? at::kDouble : at::kFloat).view(like.sizes());
+}
+
+inline advantage_tensors gae_by_operations(const at::Tensor& reward, const at::Tensor& value, const at::Tensor& mask, const gae_options& options) {
+  const at::NoGradGuard no_graph;
+  const tensor_column rewards(reward, "reward"), values(value, "value");
+  const tensor_layout layout(reward, mask);
+  require_length("value", static_cast<const column&>(values).size(), layout.tokens());
+  check(options);
+  const device_rows rows(layout, reward.device());
+  if (reward.numel() == 0) return {result_like(reward, reward), result_like(reward, reward)};
+  const auto [advantage, returns] = gae_on_device(rows.numbers("reward", rewards), rows.numbers("value", values), rows, options);
+  return {result_like(advantage, reward), result_like(returns, reward)};
+}
+
+inline at::Tensor whiten_by_operations(const at::Tensor& values, const at::Tensor& mask, const whiten_options& options) {
+  const at::NoGradGuard no_graph;
+  const tensor_column given(values, "values");
+  const tensor_layout layout(values, mask);
+  check(options);
+  if (values.numel() == 0) return result_like(values, values);
+  const device_rows rows(layout, values.device());
+  return result_like(whiten_on_device(rows.numbers("values", given), rows, options), values);
+}
+
+inline at::Tensor kl_by_operations(kl_kind kind, const at::Tensor& log_ratio, kl_clamps clamps) {
+  const at::NoGradGuard no_graph;
+  return result_like(kl_estimate(kind, tensor_number(log_ratio.detach().to(at::kDouble)), clamps).tensor(), log_ratio);
+}
+
+inline at::Tensor token_rewards_by_operations(const at::Tensor& score, const at::Tensor& old_log_prob, const at::Tensor& reference_log_prob, const at::Tensor& mask,
+                                              const token_reward_options& options) {
+  const at::NoGradGuard no_graph;
+  const tensor_column scores(score, "score"), old_ones(old_log_prob, "old_log_prob"), reference(reference_log_prob, "reference_log_prob");
+  const tensor_layout layout(score, mask);
+  check(options, scores, old_ones, reference, layout);
+  if (score.numel() == 0) return result_like(score, score);
+  const device_rows rows(layout, score.device());
+  const at::Tensor log_ratio = old_ones.empty() ? at::Tensor() : rows.numbers("old_log_prob", old_ones) - rows.numbers("reference_log_prob", reference);
+  return result_like(token_rewards_on_device(rows.numbers("score", scores), log_ratio, rows, options), score);
+}
+
+inline at::Tensor token_weights_by_operations(const at::Tensor& mask, aggregation how, const aggregation_options& options) {
+  const at::NoGradGuard no_graph;
+  check(options, how);
+  const tensor_layout layout(mask, mask);
+  if (mask.numel() == 0) return result_like(mask, mask);
+  return result_like(token_weights_on_device(device_rows(layout, mask.device()), how, options), mask);
+}
+
+inline seq2seq_reward_tensors rewards_by_operations(const at::Tensor& x, const at::Tensor& response, const at::Tensor& mask, const seq2seq_reward_options& options) {
+  const at::NoGradGuard no_graph;
+  const tensor_layout layout(response, mask);
+  check(options, layout.tokens());
+  const tensor_column counted(mask, "mask");
+  const statistics_options wanted{.mask = counted, .transform = options.transform, .with_arg_max = true};
+  const statistics_tensors of_rows = statistics_on_device({x.detach()}, response, wanted, at::kDouble);
+  const device_rows rows(layout, x.device());
+  const auto in_rows = [&](const at::Tensor& values) { return values.view({rows.sequences, rows.length}); };
+  const device_rewards got(in_rows(response.detach().to(at::TensorOptions().dtype(at::kLong).device(x.device())).contiguous()), in_rows(of_rows.log_prob), in_rows(of_rows.max_log_prob),
+                           in_rows(of_rows.arg_max), rows.numbers("reference_log_prob", options.reference_log_prob), rows, options);
+  const auto shape = response.sizes(), leading = shape.slice(0, shape.size() - 1);
+  const auto numbers = [&](const at::Tensor& values, at::IntArrayRef of) { return values.to(at::kFloat).view(of); };
+  return {numbers(got.score, shape),         of_rows.arg_max.view(shape),          numbers(of_rows.log_prob, shape),
+          got.divergence.view(leading), numbers(got.sequence_score, leading), numbers(got.copy_log_likelihood, leading)};
+}
+
+}  // namespace detail
+
+}  // namespace emend
