@@ -44,7 +44,7 @@ class row_head {
   /// The same where nothing is kept from a row to the next, for statistics alone, and for those and the gradient. Long rows push all else out of
   /// the nearest caches, and what is done between them, little as it is, would wait for its data each time.
   index statistics_tile() const { return rows_within(index{8} << 20); }
-  index gradient_tile() const { return can_save() ? tile() : rows_within(index{512} << 10); }
+  index gradient_tile() const { return can_save() ? tile() : rows_within(index{128} << 10); }
 
   struct scratch;
 
@@ -81,7 +81,8 @@ class row_head {
         if (is_active && !is_active[row]) continue;
         // Apart from what is kept of it: sums that the row before pushed out of the caches would have to be waited for.
         row_sums<A> sums;
-        kernels_.rows_of[features_ != 0](sums, scores_.row(row), scores_.vocab, 0, row_multiplier<A>(multiplier(row)));
+        kernels_.rows_of[features_ != 0](sums, scores_.row(row), scores_.vocab, 0, row_multiplier<A>(multiplier(row)),
+                                         is_followed ? following(row, is_active) : nullptr);
         work.totals[row - begin] = sums.totals();
       }
       for (index row = begin; row < end; ++row)
@@ -99,7 +100,7 @@ class row_head {
         if (pending != 0) finish_pending(work);
         work.saved_row = row;
       } else if (!is_gathered_) {
-        kernels_.rows_of[features_ != 0](sums, scores_.row(row), scores_.vocab, 0, row_multiplier<A>(multiplier(row)));
+        kernels_.rows_of[features_ != 0](sums, scores_.row(row), scores_.vocab, 0, row_multiplier<A>(multiplier(row)), nullptr);
       } else {
         const index size = width(row);
         work.values.resize(static_cast<std::size_t>(row_block));
@@ -107,7 +108,7 @@ class row_head {
           const index count = size - first < row_block ? size - first : row_block;
           read_block(row, first, count, work.values.data());
           arithmetic_kernels_.rows_of[features_ != 0](sums, work.values.data(), count, first,
-                                                      row_multiplier<A>(block_multiplier(row)));
+                                                      row_multiplier<A>(block_multiplier(row)), nullptr);
         }
       }
       out[row] = finish(row, sums.totals());

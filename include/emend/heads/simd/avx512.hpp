@@ -91,6 +91,13 @@ EMEND_TARGET EMEND_INLINE double_operand fused_multiply_add(double_operand a, do
 template <class R>
 EMEND_TARGET EMEND_INLINE void keep_in_register(R&) {}
 
+/// x, and what computes it stands before all that is written after this, for compilers too.
+template <class R>
+EMEND_TARGET EMEND_INLINE R in_order(R x) {
+  asm volatile("" : "+v"(x));
+  return x;
+}
+
 // max(low, x), NaN if x is NaN.
 #if defined(__clang__)
 template <class R>

@@ -135,7 +135,8 @@ EMEND_TARGET void write_gradient_columns(const T* x, T* out, index count, index 
       const T* from = x + k * lanes + j * vocab_stride;
       T* to = out + k * lanes + j * out_stride;
       __builtin_prefetch(from + 8 * vocab_stride);
-      const auto gradient = gradient_of<A, 2>(load_some(from, present), g[k]);
+      auto gradient = load_some(from, present);
+      gradients_of<A, 2, 1>(&gradient, g[k]);
       if (present == lanes) {
         store(to, gradient);
       } else {

@@ -29,6 +29,12 @@ EMEND_TARGET EMEND_INLINE typename pack<A>::reg splat(A x) {
   return typename pack<A>::reg{} + x;
 }
 
+/// Asks for what a later pass reads: into the second cache, the nearest holds the row in work.
+template <class T>
+EMEND_TARGET EMEND_INLINE void prefetch_for_later(const T* x) {
+  __builtin_prefetch(x, 0, 2);
+}
+
 /// Asks for what a pass over memory reads in a while: across the end of the page, where hardware prefetchers stop, and past
 /// the row, so no pointer into it.
 template <class T>

@@ -1,13 +1,5 @@
 // Rows with contiguous vocabulary: sums forward, gradients backward, the soft cap. Part of kernels.ipp.
 
-template <class A>
-struct block_sums {
-  typename pack<A>::reg sum, weighted, squares;
-  double plain;
-  A maximum;
-  bool is_in_range;  ///< no t above highest_power, no NaN
-};
-
 /// e = 2^t of `Count` registers with t in [lowest_power, 127); `shifted` is t + rounding_magic.
 template <class A, int Count>
 EMEND_TARGET EMEND_INLINE void powers_of_two(const typename pack<A>::reg* t, const typename pack<A>::reg* shifted,
@@ -86,13 +78,6 @@ struct gradient_registers {
   }
 };
 
-/// The policy of the sums over a row, and 2^lowest_power in its unit.
-template <class T>
-inline constexpr exponential_policy sum_policy = sizeof(T) == 2 ? coarse : has_fused_multiply ? quick_scaled : quick;
-template <class T>
-inline constexpr arithmetic<T> smallest_power =
-    power_unit<arithmetic<T>, sum_policy<T>> * (sizeof(arithmetic<T>) == 4 ? arithmetic<T>(0x1p-126) : arithmetic<T>(0x1p-1022));
-
 /// out = (power - 2^lowest) (constant + linear (x - center)): the gradient of one block from its saved powers. What was
 /// clamped to the lowest power gives exactly 0.
 template <class T, int Terms>
@@ -136,116 +121,32 @@ struct pending_block {
   }
 };
 
-/// The sums of one block, register by register, in the unit of their powers. A chain of dependent operations runs through
-/// every register of scores, so several of them are in work at a time, each a stage apart, and the operations of one step
-/// wait for nothing: `start`, `advance`, `complete` and `take`, to be called in the opposite order.
-/// Where powers are made by scaling, only -inf is in need of the clamp, and whether all was in range is seen in the sums.
-template <class T, int Features, bool IsClamped>
-struct block_pipeline {
-  using A = arithmetic<T>;
-  using reg = typename pack<A>::reg;
-  using bits = typename pack<A>::bits;
-  static constexpr exponential_policy policy = sum_policy<T>;
-  /// Steps of Horner's rule in the second stage; the third has the rest.
-  static constexpr unsigned middle = (power_coefficients<A, policy>.size() - 1) / 2;
-
-  reg multiplier, reference, center, lowest;
-  reg sum{}, weighted{}, squares{}, plain{}, best = splat<A>(-__builtin_inff());
-  bits highest{};
-  reg t{}, shifted{};                            // after the first stage
-  reg t_second{}, shifted_second{}, r{}, begun{};  // after the second
-  reg t_third{}, shifted_third{}, power{};         // after the third
-
-  /// Puts registers whose powers are 0 into every stage, so that the first steps add nothing. For powers by scaling.
-  EMEND_TARGET EMEND_INLINE void fill() {
-    t = shifted = splat<A>(-4096);
-    t_second = shifted_second = t;
-    t_third = shifted_third = t;
-  }
-  EMEND_TARGET EMEND_INLINE void start(reg v) {
-    t = exponent_of(v, multiplier, reference, center);
-    if constexpr (IsClamped) t = at_least(lowest, t);
-    if constexpr (has_scaling) shifted = round_to_integer(t);
-    else shifted = t + rounding_magic<A>;
-    if constexpr (Features & want_extras) plain += v;
-    if constexpr (Features & want_arg_max) best = v > best ? v : best;
-  }
-  EMEND_TARGET EMEND_INLINE void advance() {
-    t_second = t;
-    shifted_second = shifted;
-    if constexpr (has_scaling) r = t - shifted;
-    else r = t - (shifted - rounding_magic<A>);
-    begun = begin_polynomial<policy, A, middle>(r);
-  }
-  EMEND_TARGET EMEND_INLINE void complete() {
-    t_third = t_second;
-    shifted_third = shifted_second;
-    power = end_polynomial<policy, A, middle>(r, begun);
-  }
-  EMEND_TARGET EMEND_INLINE reg take() {
-    reg e;
-    if constexpr (has_scaling) {
-      e = scale_by_power(power, shifted_third);
-    } else {
-      e = (reg)((bits)power + ((bits)shifted_third << fraction_bits<A>));
-      // The bits of positive numbers order as the numbers do; the integer unit has time for this.
-      highest = (bits)shifted_third > highest ? (bits)shifted_third : highest;
-    }
-    sum += e;
-    weighted += e * t_third;
-    if constexpr (Features & want_extras) squares += e * e;
-    return e;
-  }
-
-  EMEND_TARGET EMEND_INLINE block_sums<A> result() const {
-    block_sums<A> found{sum, weighted, squares, 0, -__builtin_inff(), true};
-    if constexpr (Features & want_extras) found.plain = sum_lanes<A>(plain);
-    if constexpr (Features & want_arg_max)
-      for (int lane = 0; lane < pack<A>::lanes; ++lane) found.maximum = best[lane] > found.maximum ? best[lane] : found.maximum;
-    if constexpr (has_scaling) {
-      found.is_in_range = !is_any((sum >= A(0x1p40) * power_unit<A, policy>) | (weighted != weighted));  // 2^highest_power
-    } else {
-      const reg top = (reg)highest;
-      found.is_in_range = !is_any((top > rounding_magic<A> + highest_power<A>) | (weighted != weighted));
-    }
-    return found;
-  }
-};
-
 /// One pass over a block of n scores, n a multiple of two registers. A score far below the reference counts as
 /// 2^lowest_power: less than any sum can show. With IsSaved `saved` receives every 2^t. With PendingTerms >= 0 the
-/// gradient of another row's block is written on the way, so that reading and writing overlap.
+/// gradient of another row's block is written on the way, so that reading and writing overlap. `next`, if not null, is what a later pass
+/// reads, brought near in place of what comes next here: a gradient is written before, with which this block was brought already.
 template <class T, int Features, bool IsSaved, int PendingTerms = -1, bool IsClamped = true>
 EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index n, arithmetic<T> multiplier,
-                                                              const row_sums<arithmetic<T>>& row, arithmetic<T>* saved,
+                                                              const row_sums<arithmetic<T>>& row, const T* next, arithmetic<T>* saved,
                                                               const pending_block<T>* pending = nullptr) {
   using A = arithmetic<T>;
   using p = pack<A>;
   using reg = typename p::reg;
-  block_pipeline<T, Features, IsClamped> line{splat<A>(multiplier), splat<A>(row.kernel_reference), splat<A>(row.kernel_center),
-                                   splat<A>(lowest_power<A>)};
   reg v[2];
   if constexpr (has_scaling) {
     static_assert(!IsSaved && PendingTerms < 0);
-    line.fill();
-    const auto step = [&]() EMEND_TARGET EMEND_INLINE_LAMBDA {
-      line.take();
-      line.complete();
-      line.advance();
-    };
+    scaled_sums<T, Features, IsClamped> line{splat<A>(multiplier), splat<A>(-row.kernel_reference), splat<A>(lowest_power<A>)};
     for (index i = 0; i < n; i += 2 * p::lanes) {
-      prefetch_ahead(x + i);
+      if (next) prefetch_for_later(next + i);
+      else prefetch_ahead(x + i);
       load_pair(x + i, v);
-      step();
-      line.start(v[0]);
-      step();
-      line.start(v[1]);
+      line.step({v[0], v[1]});
     }
-    step();
-    line.take();
-    line.complete();
-    line.take();
+    line.finish();
+    return line.result();
   } else {
+    block_pipeline<T, Features> line{splat<A>(multiplier), splat<A>(row.kernel_reference), splat<A>(row.kernel_center),
+                                     splat<A>(lowest_power<A>)};
     const auto keep = [&](index i) EMEND_TARGET EMEND_INLINE_LAMBDA {
       line.complete();
       const reg e = line.take();
@@ -271,8 +172,8 @@ EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index 
     keep(i - 2 * p::lanes);
     line.advance();
     keep(i - p::lanes);
+    return line.result();
   }
-  return line.result();
 }
 
 /// total += factor x, lane by lane.
@@ -323,7 +224,7 @@ EMEND_TARGET inline bool raise_reference(row_sums<arithmetic<T>>& row, const T* 
 /// Takes one block into the sums; `first` is the position of its first score in the row.
 template <class T, int Features, bool IsSaved, int PendingTerms = -1>
 EMEND_TARGET inline void take_block(row_sums<arithmetic<T>>& row, const T* x, index n, index first,
-                                    const row_multiplier<arithmetic<T>>& multiplier, arithmetic<T>* saved,
+                                    const row_multiplier<arithmetic<T>>& multiplier, const T* next, arithmetic<T>* saved,
                                     const pending_block<T>* pending = nullptr) {
   using A = arithmetic<T>;
   // Until a block has a finite score there is nothing to refer to, and every term so far is exactly 0.
@@ -342,15 +243,15 @@ EMEND_TARGET inline void take_block(row_sums<arithmetic<T>>& row, const T* x, in
   block_sums<A> block;
   block.is_in_range = false;
   if constexpr (has_scaling && !IsSaved) {
-    if (!row.is_clamped) block = sum_block<T, Features, IsSaved, PendingTerms, false>(x, n, multiplier.high, row, saved, pending);
+    if (!row.is_clamped) block = sum_block<T, Features, IsSaved, PendingTerms, false>(x, n, multiplier.high, row, next, saved, pending);
     // Most likely a score of -inf, and a row that holds one holds more.
     row.is_clamped = !block.is_in_range;
   }
-  if (!block.is_in_range) block = sum_block<T, Features, IsSaved, PendingTerms>(x, n, multiplier.high, row, saved, pending);
+  if (!block.is_in_range) block = sum_block<T, Features, IsSaved, PendingTerms>(x, n, multiplier.high, row, next, saved, pending);
   // Lazy reference: sums in powers of two stay exact to rounding until they near the end of the range.
   if (!block.is_in_range) {
     if (!raise_reference(row, x, n, multiplier)) row.needs_reference_path = true;
-    block = sum_block<T, Features, IsSaved>(x, n, multiplier.high, row, saved);
+    block = sum_block<T, Features, IsSaved>(x, n, multiplier.high, row, next, saved);
     if (!block.is_in_range) row.needs_reference_path = true;
   }
   constexpr double unit = 1 / static_cast<double>(power_unit<A, sum_policy<T>>);
@@ -378,7 +279,7 @@ EMEND_TARGET EMEND_INLINE void for_each_block(const T* x, index n, F&& f) {
   constexpr index group = 2 * pack<arithmetic<T>>::lanes;
   index done = 0;
   while (n - done >= group) {
-    const index whole = (n - done) / group * group, size = whole < row_block ? whole : row_block;
+    const index whole = (n - done) / group * group, size = whole < summed_block<T> ? whole : summed_block<T>;
     f(x + done, size, done, size);
     done += size;
   }
@@ -388,13 +289,14 @@ EMEND_TARGET EMEND_INLINE void for_each_block(const T* x, index n, F&& f) {
   f(static_cast<const T*>(tail), group, done, n - done);
 }
 
-/// Takes n contiguous scores into the sums of their row. The order of additions depends on n alone.
+/// Takes n contiguous scores into the sums of their row. The order of additions depends on n alone. `next`: null, or as many scores that a later
+/// call takes, to be brought near.
 template <class T, int Features>
 EMEND_TARGET void accumulate_row(row_sums<arithmetic<T>>& row, const T* x, index n, index first,
-                                 const row_multiplier<arithmetic<T>>& multiplier) {
+                                 const row_multiplier<arithmetic<T>>& multiplier, const T* next) {
   for_each_block(x, n, [&](const T* block, index count, index done, index present) EMEND_TARGET {
     const double plain = row.plain;
-    take_block<T, Features, false>(row, block, count, first + done, multiplier, nullptr);
+    take_block<T, Features, false>(row, block, count, first + done, multiplier, next && present == count ? next + done : nullptr, nullptr);
     if constexpr (Features & want_extras)
       if (present < count) {
         row.plain = plain;
@@ -431,10 +333,81 @@ EMEND_TARGET EMEND_INLINE void gradients_of(typename pack<A>::reg* v, const grad
   }
 }
 
+/// Pairs of scores that become pairs of gradients two steps later, where powers are made by scaling: what a pair waits for was begun with the pair
+/// before it.
+template <class A, int Terms>
+struct scaled_gradients {
+  using reg = typename pack<A>::reg;
+  using pair = register_pair<A>;
+  using power_of = pair_polynomial<A, gradient_policy<Terms>>;
+
+  const gradient_registers<A>& g;
+  pair v = pair_of<A>(g.lowest), shifted = pair_of<A>(reg{});                                                  // after the first step
+  pair v_second = v, shifted_second = shifted, r = shifted, begun = shifted;  // after the second
+
+  /// Takes in a pair; returns the gradient of the pair before the one before it.
+  EMEND_TARGET EMEND_INLINE pair step(const pair& given) {
+    const pair v_new = given.clamped(g.lowest);
+    const pair shifted_new = v_new.times_plus(pair_of<A>(g.multiplier), g.negative_reference).rounded();
+    // The integer part and the reference leave together, so the remainder is rounded once, at its own size.
+    const pair rest = v.times_plus(pair_of<A>(g.multiplier), pair_of<A>(g.negative_reference) - shifted), halfway = power_of::begin(rest);
+    const pair written = gradient(power_of::end(r, begun).scaled(shifted_second), v_second);
+    v_second = v, shifted_second = shifted, r = rest, begun = halfway;
+    v = v_new, shifted = shifted_new;
+    return written;
+  }
+  /// Of one register alone.
+  EMEND_TARGET EMEND_INLINE static reg of(reg x, const gradient_registers<A>& g) {
+    scaled_gradients line{g};
+    line.step({x, x});
+    line.step({x, x});
+    return line.step({x, x}).first;
+  }
+
+ private:
+  EMEND_TARGET EMEND_INLINE pair gradient(const pair& e, const pair& x) const {
+    const pair constant = pair_of<A>(g.constant);
+    if constexpr (Terms == 0) return e * constant;
+    const pair linear = (x - pair_of<A>(g.center)).times_plus(pair_of<A>(g.linear), g.constant);
+    if constexpr (Terms == 1) return e * linear;
+    return e * e.times_plus(pair_of<A>(g.quadratic), linear);
+  }
+};
+
 template <class A, int Terms>
 EMEND_TARGET EMEND_INLINE typename pack<A>::reg gradient_of(typename pack<A>::reg v, const gradient_registers<A>& g) {
-  gradients_of<A, Terms, 1>(&v, g);
-  return v;
+  if constexpr (has_scaling) {
+    return scaled_gradients<A, Terms>::of(v, g);
+  } else {
+    gradients_of<A, Terms, 1>(&v, g);
+    return v;
+  }
+}
+
+/// Gradients of `groups` pairs of registers from load(k), each a pair, to write(k, pair), in order, a pair written two steps after it was loaded.
+template <class A, int Terms, class Load, class Write>
+EMEND_TARGET EMEND_INLINE void write_groups(index groups, const gradient_registers<A>& g, const Load& load, const Write& write) {
+  if constexpr (has_scaling) {
+    using pair = register_pair<A>;
+    scaled_gradients<A, Terms> line{g};
+    const pair none = pair_of<A>(g.center);
+    if (groups == 0) return;
+    line.step(load(0));
+    line.step(groups > 1 ? load(1) : none);
+    for (index k = 2; k < groups; ++k) {
+      const pair next = load(k);
+      write(k - 2, line.step(next));
+    }
+    if (groups > 1) write(groups - 2, line.step(none));
+    write(groups - 1, line.step(none));
+  } else {
+    for (index k = 0; k < groups; ++k) {
+      const register_pair<A> given = load(k);
+      typename pack<A>::reg v[2] = {given.first, given.second};
+      gradients_of<A, Terms, 2>(v, g);
+      write(k, register_pair<A>{v[0], v[1]});
+    }
+  }
 }
 
 /// Writes the gradient of n contiguous scores; `x` may be `out`. With `is_streaming` whole registers bypass the cache. The
@@ -444,12 +417,12 @@ EMEND_TARGET void write_gradient_row(const T* x, T* out, index n, const row_grad
                                      bool is_streaming, const T* next) {
   using A = arithmetic<T>;
   using p = pack<A>;
+  constexpr index group = 2 * p::lanes;
   gradient_registers<A> g;
   g.template set<Terms>(coefficients);
   const auto prefetch = [&](index i) EMEND_TARGET EMEND_INLINE_LAMBDA {
     constexpr index line = 64 / sizeof(T);
-    constexpr int second_cache = 2;  // the nearest holds the row in work
-    for (index k = 0; k < 2 * p::lanes; k += line) __builtin_prefetch(next + i + k, 0, second_cache);
+    for (index k = 0; k < 2 * p::lanes; k += line) prefetch_for_later(next + i + k);
   };
   index i = 0;
   const auto edge = [&](index count) EMEND_TARGET {
@@ -466,21 +439,29 @@ EMEND_TARGET void write_gradient_row(const T* x, T* out, index n, const row_grad
         edge(count);
         head -= count;
       }
-      for (; i + 2 * p::lanes <= n; i += 2 * p::lanes) {
-        if (next) prefetch(i);
-        typename p::reg v[2] = {load(x + i), load(x + i + p::lanes)};
-        gradients_of<A, Terms, 2>(v, g);
-        stream_pair(out + i, v[0], v[1]);
-      }
+      const index first = i, groups = (n - i) / group;
+      const auto load_group = [&](index k) EMEND_TARGET EMEND_INLINE_LAMBDA {
+        if (next) prefetch(first + k * group);
+        return register_pair<A>{load(x + first + k * group), load(x + first + k * group + p::lanes)};
+      };
+      write_groups<A, Terms>(groups, g, load_group, [&](index k, const register_pair<A>& v) EMEND_TARGET EMEND_INLINE_LAMBDA {
+        stream_pair(out + first + k * group, v.first, v.second);
+      });
+      i += groups * group;
     }
   }
-  for (; i + 2 * p::lanes <= n; i += 2 * p::lanes) {
-    if (next) prefetch(i);
+  const index first = i, groups = (n - i) / group;
+  const auto load_group = [&](index k) EMEND_TARGET EMEND_INLINE_LAMBDA {
+    if (next) prefetch(first + k * group);
     typename p::reg v[2];
-    load_pair(x + i, v);
-    gradients_of<A, Terms, 2>(v, g);
-    store_pair(out + i, v);
-  }
+    load_pair(x + first + k * group, v);
+    return register_pair<A>{v[0], v[1]};
+  };
+  write_groups<A, Terms>(groups, g, load_group, [&](index k, const register_pair<A>& v) EMEND_TARGET EMEND_INLINE_LAMBDA {
+    const typename p::reg both[2] = {v.first, v.second};
+    store_pair(out + first + k * group, both);
+  });
+  i += groups * group;
   while (i < n) edge(n - i < p::lanes ? n - i : p::lanes);
 }
 
@@ -549,10 +530,10 @@ EMEND_TARGET void accumulate_and_save_row(row_sums<arithmetic<T>>& row, const T*
       before = {pending.x + done, pending.powers.power + done, pending.out + done,
                 block_registers<T>(pending.coefficients, *pending_reference++, pending.log2_z)};
     if (present == count) {
-      take_block<T, 0, true, PendingTerms>(row, block, count, done, multiplier, saved.power + done, &before);
+      take_block<T, 0, true, PendingTerms>(row, block, count, done, multiplier, nullptr, saved.power + done, &before);
     } else {
       A powers[2 * pack<A>::lanes];
-      take_block<T, 0, true>(row, block, count, done, multiplier, powers);
+      take_block<T, 0, true>(row, block, count, done, multiplier, nullptr, powers);
       for (index i = 0; i < present; ++i) saved.power[done + i] = powers[i];
       if constexpr (PendingTerms >= 0)
         write_saved_block<T, PendingTerms>(before.x, before.power, before.out, present, before.g, true);
