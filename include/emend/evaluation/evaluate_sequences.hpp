@@ -22,7 +22,8 @@ using sequence_dual = dual<double, detail::statistic_count + 1>;
 ///     }
 ///   };
 /// Optional: l.check(index n) as in `token_loss`; l.metrics(token<double>, double summary, index length) -> std::array,
-/// averaged over the evaluated tokens.
+/// averaged over the evaluated tokens. A loss that is a template over the length too, and takes it by `as_number`, can be called on all tokens
+/// at once where a backend has a carrier for them.
 /// What the compiler cannot check: that both are pure functions of their arguments.
 template <class L>
 concept sequence_loss = requires(const L& l, const token<double>& value, const token<sequence_dual>& derivative, index length) {

@@ -44,7 +44,7 @@ class row_head {
   /// The same where nothing is kept from a row to the next, for statistics alone, and for those and the gradient. Long rows push all else out of
   /// the nearest caches, and what is done between them, little as it is, would wait for its data each time.
   index statistics_tile() const { return rows_within(index{8} << 20); }
-  index gradient_tile() const { return can_save() ? tile() : rows_within(index{128} << 10); }
+  index gradient_tile() const { return can_save() ? tile() : rows_within(index{512} << 10); }
 
   struct scratch;
 

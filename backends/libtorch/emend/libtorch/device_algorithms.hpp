@@ -2,15 +2,12 @@
 
 #include <emend/advantage/gae.hpp>
 #include <emend/advantage/whitening.hpp>
-#include <emend/libtorch/tensor_column.hpp>
+#include <emend/libtorch/device_rows.hpp>
 #include <emend/libtorch/tensor_statistics.hpp>
-#include <emend/libtorch/tensor_token.hpp>
 #include <emend/losses/aggregation.hpp>
 #include <emend/reward/seq2seq_rewards.hpp>
 #include <emend/reward/token_rewards.hpp>
 
-#include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/ones_like.h>
@@ -18,7 +15,6 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
-#include <tuple>
 #include <utility>
 
 namespace emend {
@@ -35,74 +31,7 @@ struct seq2seq_reward_tensors {
 
 namespace detail {
 
-// The algorithms of tensor_algorithms.hpp by ATen's operations, in double, on the device where their tensors lie: nothing comes back to the host. A
-// recursion over tokens is done by doubling, in log2 T steps over all of them.
-
-/// Rows of tokens, [B, T], and which of them count.
-struct device_rows {
-  index sequences, length;
-  at::Device device;
-  at::Tensor counted;  ///< [B, T] bool, or undefined: all
-
-  explicit device_rows(const tensor_layout& layout, const at::Device& where)
-      : sequences(layout.sequences()), length(layout.sequences() == 0 ? 0 : layout.tokens() / layout.sequences()), device(where) {
-    if (!layout.mask().empty()) counted = (column_on_device(layout.mask(), {0, layout.tokens(), device}) != 0).view({sequences, length});
-  }
-
-  /// A column of a number a token, [B, T] in double; undefined if it is empty.
-  at::Tensor numbers(const char* argument, const column& values) const {
-    if (values.empty()) return {};
-    require_length(argument, values.size(), sequences * length);
-    return column_on_device(values, {0, sequences * length, device}).view({sequences, length});
-  }
-  /// A column of a number a sequence, [B, 1] in double; undefined if it is empty.
-  at::Tensor of_sequences(const char* argument, const column& values) const {
-    if (values.empty()) return {};
-    require_length(argument, values.size(), sequences);
-    return column_on_device(values, {0, sequences, device}).view({sequences, 1});
-  }
-  /// values where a token counts, `other` elsewhere, whatever stood there.
-  at::Tensor only_counted(const at::Tensor& values, double other = 0) const { return counted.defined() ? values.masked_fill(counted.bitwise_not(), other) : values; }
-  /// Number of counted tokens of each row, [B, 1] in int64.
-  at::Tensor lengths() const {
-    if (counted.defined()) return counted.sum(1, true);
-    return at::full({sequences, 1}, length, at::TensorOptions().dtype(at::kLong).device(device));
-  }
-  /// Counted tokens up to each one, itself included, [B, T] in int64.
-  at::Tensor counts() const {
-    if (counted.defined()) return counted.cumsum(1);
-    return at::arange(1, length + 1, at::TensorOptions().dtype(at::kLong).device(device)).expand({sequences, length});
-  }
-  /// The counted token after each one, T where there is none, [B, T] in int64. Some do not count.
-  at::Tensor next_counted() const {
-    const at::Tensor places = at::arange(length, at::TensorOptions().dtype(at::kLong).device(device)).expand({sequences, length});
-    const at::Tensor nearest = std::get<0>(places.masked_fill(counted.bitwise_not(), length).flip(1).cummin(1)).flip(1);
-    return at::cat({nearest.narrow(1, 1, length - 1), at::full({sequences, 1}, length, places.options())}, 1);
-  }
-  /// The last counted token of each row, [B, T] bool.
-  at::Tensor is_last() const {
-    const at::Tensor last = counts() == lengths();
-    return counted.defined() ? last.bitwise_and(counted) : last;
-  }
-};
-
-/// x_t = term_t + decay_t x_{t+1} along the last dimension, x beyond the end being 0.
-inline at::Tensor scan_backwards(at::Tensor decay, at::Tensor term) {
-  const index length = term.size(-1);
-  // After a step, a place holds what it is of the `reach` terms from itself on, and the product of their decays.
-  for (index reach = 1; reach < length; reach *= 2) {
-    const index within = length - reach;
-    const auto near = [&](const at::Tensor& x) { return x.narrow(-1, 0, within); };
-    const auto far = [&](const at::Tensor& x) { return x.narrow(-1, reach, within); };
-    const auto with_end = [&](const at::Tensor& begin, const at::Tensor& x) { return at::cat({begin, x.narrow(-1, within, reach)}, -1); };
-    term = with_end(near(term) + near(decay) * far(term), term);
-    decay = with_end(near(decay) * far(decay), decay);
-  }
-  return term;
-}
-
-/// What follows each token, [B, T], of values [B, T]: the next one, and at the end `behind`, [B, 1].
-inline at::Tensor shifted(const at::Tensor& values, const at::Tensor& behind) { return at::cat({values.narrow(1, 1, values.size(1) - 1), behind}, 1); }
+// The algorithms of tensor_algorithms.hpp by ATen's operations, in double, on the device where their tensors lie: nothing comes back to the host.
 
 /// `gae`: advantages and returns, [B, T].
 inline std::pair<at::Tensor, at::Tensor> gae_on_device(const at::Tensor& reward, const at::Tensor& value, const device_rows& rows, const gae_options& options) {
@@ -225,42 +154,6 @@ struct device_rewards {
     copy_log_likelihood = (rows.only_counted(log_prob).sum(1, true) / some).squeeze(1);
   }
 };
-
-/// Of every node of a forest the node before it, int64 [N]; N where there is none. One that is not earlier counts as none: nothing is brought to the
-/// host to see.
-inline at::Tensor earlier_parents(const at::Tensor& parent) {
-  const at::Tensor ids = parent.detach().reshape({-1}).to(at::kLong), own = at::arange(ids.numel(), ids.options());
-  return ids.masked_fill((ids < 0).bitwise_or(ids >= own), ids.numel());
-}
-
-/// f(ancestor): each node's ancestors 1, 2, 4, .. steps up, int64 [N + 1], the last one standing for none; until they go past the longest chain.
-template <class F>
-void for_each_doubling(const at::Tensor& parents, F&& f) {
-  const index nodes = parents.numel();
-  at::Tensor ancestor = at::cat({parents, at::full({1}, nodes, parents.options())});
-  for (index reach = 1; reach < nodes; reach *= 2) {
-    f(ancestor);
-    ancestor = ancestor.index_select(0, ancestor);
-  }
-}
-
-/// `position_ids`, int64 [N].
-inline at::Tensor positions_by_operations(const at::Tensor& parent) {
-  const at::Tensor parents = earlier_parents(parent);
-  const index nodes = parents.numel();
-  at::Tensor position = at::cat({(parents < nodes).to(at::kLong), at::zeros({1}, parents.options())});
-  for_each_doubling(parents, [&](const at::Tensor& ancestor) { position = position + position.index_select(0, ancestor); });
-  return position.narrow(0, 0, nodes);
-}
-
-/// `attention_mask`, bool [N, N].
-inline at::Tensor attention_mask_by_operations(const at::Tensor& parent) {
-  const at::Tensor parents = earlier_parents(parent), own = at::arange(parents.numel() + 1, parents.options());
-  const index nodes = parents.numel();
-  at::Tensor sees = own.unsqueeze(1) == own.narrow(0, 0, nodes);
-  for_each_doubling(parents, [&](const at::Tensor& ancestor) { sees = sees.bitwise_or(sees.index_select(0, ancestor)); });
-  return sees.narrow(0, 0, nodes);
-}
 
 // The same from tensors as users have them, [.., T], to results of their shape.
 

@@ -5,6 +5,7 @@
 #include <emend/advantage/returns.hpp>
 #include <emend/advantage/whitening.hpp>
 #include <emend/libtorch/device_algorithms.hpp>
+#include <emend/libtorch/device_forest.hpp>
 #include <emend/libtorch/device_scores.hpp>
 #include <emend/libtorch/tensor_column.hpp>
 #include <emend/libtorch/tensor_statistics.hpp>

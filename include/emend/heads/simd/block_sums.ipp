@@ -1,6 +1,11 @@
 // The sums of one block of scores, in the unit of their powers: register by register, or two registers at a time where powers are made by scaling. Part
 // of kernels.ipp.
 
+/// Scores whose powers are summed in their own type before they join the row's sums: more where more lanes share them, and of 16-bit scores, whose
+/// powers lose more than such sums do.
+template <class T>
+inline constexpr index summed_block = row_block * (has_scaling ? 2 : 1) * (sizeof(T) == 2 ? 2 : 1);
+
 template <class A>
 struct block_sums {
   typename pack<A>::reg sum, weighted, squares;

@@ -14,10 +14,6 @@ namespace emend::detail {
 /// Scores in one block of the row kernels: small enough for the first-level cache, a multiple of every register group.
 inline constexpr index row_block = 2048;
 
-/// The same where only sums are taken: of 16-bit scores more, since what sums in float lose is still less than what their powers lose.
-template <class T>
-inline constexpr index summed_block = sizeof(T) == 2 ? 4 * row_block : row_block;
-
 /// Most rows that a column kernel takes side by side, and the columns that it takes at a time.
 inline constexpr index row_tile = 64;
 inline constexpr index column_group = 16;
