@@ -146,8 +146,18 @@ TEST_CASE("device algorithms: divergence estimates, rewards of tokens, weights")
   CHECK_THROWS_NAMING(detail::token_rewards_by_operations(at::ones({2, 2}), at::ones({2, 2}), {}, {}, {}), "reference_log_prob");
   const std::vector<int> beyond{0, 4};
   const std::vector<double> two{1, 2};
-  const at::Tensor placed = detail::token_rewards_by_operations(at::zeros({2, 2}), {}, {}, {}, {.scalar_scale = 1, .scalar_reward = two, .scalar_position = beyond});
-  CHECK(placed.sum().item().toDouble() == 1);
+  CHECK_THROWS_NAMING(detail::token_rewards_by_operations(at::zeros({2, 2}), {}, {}, {}, {.scalar_scale = 1, .scalar_reward = two, .scalar_position = beyond}), "scalar_position");
+}
+
+TEST_CASE("device algorithms: results have memory of their own, and what is no column of numbers is refused") {
+  const at::Tensor x = at::randn({2, 3}, of(at::kDouble)), before = x.clone();
+  detail::kl_by_operations(emend::kl_kind::k1, x, {}).mul_(2);
+  detail::whiten_by_operations(x, {}, {.is_scaled = false, .given = {.count = 1, .mean = 0, .squares = 0}}).mul_(2);
+  CHECK(x.equal(before));
+  CHECK_THROWS_NAMING(detail::kl_by_operations(emend::kl_kind::k1, x.to(at::kComplexDouble), {}), "log_ratio");
+  CHECK_THROWS_NAMING(detail::positions_by_operations(x), "parent");
+  CHECK_THROWS_NAMING(detail::attention_mask_by_operations(x > 0), "parent");
+  CHECK(detail::positions_by_operations(at::tensor({-1, 0, 1}).unsqueeze(0)).sizes() == at::IntArrayRef({1, 3}));
 }
 
 TEST_CASE("device algorithms: rewards of a sequence-to-sequence model, every mode") {
@@ -177,6 +187,11 @@ TEST_CASE("device algorithms: rewards of a sequence-to-sequence model, every mod
             CHECK(distance(got.copy_log_likelihood, expected.copy_log_likelihood) < 3e-6);
           }
     }
+  // One response, and responses of one token: the shapes that as_tensor gives.
+  const at::Tensor one = at::randn({1, 3, 4}), three = at::randn({3, 1, 4}), ids = at::randint(4, {3});
+  CHECK(detail::rewards_by_operations(one, ids.view({1, 3}), {}, {}).divergence.sizes() == emend::extract_rewards(one, ids.view({1, 3}), {}).divergence.sizes());
+  CHECK(detail::rewards_by_operations(one.squeeze(0), ids, {}, {}).divergence.sizes() == emend::extract_rewards(one.squeeze(0), ids, {}).divergence.sizes());
+  CHECK(detail::rewards_by_operations(three, ids.view({3, 1}), {}, {}).divergence.sizes() == emend::extract_rewards(three, ids.view({3, 1}), {}).divergence.sizes());
   const at::Tensor x = at::randn({2, 3, 4}), response = at::randint(4, {2, 3});
   CHECK_THROWS_NAMING(detail::rewards_by_operations(x, response, {}, {.mode = emend::reward_mode::dense}), "reference_log_prob");
   CHECK_THROWS_NAMING(detail::rewards_by_operations(x, response, {}, {.has_truncation_penalty = true}), "end_ids");

@@ -235,6 +235,20 @@ TEST_CASE("device loss: metrics are means over what counts, on the device") {
   compare_metrics("nothing counts", emend::ppo_clip{.old_log_prob = old, .advantage = advantage}, {p.x, p.targets, {.mask = at::zeros({4, 6})}});
 }
 
+struct with_numbers {
+  emend::column weight;
+  auto operator()(const auto& t) const { return -t.log_prob; }
+  auto metrics(const auto& t) const { return std::array{t.number(weight)}; }
+};
+
+TEST_CASE("device loss: metrics that are plain numbers") {
+  const at::Tensor x = at::randn({4, 5}), weight = at::rand({4});
+  const tensor_column numbers(weight);
+  at::Tensor metrics;
+  emend::loss(with_numbers{numbers}, emend::device_scores{x}, at::randint(5, {4}), {.metrics = &metrics});
+  CHECK(distance(metrics, weight.mean().view({1})) < 1e-6);
+}
+
 TEST_CASE("device loss: the small ones' metrics") {
   at::manual_seed(18);
   const at::Tensor x = at::randn({1100, 7}), targets = at::randint(7, {1100}, of(at::kLong)), old = -at::rand({1100}) * 3, advantage = at::randn({1100});

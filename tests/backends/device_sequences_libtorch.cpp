@@ -1,11 +1,13 @@
 // Losses of whole sequences where nothing returns to the host: once over tensors of all tokens, against the same token by token; and on the meta device.
 #include <emend/libtorch/loss.hpp>
 #include <emend/libtorch/tensor_statistics.hpp>
+#include <emend/losses/a_star_po.hpp>
 #include <emend/losses/gmpo.hpp>
 #include <emend/losses/policy_objective.hpp>
 #include <emend/losses/ppo_clip.hpp>
 #include <emend/losses/sapo.hpp>
 #include <emend/losses/sequence_level.hpp>
+#include <emend/losses/vespo.hpp>
 
 #include "throws.hpp"
 
@@ -20,6 +22,7 @@
 #include <functional>
 #include <limits>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -55,7 +58,7 @@ struct any_loss {
   };
   calls<double, emend::index> value;
   calls<emend::sequence_dual, emend::index> derivative;
-  calls<emend::tensor_sequence_dual, emend::tensor_number> of_all;
+  calls<emend::tensor_sequence_dual, emend::tensor_count> of_all;
   int* for_one;
 
   template <class Loss>
@@ -65,9 +68,9 @@ struct any_loss {
   emend::tensor_sequence_dual summand(const emend::token<emend::tensor_sequence_dual>& t) const { return of_all.summand(t); }
   double operator()(const emend::token<double>& t, double s, emend::index n) const { return value.loss(t, s, n); }
   emend::sequence_dual operator()(const emend::token<emend::sequence_dual>& t, const emend::sequence_dual& s, emend::index n) const { return derivative.loss(t, s, n); }
-  emend::tensor_sequence_dual operator()(const emend::token<emend::tensor_sequence_dual>& t, const emend::tensor_sequence_dual& s, const emend::tensor_number& n) const { return of_all.loss(t, s, n); }
+  emend::tensor_sequence_dual operator()(const emend::token<emend::tensor_sequence_dual>& t, const emend::tensor_sequence_dual& s, const emend::tensor_count& n) const { return of_all.loss(t, s, n); }
   std::array<double, 6> metrics(const emend::token<double>& t, double s, emend::index n) const { return value.metrics(t, s, n); }
-  std::array<emend::tensor_sequence_dual, 6> metrics(const emend::token<emend::tensor_sequence_dual>& t, const emend::tensor_sequence_dual& s, const emend::tensor_number& n) const { return of_all.metrics(t, s, n); }
+  std::array<emend::tensor_sequence_dual, 6> metrics(const emend::token<emend::tensor_sequence_dual>& t, const emend::tensor_sequence_dual& s, const emend::tensor_count& n) const { return of_all.metrics(t, s, n); }
 };
 
 struct problem {
@@ -135,6 +138,8 @@ TEST_CASE("device sequences: every loss of sequences gives what it gives token b
   for (const auto weighting : {emend::kl_weighting::none, emend::kl_weighting::ratio})
     compare("the whole objective", emend::policy_objective<emend::sequence_level<emend::ppo_clip>>{.policy = {ppo}, .weight = weight, .kl = {.reference_log_prob = old, .coefficient = 0.1, .weighting = weighting, .old_log_prob = old}, .entropy_coefficient = 0.01},
             {r.x, r.targets, r.mask});
+  compare("VESPO", emend::vespo{.old_log_prob = old, .advantage = advantage}, masked);
+  compare("A*-PO", emend::a_star_po{.reference_log_prob = old, .advantage = advantage}, masked);
   // A mask of the call beside the layout's.
   compare("two masks", emend::sequence_level<emend::ppo_clip>{ppo}, {r.x, r.targets, r.mask, {.mask = at::rand({4, 7}) < 0.7}});
   compare("the call's mask", emend::sequence_level<emend::ppo_clip>{ppo}, {r.x, r.targets, {}, {.mask = r.mask}});
@@ -144,6 +149,14 @@ struct centered {
   auto summand(const auto& t) const { return t.log_prob * t.entropy; }
   auto operator()(const auto& t, const auto& summary, const auto& length) const { return emend::square(t.log_prob - summary / emend::as_number(length)) + 0.1 * t.entropy; }
 };
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+struct with_length {
+  auto summand(const auto& t) const { return t.log_prob; }
+  auto operator()(const auto& t, const auto& summary, const auto& length) const { return t.log_prob * summary / length; }
+};
+#pragma GCC diagnostic pop
 
 struct with_index {
   auto summand(const auto& t) const { return t.log_prob; }
@@ -159,6 +172,7 @@ TEST_CASE("device sequences: the user's own, and what goes through the host") {
   const responses r;
   const problem masked{r.x, r.targets, r.mask};
   compare("own", centered{}, masked);
+  compare("the length itself", with_length{}, masked);
   compare("a length of the host", with_index{}, masked, false);
   compare("a branch", branching{}, masked, false);
   const at::Tensor a = r.x.clone().requires_grad_(), b = r.x.clone().requires_grad_();
@@ -176,6 +190,33 @@ TEST_CASE("device sequences: the user's own, and what goes through the host") {
   CHECK_THROWS_NAMING(emend::loss(centered{}, emend::device_scores{c}, targets, emend::padded(4, 6)), "targets");
   const std::vector<double> two{1, 2};
   CHECK_THROWS_NAMING(emend::loss(emend::gmpo{.old_log_prob = two, .advantage = two}, emend::device_scores{c}, targets, emend::padded(4, 7)), "old_log_prob");
+}
+
+TEST_CASE("device sequences: scores that are never stored, on the host and by operations") {
+  const responses r;
+  at::manual_seed(33);
+  const at::Tensor hidden = at::randn({4, 7, 5}, of(at::kDouble)), weight = at::randn({13, 5}, of(at::kDouble)), targets = r.targets.clamp_min(0);
+  const emend::tensor_layout layout(targets, r.mask);
+  const tensor_column old(r.old), advantage(r.advantage);
+  const emend::sequence_level<emend::ppo_clip> gspo{{.old_log_prob = old, .advantage = advantage, .clip_low = 30, .clip_high = 30}};
+  std::vector<at::Tensor> values, of_hidden, of_weight;
+  for (const int way : {0, 1, 2}) {
+    const at::Tensor h = hidden.clone().requires_grad_(), w = weight.clone().requires_grad_();
+    const at::Tensor value = way == 0   ? emend::loss(gspo, h.matmul(w.t()), targets, layout)
+                             : way == 1 ? emend::loss(gspo, emend::linear_scores{h, w}, targets, layout)
+                                        : emend::loss(gspo, emend::linear_scores{emend::device_scores{h}, emend::device_scores{w}}, targets, layout);
+    value.backward();
+    values.push_back(value);
+    of_hidden.push_back(h.grad());
+    of_weight.push_back(w.grad());
+  }
+  CHECK(of_weight[0].abs().max().item().toDouble() > 0);
+  for (std::size_t way = 1; way < 3; ++way) {
+    CHECK(distance(values[way], values[0]) < 1e-12);
+    CHECK(distance(of_hidden[way], of_hidden[0]) < 1e-11);
+    CHECK(distance(of_weight[way], of_weight[0]) < 1e-11);
+  }
+  CHECK_THROWS_NAMING(emend::loss(gspo, emend::linear_scores{hidden, weight}, targets, layout, {.is_in_place = true}), "is_in_place");
 }
 
 TEST_CASE("device sequences: on the meta device, where there is nothing to bring back") {

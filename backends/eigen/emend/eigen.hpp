@@ -1,5 +1,6 @@
 #pragma once
 
+#include <emend/core/aligned_allocator.hpp>
 #include <emend/core/backend.hpp>
 
 #include <Eigen/Core>
@@ -36,7 +37,11 @@ struct backend<X> {
   using storage = typename detail::eigen_storage<typename X::Scalar>::type;
   using plain = typename X::PlainObject;
 
-  static plain like(const X& x) { return plain(x.rows(), x.cols()); }
+  static plain like(const X& x) {
+    plain result(x.rows(), x.cols());
+    emend::detail::advise_huge_pages(result.data(), static_cast<std::size_t>(result.size()) * sizeof(*result.data()));
+    return result;
+  }
 
   template <class F>
   static void visit(const X& x, F&& f) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <emend/core/aligned_allocator.hpp>
 #include <emend/core/backend.hpp>
 #include <emend/core/strided_block.hpp>
 
@@ -73,6 +74,7 @@ struct backend<X> {
     plain result;
     if constexpr (plain::static_layout == xt::layout_type::dynamic) result.resize(x.shape(), xt::layout_type::row_major);
     else result.resize(x.shape());
+    emend::detail::advise_huge_pages(result.data(), result.size() * sizeof(*result.data()));
     return result;
   }
 

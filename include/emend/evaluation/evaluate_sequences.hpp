@@ -56,7 +56,7 @@ evaluation_value<Loss> run_sequences(const Loss& loss, const X& x, id_column tar
   inner.normaliser = 1;
   if (!options.weight.empty()) require_length("weight", options.weight.size(), targets.size());
   require_positive("normaliser", options.normaliser);
-  with_source(x, gradient, targets, inner, options.with_log_sum_squares, [&](auto& source, index rows, index vocab) {
+  with_source(x, gradient, targets, inner, wants_log_sum_squares(loss, options), [&](auto& source, index rows, index vocab) {
     const term_plan plan(rows, vocab, targets, inner, buffers);
     check_loss(loss, plan.terms());
     const loss_pass<Loss> pass(loss, plan, buffers);

@@ -38,8 +38,8 @@ struct a_star_po {
   }
   template <class R>
   R summand(const token<R>& t) const { return t.log_prob - t(reference_log_prob); }
-  template <class R>
-  R operator()(const token<R>& t, const R& summary, index) const { return emend::square(beta * summary - advantage[t.position]); }
+  template <class R, class Length>
+  R operator()(const token<R>& t, const R& summary, const Length&) const { return emend::square(R(beta * summary - t(advantage))); }
 };
 
 }  // namespace emend

@@ -25,18 +25,19 @@ struct vespo {
 
   template <class R>
   R summand(const token<R>& t) const { return emend::clamp(emend::detach(t.log_prob) - t(old_log_prob), -20, 20); }
-  template <class R>
-  R operator()(const token<R>& t, const R& summary, index) const {
-    const double a = advantage[t.position];
-    return a == 0 ? R(0) : -weight(value_of(summary), a) * a * t.log_prob;
+  template <class R, class Length>
+  R operator()(const token<R>& t, const R& summary, const Length&) const {
+    const auto a = t.number(advantage);
+    return select(a == 0, R(0), -weight(R(emend::detach(summary)), a) * a * t.log_prob);
   }
 
   /// phi of a sequence whose log-ratio is log_w.
-  double weight(double log_w, double a) const {
-    const double bounded = emend::clamp(log_w, -18.420680743952367, 20);
-    const double k = a >= 0 ? k_positive : k_negative, lambda = a >= 0 ? lambda_positive : lambda_negative;
-    const double phi = emend::exp(lambda + k * bounded - lambda * emend::exp(bounded));
-    return phi <= 1.7976931348623157e308 ? phi : 0;
+  template <class R, class A>
+  R weight(const R& log_w, const A& a) const {
+    const R bounded = emend::clamp(log_w, -18.420680743952367, 20);
+    const A k = select(a >= 0, k_positive, k_negative), lambda = select(a >= 0, lambda_positive, lambda_negative);
+    const R phi = emend::exp(lambda + k * bounded - lambda * emend::exp(bounded));
+    return select(phi <= 1.7976931348623157e308, phi, R(0));
   }
 };
 

@@ -2,6 +2,8 @@
 
 #include <emend/carriers/real.hpp>
 
+#include <type_traits>
+
 namespace emend {
 
 /// How much a token earns, with q_t the reward model's probability of the response token, q*_t that of its own choice g_t.
@@ -22,7 +24,8 @@ struct divergence_reward {
   // Calls without `emend::` find the functions of any carrier.
   /// log_prob: log q_t; max_log_prob: log q*_t; reference: of dense. R is any `real`, and Condition what its comparisons give.
   template <class R, class Condition>
-  constexpr R operator()(const Condition& is_match, const Condition& has_diverged, const R& log_prob, const R& max_log_prob, const R& reference) const {
+  constexpr R operator()(const Condition& is_match, const std::type_identity_t<Condition>& has_diverged, const R& log_prob, const std::type_identity_t<R>& max_log_prob,
+                         const std::type_identity_t<R>& reference) const {
     if (mode == reward_mode::dense) return log_prob - reference;
     const R otherwise = is_neutral_positive ? positive_value(log_prob) : R(select(has_diverged, R(neutral), positive_value(log_prob)));
     return select(has_diverged && !is_match, negative_value(log_prob, max_log_prob), otherwise);

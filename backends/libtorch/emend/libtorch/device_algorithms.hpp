@@ -96,6 +96,9 @@ inline at::Tensor token_rewards_on_device(const at::Tensor& score, const at::Ten
       reward = reward + scalar.masked_fill(rows.is_last().bitwise_not(), 0);
     } else {
       const index positions = rows.sequences * rows.length;
+      if (!options.scalar_position.source<device_entries>())
+        for (index b = 0; b < rows.sequences; ++b)
+          if (options.scalar_position[b] != -1) require_position("scalar_position", b, options.scalar_position[b], positions);
       const at::Tensor place = ids_on_device(options.scalar_position, rows.device);
       // One that is no position stands behind them all.
       const at::Tensor known = place.masked_fill((place < 0).bitwise_or(place >= positions), positions);
@@ -122,14 +125,23 @@ inline at::Tensor token_weights_on_device(const device_rows& rows, aggregation h
   return rows.only_counted(each.expand({rows.sequences, rows.length}));
 }
 
+/// scores [B, T], 0 where not counted, over their deviation about their mean, which stays. counted: [B, T] bool, or undefined: all.
+inline at::Tensor over_deviation(const at::Tensor& score, const at::Tensor& counted, const seq2seq_reward_options& options) {
+  const at::Tensor count = counted.defined() ? counted.sum().to(at::kDouble) : at::full({}, static_cast<double>(score.numel()), score.options());
+  const at::Tensor divisor = options.is_unbiased ? count - 1 : count, distance = (score - score.sum() / count.clamp_min(1)).square();
+  const at::Tensor squares = (counted.defined() ? distance.masked_fill(counted.bitwise_not(), 0) : distance).sum();
+  const at::Tensor variance = at::where(divisor > 0, squares / divisor, at::zeros_like(squares)), deviation = (variance + options.whiten_epsilon).sqrt();
+  return at::where(deviation > 0, score / deviation, score);
+}
+
 /// `extract_rewards` from statistics [B, T] of its rows, with arg_max. Numbers of tokens in double.
 struct device_rewards {
   at::Tensor score, divergence, sequence_score, copy_log_likelihood;
 
-  /// response: ids [B, T]; log_prob, max_log_prob: [B, T]; arg_max: [B, T] ids; reference: [B, T], of dense.
-  device_rewards(const at::Tensor& response, const at::Tensor& log_prob, const at::Tensor& max_log_prob, const at::Tensor& arg_max, const at::Tensor& reference,
+  /// response: ids [B, T]; is_match: [B, T], whether each is the model's choice; log_prob, max_log_prob: [B, T]; reference: [B, T], of dense.
+  device_rewards(const at::Tensor& response, const at::Tensor& is_match, const at::Tensor& log_prob, const at::Tensor& max_log_prob, const at::Tensor& reference,
                  const device_rows& rows, const seq2seq_reward_options& options) {
-    const at::Tensor is_match = arg_max == response, length = rows.lengths().to(at::kDouble), some = length.clamp_min(1);
+    const at::Tensor length = rows.lengths().to(at::kDouble), some = length.clamp_min(1);
     const at::Tensor differs = rows.counted.defined() ? is_match.bitwise_not().bitwise_and(rows.counted) : is_match.bitwise_not();
     const at::Tensor has_diverged = differs.cumsum(1) > 0, before = has_diverged.bitwise_not();
     divergence = (rows.counted.defined() ? before.bitwise_and(rows.counted) : before).sum(1);
@@ -138,18 +150,11 @@ struct device_rewards {
                                           reference.defined() ? tensor_number(reference) : tensor_number(0));
     score = rows.only_counted(of_token.is_constant() ? at::full_like(log_prob, static_cast<double>(of_token)) : of_token.tensor());
     if (options.has_truncation_penalty) {
-      at::Tensor is_end = at::zeros_like(is_match);
-      for (index k = 0; k < options.end_ids.size(); ++k) is_end = is_end.bitwise_or(response == options.end_ids[k]);
+      const at::Tensor is_end = (response.unsqueeze(-1) == ids_on_device(options.end_ids, rows.device)).any(-1);
       score = score - options.negative * rows.is_last().bitwise_and(is_end.bitwise_not()).to(at::kDouble);
     }
     if (options.normalise == reward_normalisation::per_length) score = score / some;
-    if (options.normalise == reward_normalisation::whiten) {
-      // By the deviation alone: the mean stays.
-      const at::Tensor count = length.sum(), divisor = options.is_unbiased ? count - 1 : count, mean = score.sum() / count.clamp_min(1);
-      const at::Tensor squares = rows.only_counted((score - mean).square()).sum();
-      const at::Tensor variance = at::where(divisor > 0, squares / divisor, at::zeros_like(squares)), deviation = (variance + options.whiten_epsilon).sqrt();
-      score = at::where(deviation > 0, score / deviation, score);
-    }
+    if (options.normalise == reward_normalisation::whiten) score = over_deviation(score, rows.counted, options);
     sequence_score = (score.sum(1, true) / some).squeeze(1);
     copy_log_likelihood = (rows.only_counted(log_prob).sum(1, true) / some).squeeze(1);
   }
@@ -161,7 +166,8 @@ inline bool is_on_device(const at::Tensor& x) { return x.defined() && !x.is_cpu(
 
 /// Numbers in double as a result of `like`: of its shape, in float, or double where that is double.
 inline at::Tensor result_like(const at::Tensor& numbers, const at::Tensor& like) {
-  return numbers.to(like.scalar_type() == at::kDouble ? at::kDouble : at::kFloat).view(like.sizes());
+  const at::Tensor result = numbers.to(like.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
+  return (result.is_alias_of(like) ? result.clone() : result).view(like.sizes());
 }
 
 inline advantage_tensors gae_by_operations(const at::Tensor& reward, const at::Tensor& value, const at::Tensor& mask, const gae_options& options) {
@@ -188,6 +194,7 @@ inline at::Tensor whiten_by_operations(const at::Tensor& values, const at::Tenso
 
 inline at::Tensor kl_by_operations(kl_kind kind, const at::Tensor& log_ratio, kl_clamps clamps) {
   const at::NoGradGuard no_graph;
+  const tensor_column checked(log_ratio, "log_ratio");
   return result_like(kl_estimate(kind, tensor_number(log_ratio.detach().to(at::kDouble)), clamps).tensor(), log_ratio);
 }
 
@@ -220,12 +227,18 @@ inline seq2seq_reward_tensors rewards_by_operations(const at::Tensor& x, const a
   const statistics_tensors of_rows = statistics_on_device({x.detach()}, response, wanted, at::kDouble);
   const device_rows rows(layout, x.device());
   const auto in_rows = [&](const at::Tensor& values) { return values.view({rows.sequences, rows.length}); };
-  const device_rewards got(in_rows(response.detach().to(at::TensorOptions().dtype(at::kLong).device(x.device())).contiguous()), in_rows(of_rows.log_prob), in_rows(of_rows.max_log_prob),
-                           in_rows(of_rows.arg_max), rows.numbers("reference_log_prob", options.reference_log_prob), rows, options);
-  const auto shape = response.sizes(), leading = shape.slice(0, shape.size() - 1);
-  const auto numbers = [&](const at::Tensor& values, at::IntArrayRef of) { return values.to(at::kFloat).view(of); };
-  return {numbers(got.score, shape),         of_rows.arg_max.view(shape),          numbers(of_rows.log_prob, shape),
-          got.divergence.view(leading), numbers(got.sequence_score, leading), numbers(got.copy_log_likelihood, leading)};
+  const at::Tensor ids = response.detach().to(at::TensorOptions().dtype(at::kLong).device(x.device())).contiguous();
+  const at::Tensor reference = options.mode == reward_mode::dense ? rows.numbers("reference_log_prob", options.reference_log_prob) : at::Tensor();
+  const device_rewards got(in_rows(ids), in_rows(of_rows.is_arg_max), in_rows(of_rows.log_prob), in_rows(of_rows.max_log_prob), reference, rows, options);
+  const auto shape = response.sizes();
+  const auto numbers = [&](const at::Tensor& values) { return values.to(at::kFloat).view(shape); };
+  // As as_tensor has it.
+  const auto of_sequences = [&](const at::Tensor& values) {
+    if (values.numel() == response.numel()) return values.view(shape);
+    return shape.size() > 1 ? values.view(shape.slice(0, shape.size() - 1)) : values;
+  };
+  return {numbers(got.score),           of_rows.arg_max.view(shape),           numbers(of_rows.log_prob),
+          of_sequences(got.divergence), of_sequences(got.sequence_score.to(at::kFloat)), of_sequences(got.copy_log_likelihood.to(at::kFloat))};
 }
 
 }  // namespace detail

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <emend/core/index.hpp>
+#include <emend/libtorch/tensor_column.hpp>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
@@ -15,6 +15,8 @@ namespace emend::detail {
 /// Of every node of a forest the node before it, int64 [N]; N where there is none. One that is not earlier counts as none: nothing is brought to the
 /// host to see.
 inline at::Tensor earlier_parents(const at::Tensor& parent) {
+  const tensor_column checked(parent, "parent");
+  static_cast<void>(static_cast<const id_column&>(checked));  // throws on what are no ids
   const at::Tensor ids = parent.detach().reshape({-1}).to(at::kLong), own = at::arange(ids.numel(), ids.options());
   return ids.masked_fill((ids < 0).bitwise_or(ids >= own), ids.numel());
 }
@@ -36,7 +38,7 @@ inline at::Tensor positions_by_operations(const at::Tensor& parent) {
   const index nodes = parents.numel();
   at::Tensor position = at::cat({(parents < nodes).to(at::kLong), at::zeros({1}, parents.options())});
   for_each_doubling(parents, [&](const at::Tensor& ancestor) { position = position + position.index_select(0, ancestor); });
-  return position.narrow(0, 0, nodes);
+  return position.narrow(0, 0, nodes).view(parent.sizes());
 }
 
 /// `attention_mask`, bool [N, N].

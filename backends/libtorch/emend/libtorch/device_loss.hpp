@@ -17,7 +17,9 @@ class device_tokens : public device_terms {
   static constexpr bool has_metrics = metrics_of_all_tokens<Loss>;
 
   /// with_metrics: where the loss's metrics_of_all_tokens.
-  device_tokens(const Loss& loss, device_terms terms, bool with_metrics) : device_terms(std::move(terms)), loss_(loss), with_metrics_(with_metrics) {}
+  device_tokens(const Loss& loss, device_terms terms, bool with_metrics) : device_terms(std::move(terms)), loss_(loss), with_metrics_(with_metrics) {
+    is_counted_ = is_evaluated_;  // a token of weight 0 has no part in anything, either
+  }
 
   /// Whether the loss, and its metrics if wanted, can be called so: no branch on a number of a token, no position. Costs its operations over no token.
   static bool can_be_called(const Loss& loss, const at::Device& device, bool with_metrics) {
@@ -41,7 +43,7 @@ class device_tokens : public device_terms {
     if (is_differentiated)
       for (int k = 0; k < statistic_count; ++k) adjoint_[k] = chain_product(factor(first, count), loss.derivative[k]);
     if constexpr (metrics_of_all_tokens<Loss>)
-      if (with_metrics_) add_metrics(loss_.metrics(t), first, count);
+      if (with_metrics_) add_metrics<statistic_count>(loss_.metrics(t), first, count);
   }
 
  private:

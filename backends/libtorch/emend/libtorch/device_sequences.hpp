@@ -22,9 +22,10 @@ class device_sequences : public device_terms {
       const token<tensor_sequence_dual> t = token_of_none<statistic_count + 1>(device);
       const tensor_sequence_dual summary = tensor_sequence_dual::variable(t.log_z.value, statistic_count);
       (void)loss.summand(t);
-      (void)loss(t, summary, t.log_z.value);
+      const tensor_count length{t.log_z.value};
+      (void)loss(t, summary, length);
       if constexpr (metrics_of_all_sequences<Loss>)
-        if (with_metrics) (void)loss.metrics(t, summary, t.log_z.value);
+        if (with_metrics) (void)loss.metrics(t, summary, length);
       return true;
     } catch (const needs_host&) {
       return false;
@@ -38,12 +39,13 @@ class device_sequences : public device_terms {
     const token<tensor_sequence_dual> t = tokens_of<statistic_count + 1>(first, row, is_differentiated);
     const tensor_sequence_dual part = loss_.summand(t);
     const at::Tensor is_member = is_counted_.defined() ? is_counted_.to(at::kDouble) : at::ones_like(row.log_z);
-    const tensor_number length(of_sequences(is_member)), sum(of_sequences(only(is_counted_, with_wrong_ones(part.value, first, count), first)));
+    const tensor_count length{tensor_number(of_sequences(is_member))};
+    const tensor_number sum(of_sequences(only(is_counted_, with_wrong_ones(part.value, first, count), first)));
     const tensor_sequence_dual summary = is_differentiated ? tensor_sequence_dual::variable(sum, statistic_count) : tensor_sequence_dual(sum);
     const tensor_sequence_dual loss = loss_(t, summary, length);
     add_losses(loss.value, first, count);
     if constexpr (metrics_of_all_sequences<Loss>)
-      if (with_metrics_) add_metrics(loss_.metrics(t, summary, length), first, count);
+      if (with_metrics_) add_metrics<statistic_count + 1>(loss_.metrics(t, summary, length), first, count);
     if (!is_differentiated) return;
     const tensor_number own(factor_of_evaluated(first, count));
     const tensor_number& through_summary = loss.derivative[statistic_count];

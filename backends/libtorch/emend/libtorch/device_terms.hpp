@@ -98,10 +98,11 @@ class device_terms {
     const at::Tensor weighted = factor_.defined() ? value * factor_.narrow(0, first, count) : value / normaliser_;
     sums_.push_back(only(is_evaluated_, weighted, first).sum());
   }
-  template <class R, std::size_t M>
+  template <int N, class R, std::size_t M>
   void add_metrics(const std::array<R, M>& of_terms, index first, index count) {
     std::vector<at::Tensor> sums;
-    for (const R& metric : of_terms) sums.push_back(only(is_evaluated_, with_wrong_ones(metric.value, first, count), first).sum());
+    for (const R& metric : of_terms)
+      sums.push_back(only(is_evaluated_, with_wrong_ones(dual<tensor_number, N>(metric).value, first, count), first).sum());
     metrics_.push_back(at::stack(sums));
   }
   /// NaN where the target's id is none.

@@ -31,8 +31,8 @@ at::Tensor loss(const Loss& l, const device_scores& logits, const at::Tensor& ta
 }
 
 /// The same for a loss of whole sequences, as `evaluate_sequences`; layout: over the targets. Of rows of equal length (`tensor_layout`) nothing comes
-/// back from another device, either, where the loss takes the length of its sequence as it comes (a template's argument, used by emend::as_number). A
-/// counted id that only the device knows to be none makes the value and its sequence's gradient NaN.
+/// back from another device, either, where the loss takes the length of its sequence as it comes (a template's argument, used by emend::as_number); one
+/// that does not compile so is wrapped: emend::per_token(loss). A counted id that only the device knows to be none makes the value and its sequence's gradient NaN.
 template <sequence_loss Loss, sequence_layout L>
 at::Tensor loss(const Loss& l, const at::Tensor& logits, const at::Tensor& targets, const L& layout, const tensor_loss_options& options = {}) {
   return detail::loss_of_sequences(l, logits, targets, layout, options, false);
@@ -54,6 +54,18 @@ template <class Loss>
 at::Tensor loss(const Loss& l, const linear_scores<device_scores, device_scores>& scores, const at::Tensor& targets,
                 const tensor_loss_options& options = {}) {
   return detail::loss_of_product(l, scores.hidden.scores, scores.weight.scores, targets, options, true);
+}
+
+/// The same for a loss of whole sequences over scores that are never stored. Of factors on another device some numbers a token come to the host.
+template <sequence_loss Loss, sequence_layout L>
+at::Tensor loss(const Loss& l, const linear_scores<at::Tensor, at::Tensor>& scores, const at::Tensor& targets, const L& layout,
+                const tensor_loss_options& options = {}) {
+  return detail::loss_of_product_sequences(l, scores.hidden, scores.weight, targets, layout, options, false);
+}
+template <sequence_loss Loss, sequence_layout L>
+at::Tensor loss(const Loss& l, const linear_scores<device_scores, device_scores>& scores, const at::Tensor& targets, const L& layout,
+                const tensor_loss_options& options = {}) {
+  return detail::loss_of_product_sequences(l, scores.hidden.scores, scores.weight.scores, targets, layout, options, true);
 }
 
 /// The same for a SequenceMatch objective over trajectories, as `evaluate_trajectories`: value = -objective.

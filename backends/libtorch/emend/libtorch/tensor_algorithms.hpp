@@ -21,7 +21,7 @@ namespace emend {
 
 // The algorithms that a step of training calls, from tensors to tensors: each is the one of the same name over columns, which its own
 // header describes. Shapes are [sequences, length] (any leading dimensions), masks of that shape or undefined; results have the shape and
-// device of the first argument, in float, or double where that is double. On another device than the host they are done there, in double, by
+// device of the first argument, in float, or double where that is double. On another device than the host, which must know double, they are done there, in double, by
 // ATen's operations (device_algorithms.hpp), and nothing comes back but for group_relative, whose few numbers a sequence do; columns of options
 // may lie there, too (tensor_column). A position or an id that only the device knows is not checked: each says what it counts as.
 // What is not here is called with `tensor_column` and `tensor_layout`, and its result made a tensor by `as_tensor`.

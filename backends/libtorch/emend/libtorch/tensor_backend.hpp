@@ -1,5 +1,6 @@
 #pragma once
 
+#include <emend/core/aligned_allocator.hpp>
 #include <emend/core/backend.hpp>
 #include <emend/core/strided_block.hpp>
 
@@ -86,8 +87,10 @@ template <>
 struct backend<at::Tensor> {
   static at::Tensor like(const at::Tensor& x) {
     detail::require_score_tensor("scores", x);
-    if (x.is_non_overlapping_and_dense()) return at::empty_strided(x.sizes(), x.strides(), x.options());
-    return at::empty(x.sizes(), x.options());
+    const at::Tensor made = x.is_non_overlapping_and_dense() ? at::empty_strided(x.sizes(), x.strides(), x.options()) : at::empty(x.sizes(), x.options());
+    // To touch new memory page by page costs more than to fill it.
+    if (made.is_cpu()) detail::advise_huge_pages(made.mutable_data_ptr(), made.nbytes());
+    return made;
   }
 
   template <class F>

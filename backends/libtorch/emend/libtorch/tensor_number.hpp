@@ -219,8 +219,28 @@ inline tensor_number max(double a, const tensor_number& b) { return max(tensor_n
 inline tensor_number clamp(const tensor_number& x, const tensor_number& low, const tensor_number& high) { return select(x < low, low, select(x > high, high, x)); }
 inline tensor_number clamp(const tensor_number& x, double low, double high) { return clamp(x, tensor_number(low), tensor_number(high)); }
 
+/// A count for every token at once, as the length of its sequence: where a single token has an index.
+struct tensor_count {
+  tensor_number numbers;
+  operator index() const { throw detail::needs_host(); }
+};
 /// Beside the same of a single count: see core/token.hpp.
-inline const tensor_number& as_number(const tensor_number& counts) { return counts; }
+inline const tensor_number& as_number(const tensor_count& counts) { return counts.numbers; }
+// Losses that calculate with the count itself.
+#define EMEND_WITH_COUNT(op)                                                                                                                              \
+  template <int N>                                                                                                                                        \
+  dual<tensor_number, N> operator op(const dual<tensor_number, N>& a, const tensor_count& b) {                                                            \
+    return a op dual<tensor_number, N>(b.numbers);                                                                                                        \
+  }                                                                                                                                                       \
+  template <int N>                                                                                                                                        \
+  dual<tensor_number, N> operator op(const tensor_count& a, const dual<tensor_number, N>& b) {                                                            \
+    return dual<tensor_number, N>(a.numbers) op b;                                                                                                        \
+  }
+EMEND_WITH_COUNT(+)
+EMEND_WITH_COUNT(-)
+EMEND_WITH_COUNT(*)
+EMEND_WITH_COUNT(/)
+#undef EMEND_WITH_COUNT
 
 /// The dual number of every token at once: what `emend::loss` calls a loss on where the scores stay on their device.
 using tensor_dual = dual<tensor_number, detail::statistic_count>;

@@ -128,13 +128,13 @@ concept loss_of_all_tokens = requires(const Loss& l, const token<tensor_dual>& t
 
 /// The same of a loss of whole sequences, whose length is then that of every token's sequence.
 template <class Loss>
-concept loss_of_all_sequences = requires(const Loss& l, const token<tensor_sequence_dual>& t, const tensor_sequence_dual& summary, const tensor_number& length) {
+concept loss_of_all_sequences = requires(const Loss& l, const token<tensor_sequence_dual>& t, const tensor_sequence_dual& summary, const tensor_count& length) {
   { l.summand(t) } -> std::convertible_to<tensor_sequence_dual>;
   { l(t, summary, length) } -> std::convertible_to<tensor_sequence_dual>;
   requires !noexcept(l.summand(t)) && !noexcept(l(t, summary, length));
 };
 template <class Loss>
-concept metrics_of_all_sequences = requires(const Loss& l, const token<tensor_sequence_dual>& t, const tensor_sequence_dual& summary, const tensor_number& length) {
+concept metrics_of_all_sequences = requires(const Loss& l, const token<tensor_sequence_dual>& t, const tensor_sequence_dual& summary, const tensor_count& length) {
   { l.metrics(t, summary, length)[0] } -> std::convertible_to<tensor_sequence_dual>;
   requires !noexcept(l.metrics(t, summary, length));
 };

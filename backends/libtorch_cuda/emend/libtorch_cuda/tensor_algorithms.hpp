@@ -14,7 +14,7 @@
 
 namespace emend::cuda {
 
-// What emend/libtorch/tensor_algorithms.hpp does through the host, on the tensors' device, by one or two kernels on torch's current stream. Inputs
+// What emend/libtorch/tensor_algorithms.hpp does by many operations, by one or two kernels on torch's current stream. Inputs
 // are made contiguous and of float where they are not; results lie on the device. Wrong shapes, types and devices throw std::invalid_argument;
 // numbers that only the device knows (an id out of range, NaN) show in the results, as each says.
 
@@ -185,12 +185,8 @@ inline seq2seq_reward_tensors extract_rewards(const at::Tensor& x, const at::Ten
     detail::require_launched(launch_rewards(p, detail::stream()));
   });
   if (options.normalise == reward_normalisation::whiten) {
-    // By the deviation alone: shifted and scaled about 0. What is uncounted is 0 and stays it.
     const at::Tensor all = counted.defined() ? counted : at::ones_like(result.score, result.score.options().dtype(at::kBool));
-    const at::Tensor count = all.sum().to(at::kDouble), divisor = options.is_unbiased ? count - 1 : count;
-    const at::Tensor mean = result.score.sum() / count.clamp_min(1), squares = (result.score - mean).square().mul(all).sum();
-    const at::Tensor variance = at::where(divisor > 0, squares / divisor, at::zeros_like(squares)), deviation = (variance + options.whiten_epsilon).sqrt();
-    result.score = at::where(deviation > 0, result.score / deviation, result.score);
+    result.score = emend::detail::over_deviation(result.score, counted, options);
     const at::Tensor length = all.sum(1).to(at::kDouble);
     result.sequence_score = at::where(length > 0, result.score.sum(1) / length.clamp_min(1), at::zeros_like(length));
   }

@@ -189,7 +189,7 @@ EMEND_TARGET void accumulate_pair(pair_sums<arithmetic<T>>& row, const T* studen
                                   const saved_pair<arithmetic<T>>& saved) {
   constexpr index group = 2 * pack<arithmetic<T>>::lanes;
   index block = 0;
-  for_each_block(student, n, [&](const T* scores, index count, index done, index present) EMEND_TARGET {
+  for_each_block<row_block>(student, n, [&](const T* scores, index count, index done, index present) EMEND_TARGET {
     T tail[group];
     const T* beside = teacher + done;
     if (present < count) {

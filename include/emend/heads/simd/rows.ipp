@@ -123,8 +123,8 @@ struct pending_block {
 
 /// One pass over a block of n scores, n a multiple of two registers. A score far below the reference counts as
 /// 2^lowest_power: less than any sum can show. With IsSaved `saved` receives every 2^t. With PendingTerms >= 0 the
-/// gradient of another row's block is written on the way, so that reading and writing overlap. `next`, if not null, is what a later pass
-/// reads, brought near in place of what comes next here: a gradient is written before, with which this block was brought already.
+/// gradient of another row's block is written on the way, so that reading and writing overlap. `next`, if not null, is what a later call takes, of which
+/// every other line is brought near here, and the others while a gradient is written: this block has come so, too. Heeded where powers are made by scaling.
 template <class T, int Features, bool IsSaved, int PendingTerms = -1, bool IsClamped = true>
 EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index n, arithmetic<T> multiplier,
                                                               const row_sums<arithmetic<T>>& row, const T* next, arithmetic<T>* saved,
@@ -272,14 +272,14 @@ EMEND_TARGET inline void take_block(row_sums<arithmetic<T>>& row, const T* x, in
   }
 }
 
-/// f(x, count, first, present): the blocks of a row of n scores, each a multiple of the register group; the last one is
+/// f(x, count, first, present): the blocks of a row of n scores, `Block` or fewer, each a multiple of the register group; the last one is
 /// filled up with -inf in a copy.
-template <class T, class F>
+template <index Block, class T, class F>
 EMEND_TARGET EMEND_INLINE void for_each_block(const T* x, index n, F&& f) {
   constexpr index group = 2 * pack<arithmetic<T>>::lanes;
   index done = 0;
   while (n - done >= group) {
-    const index whole = (n - done) / group * group, size = whole < summed_block<T> ? whole : summed_block<T>;
+    const index whole = (n - done) / group * group, size = whole < Block ? whole : Block;
     f(x + done, size, done, size);
     done += size;
   }
@@ -294,7 +294,7 @@ EMEND_TARGET EMEND_INLINE void for_each_block(const T* x, index n, F&& f) {
 template <class T, int Features>
 EMEND_TARGET void accumulate_row(row_sums<arithmetic<T>>& row, const T* x, index n, index first,
                                  const row_multiplier<arithmetic<T>>& multiplier, const T* next) {
-  for_each_block(x, n, [&](const T* block, index count, index done, index present) EMEND_TARGET {
+  for_each_block<summed_block<T>>(x, n, [&](const T* block, index count, index done, index present) EMEND_TARGET {
     const double plain = row.plain;
     take_block<T, Features, false>(row, block, count, first + done, multiplier, next && present == count ? next + done : nullptr, nullptr);
     if constexpr (Features & want_extras)
@@ -524,7 +524,7 @@ EMEND_TARGET void accumulate_and_save_row(row_sums<arithmetic<T>>& row, const T*
   using A = arithmetic<T>;
   double* reference = saved.reference;
   const double* pending_reference = pending.powers.reference;
-  for_each_block(x, n, [&](const T* block, index count, index done, index present) EMEND_TARGET {
+  for_each_block<row_block>(x, n, [&](const T* block, index count, index done, index present) EMEND_TARGET {
     pending_block<T> before{};
     if constexpr (PendingTerms >= 0)
       before = {pending.x + done, pending.powers.power + done, pending.out + done,
