@@ -49,6 +49,7 @@ struct any_loss {
         : summand([l](const auto& t) -> R { return l.summand(t); }), loss([l](const auto& t, const R& s, const Length& n) -> R { return l(t, s, n); }),
           metrics([l]([[maybe_unused]] const auto& t, [[maybe_unused]] const R& s, [[maybe_unused]] const Length& n) {
             std::array<R, 6> all{};
+            static_cast<void>(l);
             if constexpr (requires { l.metrics(t, s, n); }) {
               const auto some = l.metrics(t, s, n);
               for (std::size_t k = 0; k < some.size(); ++k) all[k] = some[k];
