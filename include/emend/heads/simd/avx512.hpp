@@ -64,6 +64,18 @@ inline constexpr bool has_half_conversion = true;
 typedef std::uint16_t half_register __attribute__((vector_size(32)));
 typedef short half_operand __attribute__((vector_size(32)));
 
+/// Words of half words.
+typedef std::uint32_t word_register __attribute__((vector_size(64)));
+EMEND_TARGET EMEND_INLINE word_register widened(half_register x) {
+#if defined(__clang__)
+  return __builtin_convertvector(x, word_register);
+#else
+  // GCC takes it in halves that it joins.
+  typedef int words_operand __attribute__((vector_size(64)));
+  return (word_register)__builtin_ia32_pmovzxwd512_mask((half_operand)x, words_operand{}, static_cast<unsigned short>(-1));
+#endif
+}
+
 EMEND_TARGET EMEND_INLINE float_register from_half(half_register x) {
   return (float_register)__builtin_ia32_vcvtph2ps512_mask((half_operand)x, float_register{}, static_cast<unsigned short>(-1), 4);
 }

@@ -21,10 +21,17 @@ template <class T>
 inline constexpr arithmetic<T> smallest_power =
     power_unit<arithmetic<T>, sum_policy<T>> * (sizeof(arithmetic<T>) == 4 ? arithmetic<T>(0x1p-126) : arithmetic<T>(0x1p-1022));
 
+/// Whether sums of powers by scaling show that all was in range: below 2^highest_power, and no NaN.
+template <class T, class A = arithmetic<T>>
+EMEND_TARGET EMEND_INLINE bool are_in_range(typename pack<A>::reg sum, typename pack<A>::reg weighted) {
+  return !is_any((sum >= A(0x1p40) * power_unit<A, sum_policy<T>>) | (weighted != weighted));
+}
+
 /// The sums of one block, register by register, in the unit of their powers. A chain of dependent operations runs through
 /// every register of scores, so several of them are in work at a time, each a stage apart, and the operations of one step
 /// wait for nothing: `start`, `advance`, `complete` and `take`, to be called in the opposite order.
-template <class T, int Features>
+/// Where powers are made by scaling, only -inf is in need of the clamp, and whether all was in range is seen in the sums.
+template <class T, int Features, bool IsClamped>
 struct block_pipeline {
   using A = arithmetic<T>;
   using reg = typename pack<A>::reg;
@@ -40,16 +47,25 @@ struct block_pipeline {
   reg t_second{}, shifted_second{}, r{}, begun{};  // after the second
   reg t_third{}, shifted_third{}, power{};         // after the third
 
+  /// Puts registers whose powers are 0 into every stage, so that the first steps add nothing. For powers by scaling.
+  EMEND_TARGET EMEND_INLINE void fill() {
+    t = shifted = splat<A>(-4096);
+    t_second = shifted_second = t;
+    t_third = shifted_third = t;
+  }
   EMEND_TARGET EMEND_INLINE void start(reg v) {
-    t = at_least(lowest, exponent_of(v, multiplier, reference, center));
-    shifted = t + rounding_magic<A>;
+    t = exponent_of(v, multiplier, reference, center);
+    if constexpr (IsClamped) t = at_least(lowest, t);
+    if constexpr (has_scaling) shifted = round_to_integer(t);
+    else shifted = t + rounding_magic<A>;
     if constexpr (Features & want_extras) plain += v;
     if constexpr (Features & want_arg_max) best = v > best ? v : best;
   }
   EMEND_TARGET EMEND_INLINE void advance() {
     t_second = t;
     shifted_second = shifted;
-    r = t - (shifted - rounding_magic<A>);
+    if constexpr (has_scaling) r = t - shifted;
+    else r = t - (shifted - rounding_magic<A>);
     begun = begin_polynomial<policy, A, middle>(r);
   }
   EMEND_TARGET EMEND_INLINE void complete() {
@@ -58,9 +74,14 @@ struct block_pipeline {
     power = end_polynomial<policy, A, middle>(r, begun);
   }
   EMEND_TARGET EMEND_INLINE reg take() {
-    const reg e = (reg)((bits)power + ((bits)shifted_third << fraction_bits<A>));
-    // The bits of positive numbers order as the numbers do; the integer unit has time for this.
-    highest = (bits)shifted_third > highest ? (bits)shifted_third : highest;
+    reg e;
+    if constexpr (has_scaling) {
+      e = scale_by_power(power, shifted_third);
+    } else {
+      e = (reg)((bits)power + ((bits)shifted_third << fraction_bits<A>));
+      // The bits of positive numbers order as the numbers do; the integer unit has time for this.
+      highest = (bits)shifted_third > highest ? (bits)shifted_third : highest;
+    }
     sum += e;
     weighted += e * t_third;
     if constexpr (Features & want_extras) squares += e * e;
@@ -72,8 +93,12 @@ struct block_pipeline {
     if constexpr (Features & want_extras) found.plain = sum_lanes<A>(plain);
     if constexpr (Features & want_arg_max)
       for (int lane = 0; lane < pack<A>::lanes; ++lane) found.maximum = best[lane] > found.maximum ? best[lane] : found.maximum;
-    const reg top = (reg)highest;
-    found.is_in_range = !is_any((top > rounding_magic<A> + highest_power<A>) | (weighted != weighted));
+    if constexpr (has_scaling) {
+      found.is_in_range = are_in_range<T>(sum, weighted);
+    } else {
+      const reg top = (reg)highest;
+      found.is_in_range = !is_any((top > rounding_magic<A> + highest_power<A>) | (weighted != weighted));
+    }
     return found;
   }
 };
@@ -134,18 +159,22 @@ struct pair_polynomial {
   }
 };
 
-/// As block_pipeline, by pairs of registers and by scaling: only -inf is in need of the clamp, and whether all was in range is seen in the sums. What a
-/// pair waits for was begun with the pair before it: its powers of two, and before that half of the polynomial.
-template <class T, int Features, bool IsClamped>
-struct scaled_sums {
+/// As block_pipeline, by pairs of registers, with the same bits. What a pair waits for was begun with the pair before it: its powers of two, and before
+/// that half of the polynomial.
+template <class T, bool IsClamped>
+struct paired_sums {
   using A = arithmetic<T>;
   using reg = typename pack<A>::reg;
   using pair = register_pair<A>;
   static constexpr exponential_policy policy = sum_policy<T>;
   using power_of = pair_polynomial<A, policy>;
 
+  /// Without the extras, and where constants and state of two registers fit: what has to be stored and loaded costs more than the order saves.
+  template <int Features>
+  static constexpr bool is_faster = has_scaling && Features == 0 && sizeof(A) == 4;
+
   reg multiplier, negative_reference, lowest;
-  reg sum{}, weighted{}, squares{}, plain{}, best = splat<A>(-__builtin_inff());
+  reg sum{}, weighted{};
   // Pairs whose powers are 0, so that the first steps add nothing.
   pair t = pair_of<A>(splat<A>(-4096)), shifted = t;                          // after the first step
   pair t_second = t, shifted_second = t, r = pair_of<A>(reg{}), begun = r;  // after the second
@@ -155,11 +184,6 @@ struct scaled_sums {
     pair t_new = v.times_plus(pair_of<A>(multiplier), negative_reference);
     if constexpr (IsClamped) t_new = t_new.clamped(lowest);
     const pair shifted_new = t_new.rounded();
-    if constexpr (Features & want_extras) plain += v.first, plain += v.second;
-    if constexpr (Features & want_arg_max) {
-      best = v.first > best ? v.first : best;
-      best = v.second > best ? v.second : best;
-    }
     const pair rest = t - shifted, halfway = power_of::begin(rest);
     take();
     t_second = t, shifted_second = shifted, r = rest, begun = halfway;
@@ -175,11 +199,8 @@ struct scaled_sums {
   }
 
   EMEND_TARGET EMEND_INLINE block_sums<A> result() const {
-    block_sums<A> found{sum, weighted, squares, 0, -__builtin_inff(), true};
-    if constexpr (Features & want_extras) found.plain = sum_lanes<A>(plain);
-    if constexpr (Features & want_arg_max)
-      for (int lane = 0; lane < pack<A>::lanes; ++lane) found.maximum = best[lane] > found.maximum ? best[lane] : found.maximum;
-    found.is_in_range = !is_any((sum >= A(0x1p40) * power_unit<A, policy>) | (weighted != weighted));  // 2^highest_power
+    block_sums<A> found{sum, weighted, {}, 0, -__builtin_inff(), true};
+    found.is_in_range = are_in_range<T>(sum, weighted);
     return found;
   }
 
@@ -190,6 +211,5 @@ struct scaled_sums {
     sum = in_order(sum + e.second);
     weighted = in_order(fused_multiply_add(e.first, t_second.first, weighted));
     weighted = in_order(fused_multiply_add(e.second, t_second.second, weighted));
-    if constexpr (Features & want_extras) squares = fused_multiply_add(e.second, e.second, fused_multiply_add(e.first, e.first, squares));
   }
 };

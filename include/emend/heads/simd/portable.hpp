@@ -20,6 +20,12 @@ template <class A, class R>
 EMEND_INLINE void stream_pair(A*, const R&, const R&) {}
 
 inline constexpr bool has_masked_load = false;
+
+typedef std::uint16_t half_words __attribute__((vector_size(EMEND_BYTES / 2)));
+typedef std::uint32_t word_register __attribute__((vector_size(EMEND_BYTES)));
+/// Words of half words.
+EMEND_INLINE word_register widened(half_words x) { return __builtin_convertvector(x, word_register); }
+
 inline constexpr bool has_half_conversion = false;
 
 template <class M>

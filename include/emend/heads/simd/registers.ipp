@@ -54,7 +54,7 @@ EMEND_TARGET EMEND_INLINE typename pack<arithmetic<T>>::reg load(const T* x) {
   } else {
     const typename p::halves half = *reinterpret_cast<const typename p::unaligned_halves*>(x);
     if constexpr (std::is_same_v<T, float16> && has_half_conversion) return from_half(half);
-    const typename p::words word = __builtin_convertvector(half, typename p::words);
+    const typename p::words word = widened(half);
     if constexpr (std::is_same_v<T, bfloat16>) {
       return (typename p::reg)(word << 16);
     } else {
@@ -66,11 +66,12 @@ EMEND_TARGET EMEND_INLINE typename pack<arithmetic<T>>::reg load(const T* x) {
   }
 }
 
-/// Two registers of scores; bfloat16 in an order of their own (even places, odd places), which no sum minds.
-template <class T>
+/// Two registers of scores; bfloat16 in an order of their own (even places, odd places), which no sum minds. IsMasked: by masked loads where there are
+/// some, which spares two operations and takes a register for the mask.
+template <class T, bool IsMasked = false>
 EMEND_TARGET EMEND_INLINE void load_pair(const T* x, typename pack<arithmetic<T>>::reg* v) {
   using p = pack<arithmetic<T>>;
-  if constexpr (std::is_same_v<T, bfloat16> && has_masked_load) {
+  if constexpr (std::is_same_v<T, bfloat16> && has_masked_load && IsMasked) {
     v[0] = high_halves(x, -1);
     v[1] = high_halves(x, 0);
   } else if constexpr (std::is_same_v<T, bfloat16>) {
@@ -237,4 +238,20 @@ EMEND_TARGET inline arithmetic<T> block_maximum(const T* x, index n) {
   for (int lane = 0; lane < p::lanes; ++lane) maximum = best[lane] > maximum ? best[lane] : maximum;
   for (; i < n; ++i) maximum = static_cast<A>(x[i]) > maximum ? static_cast<A>(x[i]) : maximum;
   return maximum;
+}
+
+/// First of n scores that equals `value`, the last one if none does.
+template <class T>
+EMEND_TARGET inline index place_of(const T* x, index n, arithmetic<T> value) {
+  using p = pack<arithmetic<T>>;
+  constexpr index group = 8 * p::lanes;
+  const typename p::reg wanted = splat<arithmetic<T>>(value);
+  index i = 0;
+  for (; i + group <= n; i += group) {
+    auto is_there = load(x + i) == wanted;
+    for (index k = p::lanes; k < group; k += p::lanes) is_there |= load(x + i + k) == wanted;
+    if (is_any(is_there)) break;
+  }
+  while (i + 1 < n && static_cast<arithmetic<T>>(x[i]) != value) ++i;
+  return i;
 }

@@ -132,21 +132,45 @@ EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index 
   using A = arithmetic<T>;
   using p = pack<A>;
   using reg = typename p::reg;
+  using pairs = paired_sums<T, IsClamped>;
   reg v[2];
-  if constexpr (has_scaling) {
+  const auto load_next = [&](index i) EMEND_TARGET EMEND_INLINE_LAMBDA {
+    if (has_scaling && next) prefetch_for_later(next + i);
+    else prefetch_ahead(x + i);
+    load_pair<T, pairs::template is_faster<Features>>(x + i, v);
+  };
+  if constexpr (pairs::template is_faster<Features>) {
     static_assert(!IsSaved && PendingTerms < 0);
-    scaled_sums<T, Features, IsClamped> line{splat<A>(multiplier), splat<A>(-row.kernel_reference), splat<A>(lowest_power<A>)};
+    pairs line{splat<A>(multiplier), splat<A>(-row.kernel_reference), splat<A>(lowest_power<A>)};
     for (index i = 0; i < n; i += 2 * p::lanes) {
-      if (next) prefetch_for_later(next + i);
-      else prefetch_ahead(x + i);
-      load_pair(x + i, v);
+      load_next(i);
       line.step({v[0], v[1]});
     }
     line.finish();
     return line.result();
+  }
+  block_pipeline<T, Features, IsClamped> line{splat<A>(multiplier), splat<A>(row.kernel_reference), splat<A>(row.kernel_center),
+                                   splat<A>(lowest_power<A>)};
+  if constexpr (has_scaling) {
+    static_assert(!IsSaved && PendingTerms < 0);
+    line.fill();
+    const auto step = [&]() EMEND_TARGET EMEND_INLINE_LAMBDA {
+      line.take();
+      line.complete();
+      line.advance();
+    };
+    for (index i = 0; i < n; i += 2 * p::lanes) {
+      load_next(i);
+      step();
+      line.start(v[0]);
+      step();
+      line.start(v[1]);
+    }
+    step();
+    line.take();
+    line.complete();
+    line.take();
   } else {
-    block_pipeline<T, Features> line{splat<A>(multiplier), splat<A>(row.kernel_reference), splat<A>(row.kernel_center),
-                                     splat<A>(lowest_power<A>)};
     const auto keep = [&](index i) EMEND_TARGET EMEND_INLINE_LAMBDA {
       line.complete();
       const reg e = line.take();
@@ -158,8 +182,7 @@ EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index 
     line.start(v[1]);
     index i = 2 * p::lanes;
     for (; i < n; i += 2 * p::lanes) {
-      prefetch_ahead(x + i);
-      load_pair(x + i, v);
+      load_next(i);
       keep(i - 2 * p::lanes);
       line.advance();
       line.start(v[0]);
@@ -172,8 +195,8 @@ EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index 
     keep(i - 2 * p::lanes);
     line.advance();
     keep(i - p::lanes);
-    return line.result();
   }
+  return line.result();
 }
 
 /// total += factor x, lane by lane.
@@ -264,10 +287,8 @@ EMEND_TARGET inline void take_block(row_sums<arithmetic<T>>& row, const T* x, in
   }
   if constexpr (Features & want_arg_max) {
     if (block.maximum > row.maximum || row.arg_max < 0) {
-      index i = 0;
-      while (i + 1 < n && static_cast<A>(x[i]) != block.maximum) ++i;
       row.maximum = block.maximum;
-      row.arg_max = first + i;
+      row.arg_max = first + place_of(x, n, block.maximum);
     }
   }
 }
