@@ -1,7 +1,7 @@
 // bench_against_torch: the heads and losses over tensors against the chains of operations that trainers write in torch, in one process
 // and one interleaved run, on the host; every figure is a ratio, as a counter:
 //   over_trl, over_verl, over_cross_entropy   their time / ours          of_read, of_copy   time of reading, copying the same bytes / ours
-// (--processor-time: of processor time instead, for a busy machine; --threads N: torch's and ours)
+// (--processor-time: of processor time instead, for a busy machine; --threads N: torch's and ours; --fresh-memory: malloc as it is by default)
 //   memory_share    peak memory beyond the gradient / the logits         memory_over_chain  the chain's peak memory / ours
 // TRL: the target's score less logsumexp row by row, entropy from log_softmax of 128 rows at a time. verl: the same log-probability, entropy
 // as logsumexp less the sum of softmax times scores. Both with the memory that torch's operations free kept for the next (see main): without
@@ -212,18 +212,22 @@ BENCHMARK(memory)->Args({1024, 32000})->Iterations(1)->Unit(benchmark::kMillisec
 }  // namespace
 
 int main(int argc, char** argv) {
-  // Fresh pages for every temporary are what torch spends most of its time on by default: here the peer gets them from the heap.
-  // The memory benchmark gives freed pages back before it measures.
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, 2000 << 20);
-  mallopt(M_TOP_PAD, 64 << 20);
   at::set_num_threads(1);
+  bool keeps_memory = true;
   // Ours first; what is left is the benchmark library's.
   std::vector<char*> left;
   for (int i = 0; i < argc; ++i) {
     if (std::string(argv[i]) == "--processor-time") bench::counts_processor_time = true;
     else if (std::string(argv[i]) == "--threads" && i + 1 < argc) at::set_num_threads(std::atoi(argv[++i]));
+    else if (std::string(argv[i]) == "--fresh-memory") keeps_memory = false;
     else left.push_back(argv[i]);
+  }
+  if (keeps_memory) {
+    // Fresh pages for every temporary are what torch spends most of its time on by default: here the peer gets them from the heap.
+    // The memory benchmark gives freed pages back before it measures.
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_TRIM_THRESHOLD, 2000 << 20);
+    mallopt(M_TOP_PAD, 64 << 20);
   }
   argc = static_cast<int>(left.size());
   argv = left.data();
