@@ -210,7 +210,7 @@ void abstraction(benchmark::State& state, const X& x, const float* data) {
     raw.take([&] {
       for (index i = 0; i < rows; ++i) {
         emend::detail::row_sums<float> sums;
-        kernels.rows_of[0](sums, data + i * vocab, vocab, 0, emend::detail::row_multiplier<float>(1), nullptr);
+        kernels.rows_of[0](sums, data + i * vocab, vocab, 0, emend::detail::row_multiplier<float>(1));
         benchmark::DoNotOptimize(sums);
       }
     });

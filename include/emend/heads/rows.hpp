@@ -81,8 +81,7 @@ class row_head {
         if (is_active && !is_active[row]) continue;
         // Apart from what is kept of it: sums that the row before pushed out of the caches would have to be waited for.
         row_sums<A> sums;
-        kernels_.rows_of[features_ != 0](sums, scores_.row(row), scores_.vocab, 0, row_multiplier<A>(multiplier(row)),
-                                         is_followed ? following(row, is_active) : nullptr);
+        kernels_.rows_of[features_ != 0](sums, scores_.row(row), scores_.vocab, 0, row_multiplier<A>(multiplier(row)));
         work.totals[row - begin] = sums.totals();
       }
       for (index row = begin; row < end; ++row)
@@ -100,7 +99,7 @@ class row_head {
         if (pending != 0) finish_pending(work);
         work.saved_row = row;
       } else if (!is_gathered_) {
-        kernels_.rows_of[features_ != 0](sums, scores_.row(row), scores_.vocab, 0, row_multiplier<A>(multiplier(row)), nullptr);
+        kernels_.rows_of[features_ != 0](sums, scores_.row(row), scores_.vocab, 0, row_multiplier<A>(multiplier(row)));
       } else {
         const index size = width(row);
         work.values.resize(static_cast<std::size_t>(row_block));
@@ -108,7 +107,7 @@ class row_head {
           const index count = size - first < row_block ? size - first : row_block;
           read_block(row, first, count, work.values.data());
           arithmetic_kernels_.rows_of[features_ != 0](sums, work.values.data(), count, first,
-                                                      row_multiplier<A>(block_multiplier(row)), nullptr);
+                                                      row_multiplier<A>(block_multiplier(row)));
         }
       }
       out[row] = finish(row, sums.totals());

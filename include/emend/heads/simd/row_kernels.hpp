@@ -11,7 +11,7 @@ namespace emend::detail {
 template <class T>
 struct row_kernels {
   using A = arithmetic<T>;
-  using accumulate = void (*)(row_sums<A>&, const T*, index, index, const row_multiplier<A>&, const T*);
+  using accumulate = void (*)(row_sums<A>&, const T*, index, index, const row_multiplier<A>&);
   using accumulate_tokens = void (*)(row_sums<A>*, const T*, index, index, index, const row_multiplier<A>&);
 
   using save = void (*)(row_sums<A>&, const T*, index, const row_multiplier<A>&, const saved_powers<A>&,

@@ -123,11 +123,10 @@ struct pending_block {
 
 /// One pass over a block of n scores, n a multiple of two registers. A score far below the reference counts as
 /// 2^lowest_power: less than any sum can show. With IsSaved `saved` receives every 2^t. With PendingTerms >= 0 the
-/// gradient of another row's block is written on the way, so that reading and writing overlap. `next`, if not null, is what a later call takes, of which
-/// every other line is brought near here, and the others while a gradient is written: this block has come so, too. Heeded where powers are made by scaling.
+/// gradient of another row's block is written on the way, so that reading and writing overlap.
 template <class T, int Features, bool IsSaved, int PendingTerms = -1, bool IsClamped = true>
 EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index n, arithmetic<T> multiplier,
-                                                              const row_sums<arithmetic<T>>& row, const T* next, arithmetic<T>* saved,
+                                                              const row_sums<arithmetic<T>>& row, arithmetic<T>* saved,
                                                               const pending_block<T>* pending = nullptr) {
   using A = arithmetic<T>;
   using p = pack<A>;
@@ -135,8 +134,7 @@ EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index 
   using pairs = paired_sums<T, IsClamped>;
   reg v[2];
   const auto load_next = [&](index i) EMEND_TARGET EMEND_INLINE_LAMBDA {
-    if (has_scaling && next) prefetch_for_later(next + i);
-    else prefetch_ahead(x + i);
+    prefetch_ahead(x + i);
     load_pair<T, pairs::template is_faster<Features>>(x + i, v);
   };
   if constexpr (pairs::template is_faster<Features>) {
@@ -247,7 +245,7 @@ EMEND_TARGET inline bool raise_reference(row_sums<arithmetic<T>>& row, const T* 
 /// Takes one block into the sums; `first` is the position of its first score in the row.
 template <class T, int Features, bool IsSaved, int PendingTerms = -1>
 EMEND_TARGET inline void take_block(row_sums<arithmetic<T>>& row, const T* x, index n, index first,
-                                    const row_multiplier<arithmetic<T>>& multiplier, const T* next, arithmetic<T>* saved,
+                                    const row_multiplier<arithmetic<T>>& multiplier, arithmetic<T>* saved,
                                     const pending_block<T>* pending = nullptr) {
   using A = arithmetic<T>;
   // Until a block has a finite score there is nothing to refer to, and every term so far is exactly 0.
@@ -266,15 +264,15 @@ EMEND_TARGET inline void take_block(row_sums<arithmetic<T>>& row, const T* x, in
   block_sums<A> block;
   block.is_in_range = false;
   if constexpr (has_scaling && !IsSaved) {
-    if (!row.is_clamped) block = sum_block<T, Features, IsSaved, PendingTerms, false>(x, n, multiplier.high, row, next, saved, pending);
+    if (!row.is_clamped) block = sum_block<T, Features, IsSaved, PendingTerms, false>(x, n, multiplier.high, row, saved, pending);
     // Most likely a score of -inf, and a row that holds one holds more.
     row.is_clamped = !block.is_in_range;
   }
-  if (!block.is_in_range) block = sum_block<T, Features, IsSaved, PendingTerms>(x, n, multiplier.high, row, next, saved, pending);
+  if (!block.is_in_range) block = sum_block<T, Features, IsSaved, PendingTerms>(x, n, multiplier.high, row, saved, pending);
   // Lazy reference: sums in powers of two stay exact to rounding until they near the end of the range.
   if (!block.is_in_range) {
     if (!raise_reference(row, x, n, multiplier)) row.needs_reference_path = true;
-    block = sum_block<T, Features, IsSaved>(x, n, multiplier.high, row, next, saved);
+    block = sum_block<T, Features, IsSaved>(x, n, multiplier.high, row, saved);
     if (!block.is_in_range) row.needs_reference_path = true;
   }
   constexpr double unit = 1 / static_cast<double>(power_unit<A, sum_policy<T>>);
@@ -310,14 +308,13 @@ EMEND_TARGET EMEND_INLINE void for_each_block(const T* x, index n, F&& f) {
   f(static_cast<const T*>(tail), group, done, n - done);
 }
 
-/// Takes n contiguous scores into the sums of their row. The order of additions depends on n alone. `next`: null, or as many scores that a later
-/// call takes, to be brought near.
+/// Takes n contiguous scores into the sums of their row. The order of additions depends on n alone.
 template <class T, int Features>
 EMEND_TARGET void accumulate_row(row_sums<arithmetic<T>>& row, const T* x, index n, index first,
-                                 const row_multiplier<arithmetic<T>>& multiplier, const T* next) {
+                                 const row_multiplier<arithmetic<T>>& multiplier) {
   for_each_block<summed_block<T>>(x, n, [&](const T* block, index count, index done, index present) EMEND_TARGET {
     const double plain = row.plain;
-    take_block<T, Features, false>(row, block, count, first + done, multiplier, next && present == count ? next + done : nullptr, nullptr);
+    take_block<T, Features, false>(row, block, count, first + done, multiplier, nullptr);
     if constexpr (Features & want_extras)
       if (present < count) {
         row.plain = plain;
@@ -551,10 +548,10 @@ EMEND_TARGET void accumulate_and_save_row(row_sums<arithmetic<T>>& row, const T*
       before = {pending.x + done, pending.powers.power + done, pending.out + done,
                 block_registers<T>(pending.coefficients, *pending_reference++, pending.log2_z)};
     if (present == count) {
-      take_block<T, 0, true, PendingTerms>(row, block, count, done, multiplier, nullptr, saved.power + done, &before);
+      take_block<T, 0, true, PendingTerms>(row, block, count, done, multiplier, saved.power + done, &before);
     } else {
       A powers[2 * pack<A>::lanes];
-      take_block<T, 0, true>(row, block, count, done, multiplier, nullptr, powers);
+      take_block<T, 0, true>(row, block, count, done, multiplier, powers);
       for (index i = 0; i < present; ++i) saved.power[done + i] = powers[i];
       if constexpr (PendingTerms >= 0)
         write_saved_block<T, PendingTerms>(before.x, before.power, before.out, present, before.g, true);
