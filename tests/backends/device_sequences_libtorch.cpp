@@ -181,6 +181,13 @@ TEST_CASE("device sequences: the user's own, and what goes through the host") {
   emend::loss(emend::per_token(centered{}), emend::device_scores{a}, r.targets, layout).backward();
   emend::loss(centered{}, b, r.targets, layout).backward();
   CHECK(distance(a.grad(), b.grad()) < 1e-12);
+  at::Tensor metrics, expected;
+  const tensor_column old(r.old), advantage(r.advantage);
+  const emend::sequence_level<emend::ppo_clip> gspo{{.old_log_prob = old, .advantage = advantage, .clip_low = 0.02, .clip_high = 0.03}};
+  emend::loss(emend::per_token(gspo), emend::device_scores{r.x}, r.targets, layout, {.metrics = &metrics});
+  emend::loss(gspo, r.x, r.targets, layout, {.metrics = &expected});
+  CHECK(metrics.numel() == 5);
+  CHECK(distance(metrics, expected) < 1e-6);
   // Layouts of the host.
   const std::vector<int> offsets{0, 5, 28};
   const at::Tensor targets = r.targets.clamp_min(0), x = r.x.nan_to_num();
