@@ -8,6 +8,7 @@
 // that they are slower by a factor of 1.1 to 5.
 
 #include "probes.hpp"
+#include "torch_chains.hpp"
 
 #include <emend/libtorch.hpp>
 #include <emend/losses/cross_entropy.hpp>
@@ -17,16 +18,11 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/ops/cross_entropy_loss.h>
-#include <ATen/ops/log_softmax.h>
-#include <ATen/ops/logsumexp.h>
 #include <ATen/ops/matmul.h>
-#include <ATen/ops/min.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
-#include <ATen/ops/softmax.h>
 
 #include <malloc.h>
 
@@ -37,7 +33,7 @@
 
 namespace {
 
-using bench::best_time;
+using bench::best_time, bench::chain_loss, bench::trl, bench::verl;
 
 /// Resident memory of this process, and its peak since the last reset, in bytes.
 double status_of(const char* name) {
@@ -62,29 +58,6 @@ double peak_bytes(F&& f) {
   return status_of("VmHWM:") - before;
 }
 
-struct columns {
-  at::Tensor log_prob, entropy;
-};
-
-/// selective_log_softmax and entropy_from_logits of TRL.
-at::Tensor trl_log_prob(const at::Tensor& logits, const at::Tensor& ids) {
-  std::vector<at::Tensor> each;
-  for (const at::Tensor& sequence : logits.unbind()) each.push_back(at::logsumexp(sequence, -1));
-  return logits.gather(-1, ids.unsqueeze(-1)).squeeze(-1) - at::stack(each);
-}
-columns trl(const at::Tensor& logits, const at::Tensor& ids) {
-  std::vector<at::Tensor> each;
-  for (const at::Tensor& chunk : logits.view({-1, logits.size(-1)}).split(128)) {
-    const at::Tensor all = at::log_softmax(chunk, -1);
-    each.push_back(-(all.exp() * all).sum(-1));
-  }
-  return {trl_log_prob(logits, ids), at::cat(each).view(ids.sizes())};
-}
-/// logprobs_from_logits_v2 and entropy_from_logits of verl.
-columns verl(const at::Tensor& logits, const at::Tensor& ids) {
-  return {trl_log_prob(logits, ids), at::logsumexp(logits, -1) - (at::softmax(logits, -1) * logits).sum(-1)};
-}
-
 struct problem {
   at::Tensor logits, ids, old_log_prob, advantage;
   problem(std::int64_t batch, std::int64_t length, std::int64_t vocab)
@@ -101,10 +74,6 @@ struct ours {
     return [ppo = emend::ppo_clip{.old_log_prob = old_log_prob, .advantage = advantage}](const auto& t) { return ppo(t) - 0.01 * t.entropy; };
   }
 };
-at::Tensor chain_loss(const columns& c, const problem& p) {
-  const at::Tensor ratio = (c.log_prob - p.old_log_prob).exp();
-  return (-at::min(ratio * p.advantage, ratio.clamp(0.8, 1.2) * p.advantage) - 0.01 * c.entropy).sum();
-}
 template <class F>
 void with_gradient(const at::Tensor& of, F&& loss) {
   loss().backward();
@@ -134,8 +103,8 @@ void policy_loss(benchmark::State& state) {
   best_time mine, of_trl, of_verl, copy;
   for (auto _ : state) {
     copy.take([&] { bench::copy_probe(out.mutable_data_ptr(), p.logits.const_data_ptr(), p.bytes()); });
-    of_trl.take([&] { with_gradient(p.logits, [&] { return chain_loss(trl(p.logits, p.ids), p); }); });
-    of_verl.take([&] { with_gradient(p.logits, [&] { return chain_loss(verl(p.logits, p.ids), p); }); });
+    of_trl.take([&] { with_gradient(p.logits, [&] { return chain_loss(trl(p.logits, p.ids), p.old_log_prob, p.advantage); }); });
+    of_verl.take([&] { with_gradient(p.logits, [&] { return chain_loss(verl(p.logits, p.ids), p.old_log_prob, p.advantage); }); });
     state.SetIterationTime(mine.take([&] { with_gradient(p.logits, [&] { return emend::loss(loss, p.logits, p.ids); }); }));
   }
   state.counters["over_trl"] = of_trl.best() / mine.best();
@@ -166,7 +135,7 @@ void memory(benchmark::State& state) {
   };
   for (auto _ : state) {
     run(false);
-    const double fresh = run(false), chain = peak_bytes([&] { with_gradient(p.logits, [&] { return chain_loss(verl(p.logits, p.ids), p); }); });
+    const double fresh = run(false), chain = peak_bytes([&] { with_gradient(p.logits, [&] { return chain_loss(verl(p.logits, p.ids), p.old_log_prob, p.advantage); }); });
     state.counters["memory_share"] = (fresh - logits) / logits;
     state.counters["memory_over_chain"] = chain / fresh;
     state.counters["memory_share_in_place"] = run(true) / logits;
@@ -185,7 +154,7 @@ void linear_head(benchmark::State& state) {
   const auto loss = columns_of.loss();
   const auto clear = [&] { hidden.mutable_grad() = weight.mutable_grad() = at::Tensor(); };
   const auto mine = [&] { emend::loss(loss, emend::linear_scores{hidden, weight}, p.ids).backward(); clear(); };
-  const auto chain = [&](const auto& of) { chain_loss(of(at::matmul(hidden, weight.t()), p.ids), p).backward(); clear(); };
+  const auto chain = [&](const auto& of) { chain_loss(of(at::matmul(hidden, weight.t()), p.ids), p.old_log_prob, p.advantage).backward(); clear(); };
   best_time of_mine, of_trl, of_verl, by_chain;
   const emend::device_scores states{hidden.detach()}, weights{weight.detach()};
   for (auto _ : state) {

@@ -1,6 +1,7 @@
 #include <emend/libtorch/device_linear_scores.hpp>
 
 #include "carriers.hpp"
+#include "other_device.hpp"
 
 #include <ATen/ops/eye.h>
 #include <ATen/ops/full.h>
@@ -47,7 +48,11 @@ struct holder<tensor_chain<T, Form>> {
   using storage = T;
   device_scores x;
   at::Tensor out;
-  explicit holder(const table& t) : x{make_tensor<T>(t, Form)}, out(make_tensor<T>(t, Form)) { fill<T>(x.scores, t); }
+  explicit holder(const table& t) : x{make_tensor<T>(t, Form)}, out(there(make_tensor<T>(t, Form))) {
+    fill<T>(x.scores, t);
+    x.scores = there(x.scores);
+  }
+  static std::vector<double> read(const at::Tensor& gradient) { return values_of(gradient.cpu()); }
   const device_scores& scores() const { return x; }
   at::Tensor& target() { return out; }
   at::Tensor& same() { return x.scores; }
@@ -62,7 +67,7 @@ struct product_parts {
       : hidden(make_tensor<T>(t, tensor_form::contiguous)), identity(at::eye(t.vocab, hidden.options())), out{at::full_like(hidden, 77), at::full_like(identity, 77)} {
     fill<T>(hidden, t);
   }
-  static std::vector<double> read(const linear_gradient<at::Tensor, at::Tensor>& g) { return values_of(g.d_hidden); }
+  static std::vector<double> read(const linear_gradient<at::Tensor, at::Tensor>& g) { return values_of(g.d_hidden.cpu()); }
   linear_gradient<at::Tensor, at::Tensor>& target() { return out; }
 };
 template <class T>
@@ -77,9 +82,9 @@ template <class T>
 struct holder<tensor_product_chain<T>> : product_parts<T> {
   using storage = T;
   static constexpr bool is_product = true;
-  device_scores states{this->hidden}, weight{this->identity};
+  device_scores states{there(this->hidden)}, weight{there(this->identity)};
   linear_scores<device_scores, device_scores> x{states, weight};
-  using product_parts<T>::product_parts;
+  explicit holder(const table& t) : product_parts<T>(t) { this->out = {there(this->out.d_hidden), there(this->out.d_weight)}; }
   const linear_scores<device_scores, device_scores>& scores() const { return x; }
 };
 

@@ -10,14 +10,14 @@ namespace {
 
 /// Shares merged in the kernel's order: within warps of 32 by halving distances, then warp by warp.
 template <class T, class A>
-cuda::row_share<A> share_of_block(const T* x, index vocab, index stride, A multiplier, index threads) {
+cuda::row_share<A> share_of_block(const T* x, index vocab, index stride, A scale, index threads) {
   std::vector<cuda::row_share<A>> shares;
-  for (index t = 0; t < threads; ++t) shares.push_back(cuda::share_of<T, A>(x, vocab, stride, multiplier, t, threads));
+  for (index t = 0; t < threads; ++t) shares.push_back(cuda::share_of<T, A>(x, vocab, stride, scale, t, threads));
   for (index distance = 16; distance > 0; distance /= 2) {
     const std::vector<cuda::row_share<A>> before = shares;
-    for (index t = 0; t < threads; ++t) shares[static_cast<std::size_t>(t)].merge(before[static_cast<std::size_t>(t ^ distance)]);
+    for (index t = 0; t < threads; ++t) shares[static_cast<std::size_t>(t)].merge(before[static_cast<std::size_t>(t ^ distance)], scale);
   }
-  for (index t = 32; t < threads; t += 32) shares[0].merge(shares[static_cast<std::size_t>(t)]);
+  for (index t = 32; t < threads; t += 32) shares[0].merge(shares[static_cast<std::size_t>(t)], scale);
   return shares[0];
 }
 
@@ -28,15 +28,15 @@ outcome run_block(const std::vector<T>& x, index rows, index vocab, const std::v
   outcome result;
   for (index row = 0; row < rows; ++row) {
     const T* scores = x.data() + row * vocab;
-    const A scale = static_cast<A>(multiplier);
+    const A scale = static_cast<A>(multiplier * cuda::detail::log2_of_e);
     const auto share = share_of_block<T, A>(scores, vocab, 1, scale, threads);
     const index target = targets[static_cast<std::size_t>(row)];
-    const double score = multiplier * static_cast<double>(static_cast<A>(scores[target]));
-    const auto got = cuda::evaluate_row(loss, share, score, target, row, factor);
+    const double score = static_cast<double>(static_cast<A>(scores[target]));
+    const auto got = cuda::evaluate_row(loss, share, score, target, row, multiplier, factor);
     result.value += got.value;
     result.metrics[0] += got.log_prob / static_cast<double>(rows);
     result.metrics[1] += got.entropy / static_cast<double>(rows);
-    for (index t = 0; t < threads; ++t) cuda::write_share<T, A>(scores, 1, out.data() + row * vocab, 1, vocab, scale, got.slope, t, threads);
+    for (index t = 0; t < threads; ++t) cuda::write_share<T, A>(scores, 1, out.data() + row * vocab, 1, vocab, got.slope, t, threads);
   }
   result.evaluated = rows;
   for (const T value : out) result.gradient.push_back(static_cast<double>(static_cast<A>(value)));

@@ -2,6 +2,7 @@
 // meta device, whose tensors have no numbers that anybody could read.
 #include <emend/libtorch/tensor_algorithms.hpp>
 
+#include "other_device.hpp"
 #include "throws.hpp"
 
 #include <ATen/ops/ones.h>
@@ -25,7 +26,7 @@ at::TensorOptions of(at::ScalarType type) { return at::TensorOptions().dtype(typ
 double distance(const at::Tensor& a, const at::Tensor& b) {
   if (a.sizes() != b.sizes() || a.scalar_type() != b.scalar_type()) return infinite;
   if (a.numel() == 0) return 0;
-  const at::Tensor x = a.to(at::kDouble), y = b.to(at::kDouble);
+  const at::Tensor x = a.cpu().to(at::kDouble), y = b.cpu().to(at::kDouble);
   if (!x.isnan().equal(y.isnan())) return infinite;
   return at::where(x == y, at::zeros_like(x), (x - y).abs()).nan_to_num(0.0, infinite).max().item().toDouble();
 }
@@ -65,7 +66,7 @@ TEST_CASE("device algorithms: GAE and returns by doubling") {
             for (const bool is_cut : {false, true}) {
               emend::gae_options options{.gamma = 0.97, .lambda = lambda, .value_lambda = value_lambda, .length_adaptive_alpha = alpha, .holes = holes};
               if (is_cut) options.bootstrap = bootstrap;
-              const auto got = detail::gae_by_operations(b.values, value, b.mask, options), expected = emend::gae(b.values, value, b.mask, options);
+              const auto got = detail::gae_by_operations(there(b.values), there(value), there(b.mask), options), expected = emend::gae(b.values, value, b.mask, options);
               CHECK(distance(got.advantage, expected.advantage) < 1e-11);
               CHECK(distance(got.returns, expected.returns) < 1e-11);
             }
@@ -83,7 +84,7 @@ TEST_CASE("device algorithms: a value that is no number reaches what stands befo
   const at::Tensor reward = at::ones({1, 6}, of(at::kDouble)), value = at::ones({1, 6}, of(at::kDouble)), mask = at::tensor({1, 0, 1, 0, 1, 1}).view({1, 6});
   for (const double odd : {infinite, std::numeric_limits<double>::quiet_NaN()}) {
     value.select(1, 2).fill_(odd);
-    const auto got = detail::gae_by_operations(reward, value, mask, {.gamma = 0.9}), expected = emend::gae(reward, value, mask, {.gamma = 0.9});
+    const auto got = detail::gae_by_operations(there(reward), there(value), there(mask), {.gamma = 0.9}), expected = emend::gae(reward, value, mask, {.gamma = 0.9});
     CHECK(distance(got.advantage, expected.advantage) < 1e-12);
     CHECK(distance(got.returns, expected.returns) < 1e-12);
   }
@@ -97,9 +98,9 @@ TEST_CASE("device algorithms: whitening, every convention") {
         for (const int variant : {0, 1, 2, 3}) {
           emend::whiten_options options{.is_unbiased = variant != 1, .epsilon = 1e-5, .place = place, .count_epsilon = variant == 1 ? 1e-3 : 0, .is_scaled = variant != 2,
                                         .is_mean_removed = variant != 3, .uncounted = uncounted};
-          CHECK(distance(detail::whiten_by_operations(b.values, b.mask, options), emend::whiten(b.values, b.mask, options)) < 1e-11);
+          CHECK(distance(detail::whiten_by_operations(there(b.values), there(b.mask), options), emend::whiten(b.values, b.mask, options)) < 1e-11);
           options.given = {.count = 40, .mean = 0.3, .squares = 17};
-          CHECK(distance(detail::whiten_by_operations(b.values, b.mask, options), emend::whiten(b.values, b.mask, options)) < 1e-11);
+          CHECK(distance(detail::whiten_by_operations(there(b.values), there(b.mask), options), emend::whiten(b.values, b.mask, options)) < 1e-11);
         }
   }
   // Equal numbers have no spread, and one number none either.
@@ -121,25 +122,25 @@ TEST_CASE("device algorithms: divergence estimates, rewards of tokens, weights")
     for (const auto kind : {emend::kl_kind::k1, emend::kl_kind::k2, emend::kl_kind::k3, emend::kl_kind::absolute, emend::kl_kind::positive_part, emend::kl_kind::k1_through_k2,
                             emend::kl_kind::k3_through_k2}) {
       const emend::kl_clamps clamps{.input = 1, .output = 0.4};
-      CHECK(distance(detail::kl_by_operations(kind, b.values, clamps), emend::kl_estimate(kind, b.values, clamps)) < 1e-13);
-      CHECK(distance(detail::kl_by_operations(kind, b.values, {}), emend::kl_estimate(kind, b.values)) < 1e-13);
+      CHECK(distance(detail::kl_by_operations(kind, there(b.values), clamps), emend::kl_estimate(kind, b.values, clamps)) < 1e-13);
+      CHECK(distance(detail::kl_by_operations(kind, there(b.values), {}), emend::kl_estimate(kind, b.values)) < 1e-13);
       const emend::token_reward_options options{.score_scale = 0.7, .kl_coefficient = 0.1, .scalar_scale = 2, .scalar_reward = scalar, .clamp = 1.5, .kl = kind, .kl_bounds = clamps, .scalar_low = -0.5, .scalar_high = 1};
-      CHECK(distance(detail::token_rewards_by_operations(b.values, old, reference, b.mask, options), emend::token_rewards(b.values, old, reference, b.mask, options)) < 1e-13);
+      CHECK(distance(detail::token_rewards_by_operations(there(b.values), there(old), there(reference), there(b.mask), options), emend::token_rewards(b.values, old, reference, b.mask, options)) < 1e-13);
     }
-    CHECK(distance(detail::token_rewards_by_operations(b.values, {}, {}, b.mask, {}), emend::token_rewards(b.values, {}, {}, b.mask)) == 0);
+    CHECK(distance(detail::token_rewards_by_operations(there(b.values), {}, {}, there(b.mask), {}), emend::token_rewards(b.values, {}, {}, b.mask)) == 0);
     if (b.values.numel() > 0 && b.values.dim() == 2) {
       const at::Tensor places = at::arange(sequences) * b.values.size(1);
       places[0] = -1;
       const tensor_column somewhere(places);
       const emend::token_reward_options options{.scalar_scale = 1, .scalar_reward = scalar, .scalar_position = somewhere};
-      CHECK(distance(detail::token_rewards_by_operations(b.values, old, reference, b.mask, options), emend::token_rewards(b.values, old, reference, b.mask, options)) < 1e-13);
+      CHECK(distance(detail::token_rewards_by_operations(there(b.values), there(old), there(reference), there(b.mask), options), emend::token_rewards(b.values, old, reference, b.mask, options)) < 1e-13);
     }
     const at::Tensor mask = b.mask.defined() ? b.mask : at::ones(b.values.sizes(), of(at::kBool));
     for (const auto how : {emend::aggregation::token_mean, emend::aggregation::token_sum, emend::aggregation::sequence_sum, emend::aggregation::per_example_mean, emend::aggregation::sequence_sum_per_length})
       for (const bool counts_empty : {false, true})
         for (const double given : {0.0, 50.0}) {
           const emend::aggregation_options options{.counts = {.tokens = given, .sequences = given}, .length = 40, .counts_empty_sequences = counts_empty, .length_epsilon = 1e-3};
-          CHECK(distance(detail::token_weights_by_operations(mask, how, options), emend::token_weights(mask, how, options)) < 1e-7);
+          CHECK(distance(detail::token_weights_by_operations(there(mask), how, options), emend::token_weights(mask, how, options)) < 1e-7);
         }
   }
   CHECK_THROWS_NAMING(detail::token_weights_by_operations(at::ones({2, 2}), emend::aggregation::sequence_sum_per_length, {}), "length");
@@ -178,7 +179,7 @@ TEST_CASE("device algorithms: rewards of a sequence-to-sequence model, every mod
             CAPTURE(static_cast<int>(normalise));
             const emend::seq2seq_reward_options options{.mode = mode, .positive = 0.7, .negative = 1.3, .clip = 2, .neutral = 0.25, .is_neutral_positive = is_variant, .has_truncation_penalty = is_variant,
                                                         .end_ids = ends, .normalise = normalise, .is_unbiased = !is_variant, .reference_log_prob = reference, .transform = {.temperature = 0.8}};
-            const auto got = detail::rewards_by_operations(x, response, mask, options), expected = emend::extract_rewards(x, response, mask, options);
+            const auto got = detail::rewards_by_operations(there(x), there(response), there(mask), options), expected = emend::extract_rewards(x, response, mask, options);
             CHECK(distance(got.score, expected.score) < 3e-6);
             CHECK(distance(got.arg_max, expected.arg_max) == 0);
             CHECK(distance(got.log_prob, expected.log_prob) < 3e-6);
@@ -204,12 +205,12 @@ TEST_CASE("device algorithms: forests by doubling") {
     std::vector<std::int64_t> parents;
     for (int i = 0; i < nodes; ++i) parents.push_back(i % 23 == 0 ? -1 : i % 5 == 0 ? at::randint(i, {1}).item().toLong() : i - 1);
     const at::Tensor parent = at::tensor(parents);
-    CHECK(detail::attention_mask_by_operations(parent).equal(emend::attention_mask(parent)));
-    CHECK(detail::positions_by_operations(parent).equal(emend::position_ids(parent)));
+    CHECK(detail::attention_mask_by_operations(there(parent)).cpu().equal(emend::attention_mask(parent)));
+    CHECK(detail::positions_by_operations(there(parent)).cpu().equal(emend::position_ids(parent)));
   }
   // A chain is the longest way back.
   const at::Tensor chain = at::arange(-1, 99);
-  CHECK(detail::positions_by_operations(chain).equal(at::arange(100)));
+  CHECK(detail::positions_by_operations(there(chain)).cpu().equal(at::arange(100)));
   CHECK(detail::positions_by_operations(at::tensor({-1, 1, 7, 1})).equal(at::tensor({0, 0, 0, 1})));
 }
 

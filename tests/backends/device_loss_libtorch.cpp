@@ -15,6 +15,7 @@
 #include <emend/losses/sapo.hpp>
 #include <emend/losses/unlikelihood.hpp>
 
+#include "other_device.hpp"
 #include "throws.hpp"
 
 #include <ATen/ops/ones.h>
@@ -42,7 +43,7 @@ at::TensorOptions of(at::ScalarType type) { return at::TensorOptions().dtype(typ
 double distance(const at::Tensor& a, const at::Tensor& b) {
   REQUIRE(a.sizes() == b.sizes());
   if (a.numel() == 0) return 0;
-  const at::Tensor x = a.detach().to(at::kDouble), y = b.detach().to(at::kDouble);
+  const at::Tensor x = a.detach().cpu().to(at::kDouble), y = b.detach().cpu().to(at::kDouble);
   if (!x.isnan().equal(y.isnan())) return infinite;
   return at::where(x == y, at::zeros_like(x), (x - y).abs()).nan_to_num(0.0, infinite).max().item().toDouble();
 }
@@ -91,7 +92,7 @@ void compare(const std::string& name, const Loss& loss, const problem& p, double
   at::Tensor losses_a, losses_b;
   emend::tensor_loss_options options = p.options;
   options.per_token = &losses_a;
-  const at::Tensor got = emend::loss(any, emend::device_scores{a}, p.targets, options);
+  const at::Tensor got = emend::loss(any, emend::device_scores{there(a)}, p.targets, options);
   CHECK(calls.for_all == (is_for_all ? 2 : 1));  // once over no tokens, to see whether it can be called so
   CHECK((calls.for_one == 0) == is_for_all);
   options.per_token = &losses_b;
@@ -135,7 +136,7 @@ void compare_metrics(const std::string& name, const Loss& loss, const problem& p
   at::Tensor a, b;
   emend::tensor_loss_options options = p.options;
   options.metrics = &a;
-  emend::loss(any, emend::device_scores{p.x}, p.targets, options);
+  emend::loss(any, emend::device_scores{there(p.x)}, p.targets, options);
   CHECK(calls.for_one == 0);
   options.metrics = &b;
   emend::loss(any, p.x, p.targets, options);
@@ -192,7 +193,7 @@ TEST_CASE("device loss: every loss of the library gives what it gives token by t
     compare("DPPO", emend::dppo{.old_log_prob = old, .advantage = advantage, .divergence = divergence, .low = 0.02, .high = 0.01}, masked);
   loss_calls calls;
   const at::Tensor x = p.x.clone().requires_grad_();
-  const at::Tensor unasked = emend::loss(calls.of([](const auto& t) { return t.log_prob + 0.1 * t.log_sum_squares; }), emend::device_scores{x}, p.targets);
+  const at::Tensor unasked = emend::loss(calls.of([](const auto& t) { return t.log_prob + 0.1 * t.log_sum_squares; }), emend::device_scores{there(x)}, p.targets);
   CHECK(std::isnan(unasked.item().toDouble()));  // the sum of squares, which nobody asked for
   CHECK_NOTHROW(unasked.backward());
   compare("SAPO", emend::sapo{.old_log_prob = old, .advantage = advantage}, masked);
@@ -245,7 +246,7 @@ TEST_CASE("device loss: metrics that are plain numbers") {
   const at::Tensor x = at::randn({4, 5}), weight = at::rand({4});
   const tensor_column numbers(weight);
   at::Tensor metrics;
-  emend::loss(with_numbers{numbers}, emend::device_scores{x}, at::randint(5, {4}), {.metrics = &metrics});
+  emend::loss(with_numbers{numbers}, emend::device_scores{there(x)}, at::randint(5, {4}), {.metrics = &metrics});
   CHECK(distance(metrics, weight.mean().view({1})) < 1e-6);
 }
 
@@ -288,19 +289,19 @@ TEST_CASE("device loss: what is masked is not looked at, what is unknown is NaN,
   compare("unknown", emend::cross_entropy{}, {x, at::tensor({2, 3, 4})});
   x.select(0, 1).fill_(1).select(0, 3).fill_(infinite);
   compare("infinite", emend::cross_entropy{}, {x, at::tensor({2, 3, 4})});
-  const emend::device_scores there{x};
+  const emend::device_scores elsewhere{there(x)};
   loss_calls calls;
   const any_loss likelihood = calls.of(emend::cross_entropy{});
-  CHECK_THROWS_NAMING(emend::loss(likelihood, there, targets), "targets");
-  CHECK_THROWS_NAMING(emend::loss(likelihood, there, at::tensor({1.0, 2.0, 3.0})), "targets");
-  CHECK_THROWS_NAMING(emend::loss(likelihood, there, at::tensor({1, 2})), "targets");
-  CHECK_THROWS_NAMING(emend::loss(likelihood, there, at::tensor({1, 2, 3}), {.mask = at::tensor({1})}), "mask");
-  CHECK_THROWS_NAMING(emend::loss(likelihood, there, at::tensor({1, 2, 3}), {.normaliser = 0}), "normaliser");
-  CHECK_THROWS_NAMING(emend::loss(likelihood, there, at::tensor({1, 2, 3}), {.transform = {.temperature = -1}}), "temperature");
+  CHECK_THROWS_NAMING(emend::loss(likelihood, elsewhere, targets), "targets");
+  CHECK_THROWS_NAMING(emend::loss(likelihood, elsewhere, at::tensor({1.0, 2.0, 3.0})), "targets");
+  CHECK_THROWS_NAMING(emend::loss(likelihood, elsewhere, at::tensor({1, 2})), "targets");
+  CHECK_THROWS_NAMING(emend::loss(likelihood, elsewhere, at::tensor({1, 2, 3}), {.mask = at::tensor({1})}), "mask");
+  CHECK_THROWS_NAMING(emend::loss(likelihood, elsewhere, at::tensor({1, 2, 3}), {.normaliser = 0}), "normaliser");
+  CHECK_THROWS_NAMING(emend::loss(likelihood, elsewhere, at::tensor({1, 2, 3}), {.transform = {.temperature = -1}}), "temperature");
   const std::vector<double> two = {1, 2};
-  CHECK_THROWS_NAMING(emend::loss(calls.of(emend::reinforce{}), there, at::tensor({1, 2, 3})), "advantage");
-  CHECK_THROWS_NAMING(emend::loss(calls.of(emend::reinforce{two}), there, at::tensor({1, 2, 3})), "advantage");
-  CHECK_THROWS_NAMING(emend::loss(calls.of([&](const auto& t) { return t(two) * t.log_prob; }), there, at::tensor({1, 2, 3})), "a column read by the loss");
+  CHECK_THROWS_NAMING(emend::loss(calls.of(emend::reinforce{}), elsewhere, at::tensor({1, 2, 3})), "advantage");
+  CHECK_THROWS_NAMING(emend::loss(calls.of(emend::reinforce{two}), elsewhere, at::tensor({1, 2, 3})), "advantage");
+  CHECK_THROWS_NAMING(emend::loss(calls.of([&](const auto& t) { return t(two) * t.log_prob; }), elsewhere, at::tensor({1, 2, 3})), "a column read by the loss");
 }
 
 TEST_CASE("device loss: a loss that branches on a number or asks for its position goes through the host") {
@@ -322,12 +323,12 @@ TEST_CASE("device loss: a loss that branches on a number or asks for its positio
   // What a token of tensors cannot stand in.
   const at::Tensor a = x.clone().requires_grad_(), b = x.clone().requires_grad_();
   const auto exotic = [](const auto& t) { return (t.log_prob < -2) * t.entropy; };
-  emend::loss(emend::per_token(exotic), emend::device_scores{a}, targets).backward();
+  emend::loss(emend::per_token(exotic), emend::device_scores{there(a)}, targets).backward();
   emend::loss(emend::per_token(exotic), b, targets).backward();
   CHECK(distance(a.grad(), b.grad()) < 1e-12);
   const auto calm = [](const auto& t) noexcept { return t.log_prob < -2 ? t.log_prob : t.entropy; };
   a.mutable_grad() = b.mutable_grad() = at::Tensor();
-  emend::loss(calm, emend::device_scores{a}, targets).backward();
+  emend::loss(calm, emend::device_scores{there(a)}, targets).backward();
   emend::loss(calm, b, targets).backward();
   CHECK(distance(a.grad(), b.grad()) < 1e-12);
 }
@@ -339,10 +340,10 @@ TEST_CASE("device loss: linear scores, a mask that only the device knows, gradie
   const auto loss = [&](const auto& t) { return t(advantage) * t.log_prob - 0.1 * t.entropy; };
   const at::Tensor a = hidden.clone().requires_grad_(), v = weight.clone().requires_grad_(), b = hidden.clone().requires_grad_(), w = weight.clone().requires_grad_();
   const at::Tensor row_weight = at::rand({1100}, of(at::kDouble));
-  const emend::linear_scores there{emend::device_scores{a}, emend::device_scores{v}};
+  const emend::linear_scores product{emend::device_scores{there(a)}, emend::device_scores{there(v)}};
   loss_calls calls;
   const any_loss any = calls.of(loss);
-  const at::Tensor got = emend::loss(any, there, targets, {.weight = row_weight, .normaliser = 9});
+  const at::Tensor got = emend::loss(any, product, targets, {.weight = row_weight, .normaliser = 9});
   CHECK(calls.for_one == 0);
   const at::Tensor expected = emend::loss(any, emend::linear_scores{b, w}, targets, {.weight = row_weight, .normaliser = 9});
   CHECK(distance(got, expected) < 1e-11);
@@ -363,7 +364,7 @@ TEST_CASE("device loss: linear scores in bfloat16, and a state that is no number
   for (const auto& [type, tolerance] : {std::pair(at::kDouble, 1e-12), {at::kFloat, 1e-5}, {at::kBFloat16, 0.02}}) {
     const auto leaf = [&, to = type](const at::Tensor& x) { return x.to(to, false, true).requires_grad_(); };
     const at::Tensor a = leaf(hidden), v = leaf(weight), b = leaf(hidden), w = leaf(weight);
-    emend::loss(likelihood, emend::linear_scores{emend::device_scores{a}, emend::device_scores{v}}, targets, {.weight = counts, .normaliser = 1100}).backward();
+    emend::loss(likelihood, emend::linear_scores{emend::device_scores{there(a)}, emend::device_scores{there(v)}}, targets, {.weight = counts, .normaliser = 1100}).backward();
     CHECK(calls.for_one == 0);
     emend::loss(likelihood, emend::linear_scores{b, w}, targets, {.weight = counts, .normaliser = 1100}).backward();
     calls.for_one = 0;
@@ -381,7 +382,7 @@ TEST_CASE("device loss: in place, over several chunks of rows") {
   const any_loss loss = calls.of([](const auto& t) { return t.log_prob * t.log_prob - 0.1 * t.entropy; });
   const auto gradient = [&](bool is_in_place) {
     const at::Tensor leaf = x.clone().requires_grad_(), logits = leaf * 1;
-    emend::loss(loss, emend::device_scores{logits}, targets, {.is_in_place = is_in_place}).backward();
+    emend::loss(loss, emend::device_scores{there(logits)}, targets, {.is_in_place = is_in_place}).backward();
     return leaf.grad();
   };
   CHECK(gradient(true).equal(gradient(false)));
@@ -394,9 +395,9 @@ TEST_CASE("device loss: token by token keeps what a loss says of itself") {
   const std::vector<double> old = {-1, -2, -3}, advantage = {1, -1, 2}, two = {1, 2};
   at::Tensor metrics;
   const emend::ppo_clip ppo{.old_log_prob = old, .advantage = advantage};
-  emend::loss(emend::per_token(ppo), emend::device_scores{x}, targets, {.metrics = &metrics});
+  emend::loss(emend::per_token(ppo), emend::device_scores{there(x)}, targets, {.metrics = &metrics});
   CHECK(metrics.numel() == 5);
-  CHECK_THROWS_NAMING(emend::loss(emend::per_token(emend::ppo_clip{.old_log_prob = old, .advantage = two}), emend::device_scores{x}, targets), "advantage");
+  CHECK_THROWS_NAMING(emend::loss(emend::per_token(emend::ppo_clip{.old_log_prob = old, .advantage = two}), emend::device_scores{there(x)}, targets), "advantage");
 }
 
 TEST_CASE("device statistics: what the host gives, every column, with edges, masks and transforms") {
@@ -409,15 +410,15 @@ TEST_CASE("device statistics: what the host gives, every column, with edges, mas
     for (const bool is_masked : {false, true}) {
       emend::statistics_options options{.transform = {.temperature = 0.8, .logit_scale = 1.5}, .with_log_sum_squares = true, .with_mean_score = true, .with_arg_max = true};
       if (is_masked) options.mask = counted;
-      const auto got = emend::detail::statistics_on_device({x}, targets, options), expected = emend::statistics(x, targets, options);
+      const auto got = emend::detail::statistics_on_device({there(x)}, targets, options), expected = emend::statistics(x, targets, options);
       for (const auto member : {&emend::statistics_tensors::log_prob, &emend::statistics_tensors::log_z, &emend::statistics_tensors::score, &emend::statistics_tensors::entropy,
                                 &emend::statistics_tensors::log_sum_squares, &emend::statistics_tensors::mean_score, &emend::statistics_tensors::max_log_prob}) {
         const at::Tensor &a = got.*member, &b = expected.*member;
         CHECK((a.scalar_type() == b.scalar_type()));
         CHECK(distance(a, b) <= (type == at::kDouble ? 1e-12 : 1e-3));
       }
-      CHECK(got.arg_max.equal(expected.arg_max));
-      CHECK(got.is_arg_max.equal(expected.is_arg_max));
+      CHECK(got.arg_max.cpu().equal(expected.arg_max));
+      CHECK(got.is_arg_max.cpu().equal(expected.is_arg_max));
     }
     CHECK_THROWS_NAMING(emend::detail::statistics_on_device({x}, targets + 13, {}), "targets");
     CHECK_THROWS_NAMING(emend::detail::statistics_on_device({x}, targets.narrow(1, 0, 2), {}), "targets");

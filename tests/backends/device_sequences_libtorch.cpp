@@ -9,6 +9,7 @@
 #include <emend/losses/sequence_level.hpp>
 #include <emend/losses/vespo.hpp>
 
+#include "other_device.hpp"
 #include "throws.hpp"
 
 #include <ATen/ops/arange.h>
@@ -32,7 +33,7 @@ at::TensorOptions of(at::ScalarType type) { return at::TensorOptions().dtype(typ
 
 double distance(const at::Tensor& a, const at::Tensor& b) {
   REQUIRE(a.sizes() == b.sizes());
-  const at::Tensor x = a.detach().to(at::kDouble), y = b.detach().to(at::kDouble);
+  const at::Tensor x = a.detach().cpu().to(at::kDouble), y = b.detach().cpu().to(at::kDouble);
   if (!x.isnan().equal(y.isnan())) return std::numeric_limits<double>::infinity();
   return at::where(x == y, at::zeros_like(x), (x - y).abs()).nan_to_num(0.0, 1e300).max().item().toDouble();
 }
@@ -91,7 +92,7 @@ void compare(const std::string& name, const Loss& loss, const problem& p, bool i
   emend::tensor_loss_options options = p.options;
   options.per_token = &losses_a;
   options.metrics = &metrics_a;
-  const at::Tensor got = emend::loss(any, emend::device_scores{a}, p.targets, layout, options);
+  const at::Tensor got = emend::loss(any, emend::device_scores{there(a)}, p.targets, layout, options);
   CHECK((for_one == 0) == is_for_all);
   options.per_token = &losses_b;
   options.metrics = &metrics_b;
@@ -178,13 +179,13 @@ TEST_CASE("device sequences: the user's own, and what goes through the host") {
   compare("a branch", branching{}, masked, false);
   const at::Tensor a = r.x.clone().requires_grad_(), b = r.x.clone().requires_grad_();
   const emend::tensor_layout layout(r.targets, r.mask);
-  emend::loss(emend::per_token(centered{}), emend::device_scores{a}, r.targets, layout).backward();
+  emend::loss(emend::per_token(centered{}), emend::device_scores{there(a)}, r.targets, layout).backward();
   emend::loss(centered{}, b, r.targets, layout).backward();
   CHECK(distance(a.grad(), b.grad()) < 1e-12);
   at::Tensor metrics, expected;
   const tensor_column old(r.old), advantage(r.advantage);
   const emend::sequence_level<emend::ppo_clip> gspo{{.old_log_prob = old, .advantage = advantage, .clip_low = 0.02, .clip_high = 0.03}};
-  emend::loss(emend::per_token(gspo), emend::device_scores{r.x}, r.targets, layout, {.metrics = &metrics});
+  emend::loss(emend::per_token(gspo), emend::device_scores{there(r.x)}, r.targets, layout, {.metrics = &metrics});
   emend::loss(gspo, r.x, r.targets, layout, {.metrics = &expected});
   CHECK(metrics.numel() == 5);
   CHECK(distance(metrics, expected) < 1e-6);
@@ -192,12 +193,12 @@ TEST_CASE("device sequences: the user's own, and what goes through the host") {
   const std::vector<int> offsets{0, 5, 28};
   const at::Tensor targets = r.targets.clamp_min(0), x = r.x.nan_to_num();
   const at::Tensor c = x.clone().requires_grad_(), d = x.clone().requires_grad_();
-  emend::loss(centered{}, emend::device_scores{c}, targets, emend::ragged(offsets)).backward();
+  emend::loss(centered{}, emend::device_scores{there(c)}, targets, emend::ragged(offsets)).backward();
   emend::loss(centered{}, d, targets, emend::ragged(offsets)).backward();
   CHECK(distance(c.grad(), d.grad()) < 1e-12);
-  CHECK_THROWS_NAMING(emend::loss(centered{}, emend::device_scores{c}, targets, emend::padded(4, 6)), "targets");
+  CHECK_THROWS_NAMING(emend::loss(centered{}, emend::device_scores{there(c)}, targets, emend::padded(4, 6)), "targets");
   const std::vector<double> two{1, 2};
-  CHECK_THROWS_NAMING(emend::loss(emend::gmpo{.old_log_prob = two, .advantage = two}, emend::device_scores{c}, targets, emend::padded(4, 7)), "old_log_prob");
+  CHECK_THROWS_NAMING(emend::loss(emend::gmpo{.old_log_prob = two, .advantage = two}, emend::device_scores{there(c)}, targets, emend::padded(4, 7)), "old_log_prob");
 }
 
 TEST_CASE("device sequences: scores that are never stored, on the host and by operations") {
@@ -212,7 +213,7 @@ TEST_CASE("device sequences: scores that are never stored, on the host and by op
     const at::Tensor h = hidden.clone().requires_grad_(), w = weight.clone().requires_grad_();
     const at::Tensor value = way == 0   ? emend::loss(gspo, h.matmul(w.t()), targets, layout)
                              : way == 1 ? emend::loss(gspo, emend::linear_scores{h, w}, targets, layout)
-                                        : emend::loss(gspo, emend::linear_scores{emend::device_scores{h}, emend::device_scores{w}}, targets, layout);
+                                        : emend::loss(gspo, emend::linear_scores{emend::device_scores{there(h)}, emend::device_scores{there(w)}}, targets, layout);
     value.backward();
     values.push_back(value);
     of_hidden.push_back(h.grad());

@@ -44,7 +44,7 @@ struct mixed_loss {
   double log_prob = -1, log_prob_squared = 0, entropy = 0, log_sum_squares = 0, log_z_squared = 0, next_log_z = 0;
 
   template <class R>
-  R operator()(const token<R>& t) const {
+  constexpr R operator()(const token<R>& t) const {
     R total = log_prob * t.log_prob;
     if (log_prob_squared != 0) total = total + log_prob_squared * square(t.log_prob);
     if (entropy != 0) total = total + entropy * t.entropy;

@@ -2,6 +2,8 @@
 
 #include "vector_case.hpp"
 
+#include "other_device.hpp"
+
 #include <emend/libtorch/loss.hpp>
 #include <emend/libtorch/tensor_statistics.hpp>
 
@@ -21,7 +23,7 @@ at::Tensor ids_of(const vector_case& c, emend::index rows) {
   return ids;
 }
 std::vector<double> numbers_of(const at::Tensor& x) {
-  const at::Tensor wide = x.detach().to(at::kDouble).contiguous();
+  const at::Tensor wide = x.detach().cpu().to(at::kDouble).contiguous();
   const double* first = static_cast<const double*>(wide.const_data_ptr());
   return {first, first + wide.numel()};
 }
@@ -45,8 +47,8 @@ struct device_results {
 };
 device_results run_scores(const vector_case& c, const weighted_statistics& loss) {
   const at::Tensor x = tensor_of(c.input("logits"), c.is_double()), ids = ids_of(c, x.size(0));
-  emend::loss(loss, emend::device_scores{x}, ids, {.with_log_sum_squares = !loss.of_squares.empty()}).backward();
-  return {emend::detail::statistics_on_device({x.detach()}, ids, {.with_log_sum_squares = true}), x.grad()};
+  emend::loss(loss, emend::device_scores{there(x)}, ids, {.with_log_sum_squares = !loss.of_squares.empty()}).backward();
+  return {emend::detail::statistics_on_device({there(x.detach())}, ids, {.with_log_sum_squares = true}), x.grad()};
 }
 
 std::string log_prob(vector_case& c) {
@@ -83,7 +85,7 @@ std::string fused_linear(vector_case& c) {
   const std::vector<double> cotangent = c.input("cotangent").data;
   const emend::score_transform transform{.temperature = c.parameter("temperature"),
                                          .soft_cap = c.has_parameter("final_logit_softcap") ? c.parameter("final_logit_softcap") : 0};
-  emend::loss(weighted_statistics{.of_log_prob = cotangent}, emend::linear_scores{emend::device_scores{hidden}, emend::device_scores{weight}}, ids, {.transform = transform}).backward();
+  emend::loss(weighted_statistics{.of_log_prob = cotangent}, emend::linear_scores{emend::device_scores{there(hidden)}, emend::device_scores{there(weight)}}, ids, {.transform = transform}).backward();
   c.expect_gradient("hidden", numbers_of(hidden.grad()));
   c.expect_gradient("weight", numbers_of(weight.grad()));
   return {};

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <emend/cuda/packet.cuh>
 #include <emend/cuda/row_pass.hpp>
 
-#include <cuda_runtime_api.h>
+#include <cooperative_groups.h>
+#include <cuda_pipeline_primitives.h>
 
 namespace emend::cuda {
 
@@ -14,13 +16,13 @@ struct row_problem {
   index rows = 0, vocab = 0, tokens = 1;
   index batch_stride = 0, token_stride = 0, vocab_stride = 1;
   index gradient_batch_stride = 0, gradient_token_stride = 0, gradient_vocab_stride = 1;
-  const std::int64_t* targets = nullptr;  ///< [rows]; a counted one outside [0, vocab) makes the value NaN and its row's gradient 0
+  const std::int64_t* targets = nullptr;  ///< [rows]; a counted one outside [0, vocab) makes value and statistics NaN and its row's gradient 0
   const bool* mask = nullptr;             ///< [rows] or null
   const float* weight = nullptr;          ///< [rows] or null
   double normaliser = 1;
   double multiplier = 1;                  ///< logit_scale / temperature
   double* values = nullptr;               ///< [rows] receives weight loss / normaliser, 0 where masked
-  double *log_prob = nullptr, *entropy = nullptr;  ///< [rows] or null
+  double *log_prob = nullptr, *log_z = nullptr, *entropy = nullptr;  ///< [rows] or null
 
   constexpr index offset(index row) const { return (row / tokens) * batch_stride + (row % tokens) * token_stride; }
   constexpr index gradient_offset(index row) const { return (row / tokens) * gradient_batch_stride + (row % tokens) * gradient_token_stride; }
@@ -35,48 +37,220 @@ __device__ row_share<A> shuffled(const row_share<A>& share, int distance) {
           __shfl_xor_sync(all, share.squares, distance)};
 }
 
-/// One block a row, the rows of the grid in turn: a pass for the sums, the loss by one thread, a pass for the gradient. The second pass finds
-/// the row in the cache of the device. The order of the sums is fixed by the number of threads, so that equal calls have equal bits.
-template <int Threads, class T, class Loss>
-__global__ void __launch_bounds__(Threads) loss_kernel(const row_problem<T> p, const Loss loss) {
-  using A = arithmetic<T>;
+/// The sums of a block's threads, known to the threads of its first warp. The order of the sums is that of the threads' numbers.
+template <int Threads, class A>
+__device__ row_share<A> joined(row_share<A> share, row_share<A> (&of_warp)[Threads / 32], A scale) {
   constexpr int warps = Threads / 32;
-  __shared__ row_share<A> of_warp[warps];
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  for (int distance = 16; distance > 0; distance /= 2) share.merge(shuffled(share, distance), scale);
+  if (lane == 0) of_warp[threadIdx.x / 32] = share;
+  __syncthreads();
+  if (threadIdx.x < 32) {
+    share = lane < warps ? of_warp[lane] : row_share<A>{};
+    for (int distance = warps / 2; distance > 0; distance /= 2) share.merge(shuffled(share, distance), scale);
+  }
+  return share;
+}
+
+/// The blocks that work on one row together, 1 but on devices with clusters.
+inline constexpr int most_row_blocks = 8;
+struct row_blocks {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  __device__ static int count() { return static_cast<int>(cooperative_groups::this_cluster().num_blocks()); }
+  __device__ static int rank() { return static_cast<int>(cooperative_groups::this_cluster().block_rank()); }
+  template <class X>
+  __device__ static X* of(X* mine, int rank) {
+    return cooperative_groups::this_cluster().map_shared_rank(mine, static_cast<unsigned>(rank));
+  }
+  __device__ static void sync() { cooperative_groups::this_cluster().sync(); }
+#else
+  __device__ static int count() { return 1; }
+  __device__ static int rank() { return 0; }
+  template <class X>
+  __device__ static X* of(X* mine, int) {
+    return mine;
+  }
+  __device__ static void sync() { __syncthreads(); }
+#endif
+};
+
+/// strided: score by score. packed: in packets; the gradient pass reads the row again, from the device's cache where it is still there.
+/// staged: in packets that are kept in shared memory between the passes, of one block or of several.
+enum class row_way { strided, packed, staged };
+
+/// A row at a time: the sums, the loss by one thread, the gradient. The order of the sums hangs on the vocabulary and the type alone, so that
+/// equal calls have equal bits.
+template <int Threads, int Resident, row_way Way, class T, class Loss>
+__global__ void __launch_bounds__(Threads, Resident) loss_kernel(const row_problem<T> p, const Loss loss) {
+  using A = arithmetic<T>;
+  constexpr int size = packet<T>::size;
+  __shared__ row_share<A> of_warp[Threads / 32], of_block[2][most_row_blocks];
   __shared__ row_slope<A> slope;
-  const A multiplier = static_cast<A>(p.multiplier);
-  for (index row = blockIdx.x; row < p.rows; row += gridDim.x) {
-    const T* x = p.scores + p.offset(row);
-    T* out = p.gradient ? p.gradient + p.gradient_offset(row) : nullptr;
+  extern __shared__ uint4 staged_words[];
+  packet<T>* const staged = reinterpret_cast<packet<T>*>(staged_words);
+  const int thread = static_cast<int>(threadIdx.x);
+  const int blocks = Way == row_way::staged ? row_blocks::count() : 1, rank = Way == row_way::staged ? row_blocks::rank() : 0;
+  const A scale = static_cast<A>(p.multiplier * log2_of_e);
+  int turn = 0;
+  for (index row = blockIdx.x / static_cast<unsigned>(blocks); row < p.rows; row += gridDim.x / static_cast<unsigned>(blocks), turn ^= 1) {
+    const T* const x = p.scores + p.offset(row);
+    T* const out = p.gradient ? p.gradient + p.gradient_offset(row) : nullptr;
     const index target = p.targets[row];
     const double weight = p.weight ? static_cast<double>(p.weight[row]) : 1;
     const bool is_counted = (!p.mask || p.mask[row]) && weight != 0, is_wrong = is_counted && (target < 0 || target >= p.vocab);
+    const packed_row<T> parts(x, Way == row_way::strided ? 0 : p.vocab);
+    const int of_each = (parts.packets + blocks - 1) / blocks, first = rank * of_each, left = parts.packets - first, mine = left < 0 ? 0 : left < of_each ? left : of_each;
+    const packet<T>* const in = reinterpret_cast<const packet<T>*>(x + parts.head) + first;
+    packet<T>* const written = reinterpret_cast<packet<T>*>(out + parts.head) + first;
+    // The scores before and behind the packets, of the first block.
+    const auto each_end = [&](auto f) {
+      if (rank != 0) return;
+      if (thread < parts.head) f(index{thread});
+      if (thread < parts.tail) f(p.vocab - parts.tail + thread);
+    };
     if (!is_counted || is_wrong) {
-      for (index j = threadIdx.x; out && j < p.vocab; j += Threads) out[j * p.gradient_vocab_stride] = T(A(0));
-      if (threadIdx.x == 0) {
-        p.values[row] = is_wrong ? __builtin_nan("") : 0;
-        if (p.log_prob) p.log_prob[row] = 0;
-        if (p.entropy) p.entropy[row] = 0;
+      if (Way == row_way::strided) {
+        for (index j = thread; out && j < p.vocab; j += Threads) out[j * p.gradient_vocab_stride] = T(A(0));
+      } else if (out) {
+        for (int i = thread; i < mine; i += Threads) written[i] = {};
+        each_end([&](index j) { out[j] = T(A(0)); });
+      }
+      if (thread == 0 && rank == 0) {
+        const double nothing = is_wrong ? __builtin_nan("") : 0;
+        p.values[row] = nothing;
+        if (p.log_prob) p.log_prob[row] = nothing;
+        if (p.log_z) p.log_z[row] = nothing;
+        if (p.entropy) p.entropy[row] = nothing;
       }
       continue;
     }
-    row_share<A> share = share_of<T, A>(x, p.vocab, p.vocab_stride, multiplier, threadIdx.x, Threads);
-    for (int distance = 16; distance > 0; distance /= 2) share.merge(shuffled(share, distance));
-    if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = share;
-    __syncthreads();
-    if (threadIdx.x == 0) {
-      for (int w = 1; w < warps; ++w) share.merge(of_warp[w]);
-      const double score = p.multiplier * static_cast<double>(static_cast<A>(x[target * p.vocab_stride]));
-      const row_result<A> result = evaluate_row(loss, share, score, target, row, weight / p.normaliser);
-      p.values[row] = result.value;
-      if (p.log_prob) p.log_prob[row] = result.log_prob;
-      if (p.entropy) p.entropy[row] = result.entropy;
+    // Early, for it is waited for by one thread alone.
+    const double score = thread == 0 ? static_cast<double>(static_cast<A>(x[target * p.vocab_stride])) : 0;
+    row_share<A> share;
+    const auto add = [&](const packet<T>& of) {
+      A numbers[size];
+      of.unpack(numbers);
+      share.add(numbers, scale);
+    };
+    if constexpr (Way == row_way::strided) {
+      share = share_of<T, A>(x, p.vocab, p.vocab_stride, scale, thread, Threads);
+    } else {
+      if constexpr (Way == row_way::staged) {
+        const int half = (mine / 2 + Threads - 1) / Threads * Threads;
+        int i = thread;
+        for (; i < half && i < mine; i += Threads) __pipeline_memcpy_async(&staged[i], &in[i], 16);
+        __pipeline_commit();
+        for (; i < mine; i += Threads) __pipeline_memcpy_async(&staged[i], &in[i], 16);
+        __pipeline_commit();
+        __pipeline_wait_prior(1);
+        for (i = thread; i < half && i < mine; i += Threads) add(staged[i]);
+        __pipeline_wait_prior(0);
+        for (; i < mine; i += Threads) add(staged[i]);
+      } else {
+        for_each_packet<Threads, 4>(in, mine, [&](const packet<T>& of, int) { add(of); });
+      }
+      each_end([&](index j) {
+        const A one[1]{static_cast<A>(x[j])};
+        share.add(one, scale);
+      });
+    }
+    share = joined<Threads>(share, of_warp, scale);
+    if constexpr (Way == row_way::staged) {
+      if (blocks > 1) {
+        // Two sets in turn: a block may begin the next row while another still reads this one's.
+        if (thread < blocks) *row_blocks::of(&of_block[turn][rank], thread) = share;
+        row_blocks::sync();
+        if (thread == 0) {
+          share = of_block[turn][0];
+          for (int b = 1; b < blocks; ++b) share.merge(of_block[turn][b], scale);
+        }
+      }
+    }
+    if (thread == 0) {
+      const row_result<A> result = evaluate_row(loss, share, score, target, row, p.multiplier, weight / p.normaliser);
+      if (rank == 0) {
+        p.values[row] = result.value;
+        if (p.log_prob) p.log_prob[row] = result.log_prob;
+        if (p.log_z) p.log_z[row] = result.log_z;
+        if (p.entropy) p.entropy[row] = result.entropy;
+      }
       slope = result.slope;
     }
     __syncthreads();
-    if (out) write_share<T, A>(x, p.vocab_stride, out, p.gradient_vocab_stride, p.vocab, multiplier, slope, threadIdx.x, Threads);
+    if (out) {
+      const row_slope<A> by = slope;
+      if constexpr (Way == row_way::strided) {
+        write_share<T, A>(x, p.vocab_stride, out, p.gradient_vocab_stride, p.vocab, by, thread, Threads);
+      } else {
+        const index place = target - parts.head - index{first} * size;
+        const int own_packet = place < 0 || place >= index{mine} * size ? -1 : static_cast<int>(place) / size, own_place = static_cast<int>(place) % size;
+        const auto write = [&](const packet<T>& of, int i) {
+          A numbers[size];
+          of.unpack(numbers);
+#pragma unroll
+          for (int k = 0; k < size; ++k) numbers[k] = by.at(numbers[k]);
+          if (i == own_packet) {
+#pragma unroll
+            for (int k = 0; k < size; ++k)
+              if (k == own_place) numbers[k] += by.own;
+          }
+          written[i] = packet<T>::pack(numbers);
+        };
+        if constexpr (Way == row_way::staged)
+          for (int i = thread; i < mine; i += Threads) write(staged[i], i);
+        else
+          for_each_packet<Threads, 2>(in, mine, write);
+        each_end([&](index j) { out[j] = static_cast<T>(by.at(static_cast<A>(x[j]), j)); });
+      }
+    }
     // The next row's sums must not overtake this one's slope.
     __syncthreads();
   }
+}
+
+/// Scores and gradient are rows of neighbours that lie alike in their packets of 16 bytes.
+template <class T>
+bool is_packed(const row_problem<T>& p) {
+  if (p.vocab_stride != 1 || p.vocab > index{1} << 30) return false;
+  if (!p.gradient) return true;
+  constexpr index size = packet<T>::size;
+  const auto lies_alike = [](index a, index b, index count) { return count <= 1 || (a - b) % size == 0; };
+  return p.gradient_vocab_stride == 1 && (reinterpret_cast<std::uintptr_t>(p.scores) - reinterpret_cast<std::uintptr_t>(p.gradient)) % 16 == 0 &&
+         lies_alike(p.token_stride, p.gradient_token_stride, p.tokens) && lies_alike(p.batch_stride, p.gradient_batch_stride, p.rows / p.tokens);
+}
+
+/// What a kernel may use on the current device.
+struct kernel_limits {
+  index shared_bytes = 0;
+  bool has_clusters = false;
+};
+template <class Kernel>
+cudaError_t limits_of(Kernel* kernel, kernel_limits& limits) {
+  int device = 0, bytes = 0;
+  cudaFuncAttributes attributes;
+  if (const cudaError_t error = cudaGetDevice(&device)) return error;
+  if (const cudaError_t error = cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device)) return error;
+  if (const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel)) return error;
+  limits = {bytes - static_cast<index>(attributes.sharedSizeBytes), attributes.ptxVersion >= 90};
+  return cudaSuccess;
+}
+
+template <class T, class Loss, class Kernel>
+cudaError_t launch_rows(Kernel* kernel, int threads, const row_problem<T>& p, const Loss& loss, cudaStream_t stream, int blocks = 1, index bytes = 0) {
+  constexpr index most_rows = index{1} << 26;
+  if (bytes > 48 << 10)
+    if (const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes))) return error;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned>(p.rows < most_rows ? p.rows : most_rows) * static_cast<unsigned>(blocks));
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.dynamicSmemBytes = static_cast<std::size_t>(bytes);
+  config.stream = stream;
+  cudaLaunchAttribute cluster;
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim = {static_cast<unsigned>(blocks), 1, 1};
+  config.attrs = &cluster;
+  config.numAttrs = blocks > 1 ? 1 : 0;
+  return cudaLaunchKernelEx(&config, kernel, p, loss);
 }
 
 }  // namespace detail
@@ -86,16 +260,31 @@ __global__ void __launch_bounds__(Threads) loss_kernel(const row_problem<T> p, c
 ///   values_i = weight_i loss(token_i) / normaliser,   gradient = d (sum_i values_i) / d scores
 /// Loss: callable on a token of dual numbers, constexpr, trivially copyable; its columns are `device_column`s. `device_policy` makes one of
 /// the library's policy losses.
-/// Cost: the scores are read from memory once where a row fits the cache, the gradient written once.
+/// Cost: the scores are read from memory once and the gradient written once, where a row is of neighbouring scores and fits the shared memory of
+/// a block, or of up to 8 together on devices with clusters (sm_90); else the gradient reads them again.
 template <class T, class Loss>
 cudaError_t launch_loss(const row_problem<T>& p, const Loss& loss, cudaStream_t stream) {
   static_assert(std::is_trivially_copyable_v<Loss>, "emend: a loss on a device must be trivially copyable; its columns are device_column");
+  using detail::loss_kernel, detail::launch_rows, detail::row_way;
+  constexpr index short_row = 2048, resident_bytes = 73 << 10;
+  constexpr int resident = sizeof(T) == sizeof(double) ? 2 : 3;  // blocks of a multiprocessor, by their registers and, but for double, by resident_bytes
   if (p.rows == 0) return cudaSuccess;
-  constexpr index most_blocks = index{1} << 30;
-  const auto blocks = static_cast<unsigned>(p.rows < most_blocks ? p.rows : most_blocks);
-  if (p.vocab <= 2048) detail::loss_kernel<128><<<blocks, 128, 0, stream>>>(p, loss);
-  else detail::loss_kernel<512><<<blocks, 512, 0, stream>>>(p, loss);
-  return cudaGetLastError();
+  if (!detail::is_packed(p)) return launch_rows(loss_kernel<256, 4, row_way::strided, T, Loss>, 256, p, loss, stream);
+  const index packets = p.vocab / detail::packet<T>::size;
+  if (p.vocab <= short_row) {
+    if (!p.gradient) return launch_rows(loss_kernel<128, 8, row_way::packed, T, Loss>, 128, p, loss, stream);
+    return launch_rows(loss_kernel<128, 8, row_way::staged, T, Loss>, 128, p, loss, stream, 1, packets * 16);
+  }
+  if (p.gradient) {
+    const auto kernel = loss_kernel<512, resident, row_way::staged, T, Loss>;
+    detail::kernel_limits limits;
+    if (const cudaError_t error = detail::limits_of(kernel, limits)) return error;
+    const auto bytes = [&](int blocks) { return (packets + blocks - 1) / blocks * 16; };
+    int blocks = 1;
+    while (limits.has_clusters && blocks < detail::most_row_blocks && bytes(blocks) > resident_bytes) blocks *= 2;
+    if (bytes(blocks) <= limits.shared_bytes) return launch_rows(kernel, 512, p, loss, stream, blocks, bytes(blocks));
+  }
+  return launch_rows(loss_kernel<512, resident, row_way::packed, T, Loss>, 512, p, loss, stream);
 }
 
 }  // namespace emend::cuda

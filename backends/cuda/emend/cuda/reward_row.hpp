@@ -39,12 +39,13 @@ struct row_choice {
   A best = -__builtin_inff();
   index at = -1;
 
-  constexpr void add(A x, index j) {
-    share.add(x);
+  constexpr void add(A x, index j, A scale) {
+    const A one[1]{x};
+    share.add(one, scale);
     if (at < 0 || x > best) best = x, at = j;
   }
-  constexpr void merge(const row_choice& other) {
-    share.merge(other.share);
+  constexpr void merge(const row_choice& other, A scale) {
+    share.merge(other.share, scale);
     if (other.at >= 0 && (at < 0 || other.best > best || (other.best == best && other.at < at))) best = other.best, at = other.at;
   }
 };
@@ -64,18 +65,18 @@ constexpr void choice_row(Team& team, choice_memory<arithmetic<T>>& memory, cons
     return;
   }
   const T* const x = p.scores + (token / p.tokens) * p.batch_stride + (token % p.tokens) * p.token_stride;
-  const A multiplier = static_cast<A>(p.multiplier);
+  const A scale = static_cast<A>(p.multiplier * detail::log2_of_e);
   row_choice<A> own;
-  for (index j = team.rank(); j < p.vocab; j += team.size()) own.add(multiplier * static_cast<A>(x[j * p.vocab_stride]), j);
+  for (index j = team.rank(); j < p.vocab; j += team.size()) own.add(static_cast<A>(x[j * p.vocab_stride]), j, scale);
   memory.of_thread[team.rank()] = own;
-  team_reduce(team, memory.of_thread, [](row_choice<A> a, const row_choice<A>& b) {
-    a.merge(b);
+  team_reduce(team, memory.of_thread, [scale](row_choice<A> a, const row_choice<A>& b) {
+    a.merge(b, scale);
     return a;
   });
   if (team.rank() == 0) {
     const row_choice<A>& all = memory.of_thread[0];
     const index id = p.response[token];
-    const double top = static_cast<double>(all.share.top), log_sum = __builtin_log(static_cast<double>(all.share.sum)), unknown = __builtin_nan("");
+    const double top = p.multiplier * static_cast<double>(all.share.top), log_sum = __builtin_log(static_cast<double>(all.share.sum)), unknown = __builtin_nan("");
     const bool is_number = top < __builtin_inf() && top > -__builtin_inf();
     const double score = id < 0 || id >= p.vocab ? unknown : p.multiplier * static_cast<double>(static_cast<A>(x[id * p.vocab_stride]));
     p.log_prob[token] = score == -__builtin_inf() ? score : is_number ? (score - top) - log_sum : unknown;

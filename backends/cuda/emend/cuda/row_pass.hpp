@@ -6,77 +6,119 @@
 namespace emend::cuda {
 
 // What one thread of a block does with its share of a row, and what the block makes of the shares. Formulas alone: the same text is
-// compiled for the device (kernels.cuh), where many threads run it, and for the host, where the tests do.
+// compiled for the device (loss_kernel.cuh), where many threads run it, and for the host, where the tests do. Powers are of 2, the unit
+// of which a device has one instruction.
 
-/// Sums over the scores that a thread has seen, relative to the largest of them; of none, of -inf alone too, the top is -inf.
-///   sum = sum_j exp(x_j - top),   weighted = sum_j exp(x_j - top) (x_j - top),   squares = sum_j exp(x_j - top)^2
-/// A is float or double. NaN and +inf end up in the top.
+namespace detail {
+
+template <class A>
+constexpr A exp2_of(A x) {
+#if defined(__CUDA_ARCH__)
+  if constexpr (sizeof(A) == sizeof(float)) {
+    float power;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+    return power;
+  } else {
+    return ::exp2(x);
+  }
+#else
+  if constexpr (sizeof(A) == sizeof(float)) return __builtin_exp2f(x);
+  else return __builtin_exp2(x);
+#endif
+}
+
+/// NaN if one of them is.
+template <class A>
+constexpr A larger_of(A a, A b) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  if constexpr (sizeof(A) == sizeof(float)) {
+    float larger;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(a), "f"(b));
+    return larger;
+  }
+#endif
+  return a != a || a >= b ? a : b;
+}
+
+/// The lowest power that is told from 0, and below it; NaN becomes it.
+template <class A>
+constexpr A at_least_lowest(A x) {
+  if constexpr (sizeof(A) == sizeof(float)) return __builtin_fmaxf(x, -150.0f);
+  else return __builtin_fmax(x, -1100.0);
+}
+
+inline constexpr double log2_of_e = 1.4426950408889634, log_of_2 = 0.6931471805599453;
+
+}  // namespace detail
+
+/// Sums over the scores x_j that a thread has seen, relative to the largest of them; of none, of -inf alone too, the top is -inf.
+///   sum = sum_j 2^d_j,   weighted = sum_j 2^d_j d_j,   squares = sum_j 2^2 d_j,   d_j = (x_j - top) scale,   scale = multiplier log2 e
+/// A is float or double. NaN and +inf end up in the top. Every member of one row is called with the same scale.
 template <class A>
 struct row_share {
   A top = -__builtin_inff(), sum = 0, weighted = 0, squares = 0;
 
   /// The same sums relative to `to`, if that is above the top, or NaN.
-  constexpr void raise(A to) {
+  constexpr void raise(A to, A scale) {
     if (to <= top || top != top) return;
-    const bool is_first = !(top > -__builtin_inff());
-    const A down = top - to, factor = exp_of(down);
-    top = to;
-    if (is_first) return;
-    weighted = factor == 0 ? A(0) : factor * (weighted + down * sum);
+    const A down = detail::at_least_lowest((top - to) * scale), factor = detail::exp2_of(down);
+    weighted = factor * (weighted + down * sum);
     sum *= factor;
     squares *= factor * factor;
+    top = to;
   }
-  constexpr void add(A x) {
-    if (x == -__builtin_inff()) return;
-    raise(x);
-    const A d = x - top, e = exp_of(d);
-    sum += e;
-    weighted += e == 0 ? A(0) : e * d;
-    squares += e * e;
+  /// Several scores at once: the top is raised but once.
+  template <int N>
+  constexpr void add(const A (&x)[N], A scale) {
+    A largest = x[0];
+    for (int k = 1; k < N; ++k) largest = detail::larger_of(largest, x[k]);
+    raise(largest, scale);
+    for (int k = 0; k < N; ++k) {
+      const A d = detail::at_least_lowest((x[k] - top) * scale), e = detail::exp2_of(d);
+      sum += e;
+      weighted += e * d;
+      squares += e * e;
+    }
   }
-  constexpr void merge(row_share other) {
-    raise(other.top);
-    other.raise(top);
+  constexpr void merge(row_share other, A scale) {
+    raise(other.top, scale);
+    other.raise(top, scale);
     sum += other.sum;
     weighted += other.weighted;
     squares += other.squares;
-  }
-
-  static constexpr A exp_of(A x) {
-    if constexpr (sizeof(A) == sizeof(float)) return __builtin_expf(x);
-    else return __builtin_exp(x);
   }
 };
 
 /// The share of the thread `first` of `threads`: scores first, first + threads, ..
 template <class T, class A = arithmetic<T>>
-constexpr row_share<A> share_of(const T* x, index vocab, index vocab_stride, A multiplier, index first, index threads) {
+constexpr row_share<A> share_of(const T* x, index vocab, index vocab_stride, A scale, index first, index threads) {
   row_share<A> share;
-  for (index j = first; j < vocab; j += threads) share.add(multiplier * static_cast<A>(x[j * vocab_stride]));
+  for (index j = first; j < vocab; j += threads) {
+    const A one[1]{static_cast<A>(x[j * vocab_stride])};
+    share.add(one, scale);
+  }
   return share;
 }
 
-/// What the gradient pass of a row needs: with p = exp(x - top - log_sum),
-///   g_j = p (constant + linear log p + quadratic p) + [j = target] own,   0 where p = 0
+/// What the gradient pass of a row needs: with log2 p = (x - top) scale - log2_sum,
+///   g_j = p (constant + linear log2 p + quadratic p) + [j = target] own,   0 where p = 0
 template <class A>
 struct row_slope {
-  A top = 0, log_sum = 0, constant = 0, linear = 0, quadratic = 0, own = 0;
+  A top = 0, scale = 0, log2_sum = 0, constant = 0, linear = 0, quadratic = 0, own = 0;
   index target = -1;
 
-  constexpr A at(A x, index j) const {
-    const A log_p = (x - top) - log_sum, p = row_share<A>::exp_of(log_p);
-    A g = p == 0 || x == -__builtin_inff() ? A(0) : p * (constant + linear * log_p + quadratic * p);
-    if (j == target && x != -__builtin_inff()) g += own;
-    return g;
+  /// Without what is the target's own.
+  constexpr A at(A x) const {
+    const A log2_p = (x - top) * scale - log2_sum, p = detail::exp2_of(log2_p);
+    return p == 0 ? A(0) : p * (constant + linear * log2_p + quadratic * p);
   }
+  constexpr A at(A x, index j) const { return j == target ? at(x) + own : at(x); }
 };
 
-/// Writes the thread's share of the gradient, `scale` the slope of the multiplier. x and out may be the same memory.
+/// Writes the thread's share of the gradient. x and out may be the same memory.
 template <class T, class A = arithmetic<T>>
-constexpr void write_share(const T* x, index x_stride, T* out, index out_stride, index vocab, A multiplier, const row_slope<A>& slope,
-                           index first, index threads) {
-  for (index j = first; j < vocab; j += threads)
-    out[j * out_stride] = static_cast<T>(multiplier * slope.at(multiplier * static_cast<A>(x[j * x_stride]), j));
+constexpr void write_share(const T* x, index x_stride, T* out, index out_stride, index vocab, const row_slope<A>& slope, index first, index threads) {
+  for (index j = first; j < vocab; j += threads) out[j * out_stride] = static_cast<T>(slope.at(static_cast<A>(x[j * x_stride]), j));
 }
 
 /// Value of one token's loss and, through its dual numbers, what the gradient pass is to do.
@@ -86,15 +128,16 @@ struct row_result {
   row_slope<A> slope;
 };
 
-/// share: of the whole row; score: that of the target, multiplied; factor: weight / normaliser.
+/// share: of the whole row; score: that of the target, as it is stored; factor: weight / normaliser.
 template <class A, class Loss>
-constexpr row_result<A> evaluate_row(const Loss& loss, const row_share<A>& share, double score, index target, index position, double factor) {
+constexpr row_result<A> evaluate_row(const Loss& loss, const row_share<A>& share, double score, index target, index position, double multiplier, double factor) {
   row_result<A> result;
-  const double top = static_cast<double>(share.top), unknown = __builtin_nan("");
+  const double top = multiplier * static_cast<double>(share.top), unknown = __builtin_nan("");
   const bool is_empty = share.top == -__builtin_inff(), is_number = share.top < __builtin_inff();
   const double log_sum = is_empty ? -__builtin_inf() : __builtin_log(static_cast<double>(share.sum));
+  score *= multiplier;
   result.log_z = is_empty ? -__builtin_inf() : is_number ? top + log_sum : unknown;
-  result.entropy = is_empty ? 0 : is_number ? log_sum - static_cast<double>(share.weighted) / static_cast<double>(share.sum) : unknown;
+  result.entropy = is_empty ? 0 : is_number ? log_sum - detail::log_of_2 * static_cast<double>(share.weighted) / static_cast<double>(share.sum) : unknown;
   const double log_squares = is_empty ? -__builtin_inf() : is_number ? __builtin_log(static_cast<double>(share.squares)) - 2 * log_sum : unknown;
   result.log_prob = score == -__builtin_inf() ? score : is_number ? (score - top) - log_sum : unknown;
   using R = token_dual;
@@ -104,15 +147,16 @@ constexpr row_result<A> evaluate_row(const Loss& loss, const row_share<A>& share
   t.log_prob.derivative[emend::detail::of_log_z] = -1;
   const R value = loss(t);
   result.value = factor * value.value;
-  const auto scaled = [&](int of) { return value.derivative[of] == 0 ? 0 : factor * value.derivative[of]; };
+  result.slope.scale = static_cast<A>(multiplier * detail::log2_of_e);
   if (is_empty) return result;
+  const auto scaled = [&](int of) { return value.derivative[of] == 0 ? 0 : factor * multiplier * value.derivative[of]; };
   const double entropy = scaled(emend::detail::of_entropy), squares = scaled(emend::detail::of_log_sum_squares);
   result.slope.top = share.top;
-  result.slope.log_sum = static_cast<A>(log_sum);
+  result.slope.log2_sum = static_cast<A>(log_sum * detail::log2_of_e);
   result.slope.constant = static_cast<A>(scaled(emend::detail::of_log_z) - (entropy == 0 ? 0 : entropy * result.entropy) - 2 * squares);
-  result.slope.linear = static_cast<A>(-entropy);
+  result.slope.linear = static_cast<A>(-entropy * detail::log_of_2);
   result.slope.quadratic = squares == 0 ? A(0) : static_cast<A>(2 * squares * __builtin_exp(-log_squares));
-  result.slope.own = static_cast<A>(scaled(emend::detail::of_score));
+  result.slope.own = score == -__builtin_inf() ? A(0) : static_cast<A>(scaled(emend::detail::of_score));
   result.slope.target = target;
   return result;
 }

@@ -20,8 +20,13 @@ inline at::Tensor value_tensor(double value, const at::Tensor& x) {
   return at::scalar_tensor(value, x.options().dtype(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat));
 }
 
-/// The one node of every loss: its gradients are computed with its value, and scaled on the way back.
-class loss_function : public torch::autograd::Function<loss_function> {
+struct scaling_by_operation {
+  static void scale(at::Tensor& gradient, const at::Tensor& factor) { gradient.mul_(factor); }
+};
+
+/// The one node of every loss: its gradients are computed with its value, and scaled on the way back. Scaling: how they are, in place.
+template <class Scaling>
+class basic_loss_function : public torch::autograd::Function<basic_loss_function<Scaling>> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, at::TensorList inputs, const differentiate& call) {
     std::vector<at::Tensor> gradients(inputs.size());
@@ -42,7 +47,7 @@ class loss_function : public torch::autograd::Function<loss_function> {
       const bool is_kept = torch::autograd::get_current_graph_task_keep_graph();
       for (at::Tensor& gradient : gradients) {
         if (is_kept) gradient = gradient.mul(scale);
-        else if (!is_one) gradient.mul_(scale);
+        else if (!is_one) Scaling::scale(gradient, scale);
       }
     }
     if (is_differentiated_again) gradients = refuse_second_derivative(std::move(gradients));
@@ -59,6 +64,8 @@ class loss_function : public torch::autograd::Function<loss_function> {
     return error.apply(std::move(gradients));
   }
 };
+
+using loss_function = basic_loss_function<scaling_by_operation>;
 
 inline bool wants_gradient(at::TensorList inputs) {
   if (!at::GradMode::is_enabled()) return false;
