@@ -3,7 +3,7 @@
 //   of_copy          bytes that must move (scores read, gradient written) over the time, as a share of what a copy on the device moves, read and written
 //   over_trl, over_verl, over_cross_entropy, over_loop, over_chain   their time / ours          over_operations   that of emend's own operations / ours
 //   memory_share     peak memory beyond scores and gradient / the scores                        memory_over_chain  the chain's peak / ours
-// Times are of the device, by its events, the best of several; for small blocks of a hundred calls in a row, which the host must keep up with.
+// Times are of the device, by its events, the best of several, each of three calls in a row; of small blocks a hundred, which the host must keep up with.
 
 #include "torch_chains.hpp"
 
@@ -30,6 +30,7 @@
 #include <ATen/ops/zeros.h>
 
 #include <c10/cuda/CUDACachingAllocator.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -54,18 +55,20 @@ class device_time {
     cudaEventDestroy(begin_);
     cudaEventDestroy(end_);
   }
+  /// Of one of `calls` calls in a row: a device that has work is not kept waiting by the host.
   template <class F>
-  double take(F&& f) {
+  double take(F&& f, int calls = 3) {
     const cudaStream_t stream = c10::cuda::getCurrentCUDAStream().stream();
     cudaEventRecord(begin_, stream);
-    f();
+    for (int i = 0; i < calls; ++i) f();
     cudaEventRecord(end_, stream);
     cudaEventSynchronize(end_);
     float milliseconds = 0;
     cudaEventElapsedTime(&milliseconds, begin_, end_);
+    const double t = static_cast<double>(milliseconds) * 1e-3 / calls;
     // The first one loads kernels and finds memory.
-    if (taken_++ > 0) best_ = std::min(best_, static_cast<double>(milliseconds) * 1e-3);
-    return static_cast<double>(milliseconds) * 1e-3;
+    if (taken_++ > 0) best_ = std::min(best_, t);
+    return t;
   }
   double best() const { return best_; }
 
@@ -141,8 +144,9 @@ void policy_loss(benchmark::State& state) {
     of_verl.take([&] { with_gradient(p.logits, [&] { return chain_loss(verl(p.logits, p.ids), p.old_log_prob, p.advantage); }); });
     by_operations.take([&] { with_gradient(p.logits, [&] { return emend::loss(operations, p.logits, p.ids); }); });
     state.SetIterationTime(mine.take(run));
+    // A leaf would get a copy of what lies in its own memory.
     const at::Tensor scores = other.copy_(p.logits.detach()).requires_grad_();
-    in_place.take([&] { with_gradient(scores, [&] { return device::loss(p.policy(), scores, p.ids, {.is_in_place = true}); }); });
+    in_place.take([&] { torch::autograd::grad({device::loss(p.policy(), scores, p.ids, {.is_in_place = true})}, {scores}); }, 1);
     other = other.detach();
   }
   state.counters["of_copy"] = copy.best() / mine.best();
@@ -160,17 +164,12 @@ void small_block(benchmark::State& state) {
   const problem p(1, state.range(0), state.range(1), at::kFloat);
   const emend::tensor_column old_log_prob(p.old_log_prob), advantage(p.advantage);
   const auto operations = [ppo = emend::ppo_clip{.old_log_prob = old_log_prob, .advantage = advantage}](const auto& t) { return ppo(t) - 0.01 * t.entropy; };
-  const auto hundred = [](auto f) {
-    return [f] {
-      for (int i = 0; i < 100; ++i) f();
-    };
-  };
   device_time mine, of_trl, of_verl, by_operations;
   for (auto _ : state) {
-    of_trl.take(hundred([&] { with_gradient(p.logits, [&] { return chain_loss(trl(p.logits, p.ids), p.old_log_prob, p.advantage); }); }));
-    of_verl.take(hundred([&] { with_gradient(p.logits, [&] { return chain_loss(verl(p.logits, p.ids), p.old_log_prob, p.advantage); }); }));
-    by_operations.take(hundred([&] { with_gradient(p.logits, [&] { return emend::loss(operations, p.logits, p.ids); }); }));
-    state.SetIterationTime(mine.take(hundred([&] { with_gradient(p.logits, [&] { return device::loss(p.policy(), p.logits, p.ids); }); })));
+    of_trl.take([&] { with_gradient(p.logits, [&] { return chain_loss(trl(p.logits, p.ids), p.old_log_prob, p.advantage); }); }, 100);
+    of_verl.take([&] { with_gradient(p.logits, [&] { return chain_loss(verl(p.logits, p.ids), p.old_log_prob, p.advantage); }); }, 100);
+    by_operations.take([&] { with_gradient(p.logits, [&] { return emend::loss(operations, p.logits, p.ids); }); }, 100);
+    state.SetIterationTime(mine.take([&] { with_gradient(p.logits, [&] { return device::loss(p.policy(), p.logits, p.ids); }); }, 100));
   }
   state.counters["over_trl"] = of_trl.best() / mine.best();
   state.counters["over_verl"] = of_verl.best() / mine.best();
@@ -193,24 +192,40 @@ void cross_entropy(benchmark::State& state) {
   state.counters["over_cross_entropy"] = theirs.best() / mine.best();
 }
 
-/// hidden [N, D] times weight [V, D], by operations in chunks: value and both gradients.
+/// hidden [N, D] times weight [V, D]: value and both gradients; what the three products alone take, over ours.
 void linear_head(benchmark::State& state) {
   const std::int64_t rows = state.range(0), depth = state.range(1), vocab = state.range(2);
   const at::Tensor hidden = at::randn({8, rows / 8, depth}, on_device(at::kBFloat16)).requires_grad_(), weight = (at::randn({vocab, depth}, on_device(at::kFloat)) * 0.02).to(at::kBFloat16).requires_grad_();
   const at::Tensor ids = at::randint(vocab, {8, rows / 8}, on_device(at::kLong)), old = at::randn({8, rows / 8}, on_device(at::kFloat)) - 10, gain = at::randn({8, rows / 8}, on_device(at::kFloat));
+  const device::device_policy<emend::ppo_clip> policy{.policy = {.old_log_prob = {}, .advantage = {}}, .old_log_prob = device::column_of<float>(old), .advantage = device::column_of<float>(gain), .entropy_coefficient = 0.01};
   const emend::tensor_column old_log_prob(old), advantage(gain);
   const auto loss = [ppo = emend::ppo_clip{.old_log_prob = old_log_prob, .advantage = advantage}](const auto& t) { return ppo(t) - 0.01 * t.entropy; };
   const auto clear = [&] { hidden.mutable_grad() = weight.mutable_grad() = at::Tensor(); };
-  const auto mine = [&] { emend::loss(loss, emend::linear_scores{hidden, weight}, ids).backward(); clear(); };
+  const auto mine = [&] { device::loss(policy, emend::linear_scores{hidden, weight}, ids).backward(); clear(); };
+  const auto operations = [&] { emend::loss(loss, emend::linear_scores{hidden, weight}, ids).backward(); clear(); };
   const auto chain = [&] { chain_loss(verl(at::matmul(hidden, weight.t()), ids), old, gain).backward(); clear(); };
-  device_time of_mine, of_chain;
+  const at::Tensor states = hidden.detach().view({-1, depth}), head = weight.detach();
+  const auto products = [&] {
+    for (const at::Tensor& part : states.split(2048)) {
+      const at::Tensor z = at::mm(part, head.t());
+      at::mm(z, head);
+      at::mm(z.t(), part);
+    }
+  };
+  device_time of_mine, of_chain, by_operations, of_products;
   for (auto _ : state) {
-    of_chain.take(chain);
-    state.SetIterationTime(of_mine.take(mine));
+    of_chain.take(chain, 1);
+    by_operations.take(operations, 1);
+    of_products.take(products, 1);
+    state.SetIterationTime(of_mine.take(mine, 1));
   }
-  state.counters["over_verl"] = of_chain.best() / of_mine.best();
   const double gradients = static_cast<double>(hidden.numel() + weight.numel()) * 2;
+  state.counters["over_verl"] = of_chain.best() / of_mine.best();
+  state.counters["over_operations"] = by_operations.best() / of_mine.best();
+  state.counters["of_products"] = of_products.best() / of_mine.best();
+  state.counters["teraflops"] = 6 * static_cast<double>(rows) * static_cast<double>(depth) * static_cast<double>(vocab) / of_mine.best() * 1e-12;
   state.counters["memory_over_chain"] = (peak_bytes(chain) - gradients) / (peak_bytes(mine) - gradients);
+  state.counters["megabytes"] = (peak_bytes(mine) - gradients) * 1e-6;
 }
 
 /// verl's loop over tokens.

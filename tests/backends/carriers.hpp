@@ -167,6 +167,8 @@ traits traits_of() {
     result.takes_infinities = false;
     result.max_vocab = 200;
   }
+  // A device's sums and products by operations are another library's.
+  if constexpr (requires { holder<Carrier>::is_elsewhere(); }) result.keeps_bits_in_batches = !holder<Carrier>::is_elsewhere();
   return result;
 }
 

@@ -52,6 +52,7 @@ struct holder<tensor_chain<T, Form>> {
     fill<T>(x.scores, t);
     x.scores = there(x.scores);
   }
+  static bool is_elsewhere() { return !other_device().is_cpu(); }
   static std::vector<double> read(const at::Tensor& gradient) { return values_of(gradient.cpu()); }
   const device_scores& scores() const { return x; }
   at::Tensor& target() { return out; }
@@ -82,6 +83,7 @@ template <class T>
 struct holder<tensor_product_chain<T>> : product_parts<T> {
   using storage = T;
   static constexpr bool is_product = true;
+  static bool is_elsewhere() { return !other_device().is_cpu(); }
   device_scores states{there(this->hidden)}, weight{there(this->identity)};
   linear_scores<device_scores, device_scores> x{states, weight};
   explicit holder(const table& t) : product_parts<T>(t) { this->out = {there(this->out.d_hidden), there(this->out.d_weight)}; }

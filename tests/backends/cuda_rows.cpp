@@ -12,7 +12,7 @@ namespace {
 template <class T, class A>
 cuda::row_share<A> share_of_block(const T* x, index vocab, index stride, A scale, index threads) {
   std::vector<cuda::row_share<A>> shares;
-  for (index t = 0; t < threads; ++t) shares.push_back(cuda::share_of<T, A>(x, vocab, stride, scale, t, threads));
+  for (index t = 0; t < threads; ++t) shares.push_back(cuda::share_of<cuda::row_share<A>>(x, vocab, stride, scale, t, threads));
   for (index distance = 16; distance > 0; distance /= 2) {
     const std::vector<cuda::row_share<A>> before = shares;
     for (index t = 0; t < threads; ++t) shares[static_cast<std::size_t>(t)].merge(before[static_cast<std::size_t>(t ^ distance)], scale);
@@ -107,6 +107,55 @@ TEST_CASE_TEMPLATE("device rows: NaN and +inf show in the value, an impossible r
   CHECK(got.value == inf);
   CHECK(got.metrics[1] == 0);
   for (const double g : got.gradient) CHECK(g == 0);
+}
+
+TEST_CASE_TEMPLATE("device rows: sums relative to a top that is near, and gradients of finite slopes, are those of the careful ways", A, float, double) {
+  const index vocab = 64;
+  const table x = random_table(4, vocab, 6);
+  const double tolerance = sizeof(A) == sizeof(float) ? 1e-5 : 1e-13;
+  for (index row = 0; row < 4; ++row) {
+    A scores[vocab];
+    for (index j = 0; j < vocab; ++j) scores[j] = static_cast<A>(x(row, j));
+    if (row == 1) scores[40] = scores[50] = -std::numeric_limits<A>::infinity();
+    if (row == 2) scores[60] = scores[0] + 30;  // well above what came first
+    cuda::row_share<A> careful, near;
+    const A scale = A(1.5), first[1]{scores[0]};
+    careful.add(scores, scale);
+    near.add(first, scale);
+    A others[vocab - 1];
+    std::copy(scores + 1, scores + vocab, others);
+    near.add_near(others, scale);
+    REQUIRE(near.is_number());
+    near.raise(careful.top, scale);
+    CHECK(near.sum == doctest::Approx(careful.sum).epsilon(tolerance));
+    CHECK(near.weighted == doctest::Approx(careful.weighted).epsilon(tolerance * 10));
+    CHECK(near.squares == doctest::Approx(careful.squares).epsilon(tolerance));
+    const cuda::row_slope<A> slope{careful.top, scale, A(0.25), A(0.5), A(-0.25), A(2), A(9), 7};
+    REQUIRE(slope.is_number());
+    for (index j = 0; j < vocab; ++j) {
+      CHECK(slope.template at_number<true, true>(scores[j]) == doctest::Approx(slope.at(scores[j])).epsilon(tolerance));
+      if (scores[j] < 0 && !std::isfinite(scores[j])) CHECK(slope.template at_number<true, true>(scores[j]) == 0);
+    }
+    const cuda::row_slope<A> plain{careful.top, scale, A(0.25), A(0.5), 0, 0, A(9), 7};
+    for (index j = 0; j < vocab; ++j) CHECK(plain.template at_number<false, false>(scores[j]) == doctest::Approx(plain.at(scores[j])).epsilon(tolerance));
+  }
+  // What is no number is seen in the sums, or in the slopes.
+  for (const A odd : {std::numeric_limits<A>::infinity(), std::numeric_limits<A>::quiet_NaN(), A(1e4)}) {
+    cuda::row_share<A> near;
+    const A first[1]{A(1)}, others[2]{A(0), odd};
+    near.add(first, 1);
+    near.add_near(others, 1);
+    CHECK(!near.is_number());
+  }
+  cuda::row_share<A> none;
+  const A impossible[2]{-std::numeric_limits<A>::infinity(), -std::numeric_limits<A>::infinity()};
+  none.add(impossible, 1);
+  none.add_near(impossible, 1);
+  CHECK(!none.is_number());
+  for (const A odd : {std::numeric_limits<A>::infinity(), std::numeric_limits<A>::quiet_NaN()}) {
+    CHECK(!cuda::row_slope<A>{.top = odd}.is_number());
+    CHECK(!cuda::row_slope<A>{.constant = odd}.is_number());
+  }
 }
 
 TEST_CASE("device_policy is the library's loss over columns of another kind") {

@@ -150,6 +150,49 @@ TEST_CASE("device algorithms: divergence estimates, rewards of tokens, weights")
   CHECK_THROWS_NAMING(detail::token_rewards_by_operations(at::zeros({2, 2}), {}, {}, {}, {.scalar_scale = 1, .scalar_reward = two, .scalar_position = beyond}), "scalar_position");
 }
 
+TEST_CASE("device algorithms: advantages relative to a group, every scope, lone ones, rewards that are missing or do not count") {
+  at::manual_seed(8);
+  using emend::reward_scope;
+  const reward_scope scopes[] = {reward_scope::none, reward_scope::group, reward_scope::batch, reward_scope::leave_one_out};
+  for (const int sequences : {0, 1, 2, 40}) {
+    const at::Tensor reward = at::randn({sequences}, of(at::kDouble)), group = at::randint(-3, 9, {sequences}, of(at::kLong)), counts = at::rand({sequences}) < 0.8;
+    if (sequences == 40) {
+      reward.narrow(0, 3, 4).fill_(0.1);
+      group.narrow(0, 3, 4).fill_(100);  // equal rewards
+      reward[8] = std::numeric_limits<double>::quiet_NaN();
+      group[9] = 200;  // alone
+      group[10] = group[11] = 300;
+      counts[11] = false;  // as good as alone
+    }
+    const tensor_column counted(counts);
+    for (const bool has_groups : {true, false})
+      for (const bool has_counts : {false, true})
+        for (const reward_scope mean : scopes)
+          for (const reward_scope deviation : scopes)
+            for (const int variant : {0, 1, 2, 3}) {
+              CAPTURE(sequences);
+              CAPTURE(static_cast<int>(mean));
+              CAPTURE(static_cast<int>(deviation));
+              CAPTURE(variant);
+              emend::group_relative_options options{.mean = mean, .deviation = deviation, .is_unbiased = variant != 1, .epsilon = variant == 2 ? 0 : 1e-4, .keeps_constant = variant == 1,
+                                                    .lone = variant == 3 ? emend::lone_sequence::raw : emend::lone_sequence::zero};
+              if (has_counts) options.counts = counted;
+              if (variant == 3) options.batch = {.count = 50, .mean = 0.2, .squares = 70};
+              const at::Tensor ids = has_groups ? group : at::Tensor();
+              const auto got = detail::group_relative_by_operations(there(reward), there(ids), options), expected = emend::group_relative(reward, ids, options);
+              CHECK(distance(got.advantage, expected.advantage) < 1e-9);
+              CHECK(distance(got.baseline, expected.baseline) < 1e-12);
+              CHECK(distance(got.deviation, expected.deviation) < 1e-12);
+            }
+  }
+  const at::Tensor three = at::randn({3});
+  CHECK((detail::group_relative_by_operations(three, {}, {}).advantage.scalar_type() == at::kFloat));
+  CHECK_THROWS_NAMING(detail::group_relative_by_operations(three, at::tensor({1, 2}), {}), "group");
+  CHECK_THROWS_NAMING(detail::group_relative_by_operations(three, {}, {.epsilon = -1}), "epsilon");
+  const std::vector<int> two{1, 1};
+  CHECK_THROWS_NAMING(detail::group_relative_by_operations(three, {}, {.counts = two}), "counts");
+}
+
 TEST_CASE("device algorithms: results have memory of their own, and what is no column of numbers is refused") {
   const at::Tensor x = at::randn({2, 3}, of(at::kDouble)), before = x.clone();
   detail::kl_by_operations(emend::kl_kind::k1, x, {}).mul_(2);
@@ -227,6 +270,12 @@ TEST_CASE("device algorithms: on the meta device, where there is nothing to brin
   CHECK(stays(emend::discounted_returns(numbers, mask), {3, 8}));
   for (const auto uncounted : {emend::uncounted_value::zero, emend::uncounted_value::transformed, emend::uncounted_value::as_of_zero})
     CHECK(stays(emend::whiten(numbers, mask, {.uncounted = uncounted}), {3, 8}));
+  const at::Tensor groups = at::empty({3}, meta(at::kLong));
+  for (const auto scope : {emend::reward_scope::group, emend::reward_scope::batch, emend::reward_scope::leave_one_out}) {
+    const auto relative = emend::group_relative(one, groups, {.mean = scope, .deviation = scope, .counts = of_sequences});
+    CHECK(stays(relative.advantage, {3}));
+    CHECK(stays(relative.deviation, {3}));
+  }
   CHECK(stays(emend::kl_estimate(emend::kl_kind::k3, numbers, {.input = 20, .output = 10}), {3, 8}));
   CHECK(stays(emend::token_rewards(numbers, numbers, numbers, mask, {.scalar_reward = of_sequences}), {3, 8}));
   CHECK(stays(emend::token_rewards(numbers, numbers, numbers, mask, {.scalar_reward = of_sequences, .scalar_position = places}), {3, 8}));

@@ -160,6 +160,7 @@ struct traits {
   double tiny = 0;              ///< and absolute
   double highest = 0;           ///< largest finite score
   bool takes_infinities = true;
+  bool keeps_bits_in_batches = true;  ///< a row's are the same in whatever batch it sits
   index max_vocab = 100000;
 };
 template <class Carrier>

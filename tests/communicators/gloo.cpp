@@ -1,5 +1,6 @@
 #include <emend/c10d.hpp>
 
+#include "communicators/processes.hpp"
 #include "communicators/suite.hpp"
 
 #include <torch/csrc/distributed/c10d/FileStore.hpp>
@@ -7,11 +8,7 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <string>
-#include <sys/wait.h>
-#include <unistd.h>
-#include <vector>
 
 namespace {
 
@@ -37,26 +34,5 @@ int main(int argc, char** argv) {
     return std::puts("a communicator over no group: expected an exception"), 1;
   } catch (const std::invalid_argument&) {
   }
-  std::string file = (std::filesystem::temp_directory_path() / "emend_gloo_XXXXXX").string();
-  const int descriptor = mkstemp(file.data());
-  if (descriptor < 0) return std::perror("mkstemp"), 1;
-  close(descriptor);
-  std::vector<pid_t> children;
-  for (int rank = 0; rank < size; ++rank) {
-    const std::string number = std::to_string(rank);
-    const pid_t child = fork();
-    if (child == 0) {
-      execl("/proc/self/exe", argv[0], argv[1], number.c_str(), file.c_str(), static_cast<char*>(nullptr));
-      std::perror("execl");
-      _exit(1);
-    }
-    children.push_back(child);
-  }
-  int failed = 0;
-  for (const pid_t child : children) {
-    int status = 0;
-    failed += waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-  }
-  unlink(file.c_str());
-  return failed == 0 ? 0 : 1;
+  return run_ranks(argv[0], size);
 }

@@ -11,6 +11,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/randint.h>
@@ -116,6 +117,39 @@ TEST_CASE("device loss over tensors: losses of the library and own, every dtype,
       }
 }
 
+TEST_CASE("device loss over linear scores: one chunk and several, masks, states that are no number where they do not count") {
+  at::manual_seed(5);
+  for (const at::ScalarType type : {at::kFloat, at::kDouble, at::kBFloat16, at::kHalf})
+    for (const std::int64_t chunk : {4, 7, 2048}) {
+      CAPTURE(c10::toString(type));
+      CAPTURE(chunk);
+      const at::Tensor hidden = at::randn({3, 6, 32}, of(at::kDouble)).to(type), weight = (at::randn({301, 32}, of(at::kDouble)) * 0.3).to(type), ids = at::randint(301, {3, 6}, of(at::kLong));
+      const columns c(at::matmul(hidden, weight.t()), ids);
+      hidden.masked_fill_(c.mask.logical_not().unsqueeze(-1), std::numeric_limits<double>::quiet_NaN());
+      const tensor_column old_here(c.old), advantage_here(c.advantage);
+      const at::Tensor old = c.old.cuda(), advantage = c.advantage.cuda(), there = ids.cuda(), mask = c.mask.cuda(), weights = c.weight.cuda();
+      const emend::ppo_clip here{.old_log_prob = old_here, .advantage = advantage_here, .clip_high = 0.28};
+      const at::Tensor a = hidden.clone().requires_grad_(), w = weight.clone().requires_grad_();
+      const at::Tensor expected = emend::loss([&](const auto& t) { return here(t) - 0.01 * t.entropy; }, emend::linear_scores{a, w}, ids, {.mask = c.mask, .weight = c.weight, .normaliser = 9});
+      expected.backward();
+      const at::Tensor b = hidden.cuda().requires_grad_(), v = weight.cuda().requires_grad_();
+      at::Tensor got, log_prob;
+      {
+        const no_waiting strict;
+        got = device::loss(device::device_policy<emend::ppo_clip>{.policy = {.old_log_prob = {}, .advantage = {}, .clip_high = 0.28}, .old_log_prob = device::column_of<float>(old),
+                                                                   .advantage = device::column_of<float>(advantage), .entropy_coefficient = 0.01},
+                           emend::linear_scores{b, v}, there, {.mask = mask, .weight = weights, .normaliser = 9, .chunk_rows = chunk, .log_prob = &log_prob});
+      }
+      got.backward();
+      const double tolerance = type == at::kDouble ? 1e-6 : type == at::kFloat ? 1e-5 : 3e-2;
+      CHECK(distance(got, expected) < tolerance);
+      CHECK(distance(b.grad(), a.grad()) < tolerance);
+      CHECK(distance(v.grad(), w.grad()) < tolerance);
+      CHECK((v.grad().scalar_type() == type));
+      CHECK(!log_prob.isnan().any().item().toBool());
+    }
+}
+
 TEST_CASE("device statistics over tensors") {
   at::manual_seed(3);
   for (const at::ScalarType type : {at::kFloat, at::kDouble, at::kBFloat16, at::kHalf})
@@ -129,7 +163,7 @@ TEST_CASE("device statistics over tensors") {
         const no_waiting strict;
         got = device::statistics(there, ids_there, mask_there, 0.5);
       }
-      const double tolerance = type == at::kDouble ? 1e-12 : 4e-6;
+      const double tolerance = type == at::kDouble ? 1e-12 : 1e-5;
       CHECK(distance(got.log_prob, expected.log_prob) < tolerance);
       CHECK(distance(got.log_z, expected.log_z) < tolerance);
       CHECK(distance(got.entropy, expected.entropy) < tolerance);
@@ -197,6 +231,10 @@ TEST_CASE("device tensors: what does not fit is named, and empty batches are") {
   CHECK(message([&] { device::loss(none, x, ids, {.mask = ids}); }).find("emend: mask: expected ") == 0);
   CHECK(message([&] { device::loss(none, x, ids, {.normaliser = 0}); }).find("emend: normaliser: expected ") == 0);
   CHECK(message([&] { device::statistics(x.narrow(2, 0, 0), ids); }).find("emend: scores: expected ") == 0);
+  const at::Tensor states = at::randn({2, 3, 4}).cuda(), head = at::randn({5, 4}).cuda();
+  CHECK(message([&] { device::loss(none, emend::linear_scores{states, head.t()}, ids); }).find("emend: weight: expected ") == 0);
+  CHECK(message([&] { device::loss(none, emend::linear_scores{states, head}, ids, {.is_in_place = true}); }).find("emend: is_in_place: expected ") == 0);
+  CHECK(message([&] { device::loss(none, emend::linear_scores{states, head}, ids, {.chunk_rows = 0}); }).find("emend: chunk_rows: expected ") == 0);
   const at::Tensor no_rows = at::empty({0, 3, 5}, x.options()).requires_grad_(), no_ids = at::empty({0, 3}, ids.options());
   const at::Tensor value = device::loss(none, no_rows, no_ids);
   value.backward();

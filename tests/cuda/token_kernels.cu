@@ -93,7 +93,7 @@ TEST_CASE("device whitening: parts and their remainder, masks, given moments, in
         device::whiten_memory memory;
         std::vector<moments> of_part;
         for (index part = 0; part < device::whiten_parts(count); ++part) of_part.push_back(device::moments_of_part(one, memory, p, part));
-        const auto f = device::whitening_of(p, of_part.data());
+        const auto f = device::whitening_of(one, memory, p, of_part.data());
         pinned<float> expected(values.size());
         for (index i = 0; i < count; ++i) expected[static_cast<std::size_t>(i)] = device::whitened(p, f, i);
         check_near(out, expected, 2e-6);

@@ -37,7 +37,14 @@ class thread_team {
   N max_lanes(N x) {
     return exchange(x, [](N a, N b) { return std::max(a, b); });
   }
-  static void add(std::uint64_t* memory, std::uint64_t x) { std::atomic_ref<std::uint64_t>(*memory).fetch_add(x, std::memory_order_relaxed); }
+  static std::uint32_t take(std::uint32_t* memory) { return std::atomic_ref<std::uint32_t>(*memory).fetch_add(1, std::memory_order_relaxed); }
+  template <class T, class F>
+  void for_each_score(const T* x, index count, index stride, F f) const {
+    for (index j = rank_; j < count; j += size_) {
+      const arithmetic<T> number[1]{static_cast<arithmetic<T>>(x[j * stride])};
+      f(number, j);
+    }
+  }
 
  private:
   // Lanes of a device step together; here all threads do for as long.
@@ -81,7 +88,7 @@ std::vector<std::uint8_t> bytes_of(const bool* mask, index count) { return {mask
 
 TEST_CASE("device GAE is the host's, for every team, mask, hole rule and pair of lambdas") {
   for (const index threads : {1, 2, 8, 32})
-    for (const index tokens : {1, 2, 7, 8, 9, 70}) {
+    for (const index tokens : {1, 2, 7, 8, 9, 70, 300}) {
       const index rows = 4;
       CAPTURE(threads);
       CAPTURE(tokens);
@@ -134,7 +141,11 @@ TEST_CASE("device whitening is the host's") {
               if (team.rank() == 0) of_part[static_cast<std::size_t>(part)] = found;
             }
           });
-          const auto f = cuda::whitening_of(p, of_part.data());
+          emend::detail::whitening f;
+          run_team(threads, [&](auto& team) {
+            const auto found = cuda::whitening_of(team, memory, p, of_part.data());
+            if (team.rank() == 0) f = found;
+          });
           for (index i = 0; i < count; ++i) out[static_cast<std::size_t>(i)] = cuda::whitened(p, f, i);
           const auto expected = whiten(values, is_masked ? padded(1, count, bytes) : padded(1, count), options);
           for (std::size_t i = 0; i < out.size(); ++i) CHECK(out[i] == doctest::Approx(expected[i]).epsilon(1e-6));

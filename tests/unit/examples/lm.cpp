@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -22,10 +23,21 @@
 namespace {
 
 #if defined(EMEND_EXAMPLE_LIBTORCH)
-/// LibTorch computes every model while this lives.
+/// LibTorch computes every model while this lives, on the host or on the device that the environment names.
 struct by_libtorch {
-  std::unique_ptr<lm::engine<float>> of_float = lm::torch_engine<float>("cpu");
-  std::unique_ptr<lm::engine<double>> of_double = lm::torch_engine<double>("cpu");
+  static std::string device() {
+    const char* const name = std::getenv("EMEND_TEST_DEVICE");
+    if (!name) return "cpu";
+    try {
+      lm::torch_engine<float>(name);
+    } catch (const std::runtime_error&) {
+      std::puts("skipped: no device of CUDA");
+      std::exit(0);
+    }
+    return name;
+  }
+  std::unique_ptr<lm::engine<float>> of_float = lm::torch_engine<float>(device());
+  std::unique_ptr<lm::engine<double>> of_double = lm::torch_engine<double>(device());
   by_libtorch() {
     lm::use_engine<float>(of_float.get());
     lm::use_engine<double>(of_double.get());

@@ -18,6 +18,7 @@ struct device_column {
 /// A policy loss of the library (`ppo_clip`, `cispo`, ..) over columns of a device; its own columns stay empty.
 template <class Policy, class T = float>
 struct device_policy {
+  static constexpr bool uses_log_sum_squares = false;
   Policy policy;
   device_column<T> old_log_prob, advantage;
   double entropy_coefficient = 0;  ///< of an entropy bonus: loss - coefficient entropy

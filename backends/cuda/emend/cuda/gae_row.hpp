@@ -40,22 +40,26 @@ struct gae_stretch {
   }
 };
 
+/// Tokens that a thread takes by itself before the threads join what they have.
+inline constexpr index gae_run = 8;
 inline constexpr index gae_threads = 128;
 struct gae_memory {
   team_memory team;
   gae_stretch stretch[gae_threads];
 };
 
-/// One row by a team of at most gae_threads: chunks of as many tokens as there are threads, from the end; in each a scan of stretches.
+/// One row by a team of at most gae_threads: chunks of gae_run tokens a thread, from the end; in each a scan of the threads' stretches.
 template <class Team>
 constexpr void gae_row(Team& team, gae_memory& memory, const gae_problem& p, index row) {
   const index first = row * p.tokens, threads = team.size();
   const auto is_counted = [&](index t) { return t >= 0 && t < p.tokens && (!p.mask || p.mask[first + t]); };
   std::uint64_t count = 0, end = 0;
-  for (index t = team.rank(); t < p.tokens; t += threads)
-    if (is_counted(t)) ++count, end = static_cast<std::uint64_t>(t) + 1;
-  count = team_sum(team, memory.team, count);
-  end = team_max(team, memory.team, end);
+  if (p.length_adaptive_alpha > 0 || p.holes == hole_rule::decay) {
+    for (index t = team.rank(); t < p.tokens; t += threads)
+      if (is_counted(t)) ++count, end = static_cast<std::uint64_t>(t) + 1;
+    count = team_sum(team, memory.team, count);
+    end = team_max(team, memory.team, end);
+  }
   double lambda = p.lambda;
   if (p.length_adaptive_alpha > 0 && count > 0) {
     lambda = 1 - 1 / (p.length_adaptive_alpha * static_cast<double>(count));
@@ -63,15 +67,23 @@ constexpr void gae_row(Team& team, gae_memory& memory, const gae_problem& p, ind
   }
   const double decay = p.gamma * lambda, other_decay = p.gamma * (p.value_lambda < 0 ? p.lambda : p.value_lambda);
   double advantage = 0, other = 0, value = p.bootstrap ? static_cast<double>(p.bootstrap[row]) : 0;
-  for (index last = p.tokens; last > 0; last -= threads) {
-    const index t = last - threads + team.rank();
-    const bool counts = is_counted(t), is_hole = !counts && t >= 0 && p.holes == hole_rule::decay && static_cast<std::uint64_t>(t) < end;
-    gae_stretch own;
-    if (counts || is_hole) {
-      const double v = counts ? static_cast<double>(p.value[first + t]) : 0, r = counts ? static_cast<double>(p.reward[first + t]) : 0;
-      own = {{r - v, decay, p.gamma}, {r - v, other_decay, p.gamma}, v, false};
+  for (index last = p.tokens; last > 0; last -= threads * gae_run) {
+    const index begin = last - (threads - team.rank()) * gae_run;
+    bool counts[gae_run], steps[gae_run];
+    float v[gae_run], r[gae_run];
+    for (index k = 0; k < gae_run; ++k) {
+      const index t = begin + k;
+      counts[k] = is_counted(t);
+      steps[k] = counts[k] || (t >= 0 && p.holes == hole_rule::decay && static_cast<std::uint64_t>(t) < end);
+      v[k] = counts[k] ? p.value[first + t] : 0.0f;
+      r[k] = counts[k] ? p.reward[first + t] : 0.0f;
     }
-    const double own_value = own.value;
+    gae_stretch own;
+    for (index k = gae_run; k-- > 0;) {
+      if (!steps[k]) continue;
+      const double of = static_cast<double>(v[k]), delta = static_cast<double>(r[k]) - of;
+      own = gae_stretch{{delta, decay, p.gamma}, {delta, other_decay, p.gamma}, of, false}.before(own);
+    }
     memory.stretch[team.rank()] = own;
     team.sync();
     for (index distance = 1; distance < threads; distance *= 2) {
@@ -81,11 +93,22 @@ constexpr void gae_row(Team& team, gae_memory& memory, const gae_problem& p, ind
       memory.stretch[team.rank()] = own;
       team.sync();
     }
-    if (t >= 0) {
-      p.advantage[first + t] = counts ? static_cast<float>(own.own(advantage, value)) : 0.0f;
-      p.returns[first + t] = counts ? static_cast<float>(own.other(other, value) + own_value) : 0.0f;
+    // What stands behind this thread's tokens.
+    const gae_stretch right = team.rank() + 1 < threads ? memory.stretch[team.rank() + 1] : gae_stretch{}, whole = memory.stretch[0];
+    double next_advantage = right.is_empty ? advantage : right.own(advantage, value), next_other = right.is_empty ? other : right.other(other, value);
+    double next_value = right.is_empty ? value : right.value;
+    for (index k = gae_run; k-- > 0;) {
+      const index t = begin + k;
+      if (steps[k]) {
+        const double of = static_cast<double>(v[k]), delta = static_cast<double>(r[k]) - of + p.gamma * next_value;
+        next_advantage = delta + decay * next_advantage;
+        next_other = delta + other_decay * next_other;
+        next_value = of;
+      }
+      if (t < 0) continue;
+      p.advantage[first + t] = counts[k] ? static_cast<float>(next_advantage) : 0.0f;
+      p.returns[first + t] = counts[k] ? static_cast<float>(next_other + next_value) : 0.0f;
     }
-    const gae_stretch whole = memory.stretch[0];
     if (!whole.is_empty) {
       advantage = whole.own(advantage, value);
       other = whole.other(other, value);

@@ -14,6 +14,7 @@ struct row_problem {
   const T* scores = nullptr;
   T* gradient = nullptr;  ///< the shape of the scores, its own strides; the scores' own memory; or null: the value alone
   index rows = 0, vocab = 0, tokens = 1;
+  index first = 0;  ///< the position, of which the loss asks its columns, of row 0
   index batch_stride = 0, token_stride = 0, vocab_stride = 1;
   index gradient_batch_stride = 0, gradient_token_stride = 0, gradient_vocab_stride = 1;
   const std::int64_t* targets = nullptr;  ///< [rows]; a counted one outside [0, vocab) makes value and statistics NaN and its row's gradient 0
@@ -30,23 +31,27 @@ struct row_problem {
 
 namespace detail {
 
-template <class A>
-__device__ row_share<A> shuffled(const row_share<A>& share, int distance) {
+template <class A, bool HasSquares>
+__device__ row_share<A, HasSquares> shuffled(const row_share<A, HasSquares>& share, int distance) {
   constexpr unsigned all = 0xffffffff;
-  return {__shfl_xor_sync(all, share.top, distance), __shfl_xor_sync(all, share.sum, distance), __shfl_xor_sync(all, share.weighted, distance),
-          __shfl_xor_sync(all, share.squares, distance)};
+  row_share<A, HasSquares> other;
+  other.top = __shfl_xor_sync(all, share.top, distance);
+  other.sum = __shfl_xor_sync(all, share.sum, distance);
+  other.weighted = __shfl_xor_sync(all, share.weighted, distance);
+  if constexpr (HasSquares) other.squares = __shfl_xor_sync(all, share.squares, distance);
+  return other;
 }
 
 /// The sums of a block's threads, known to the threads of its first warp. The order of the sums is that of the threads' numbers.
-template <int Threads, class A>
-__device__ row_share<A> joined(row_share<A> share, row_share<A> (&of_warp)[Threads / 32], A scale) {
+template <int Threads, class Share, class A>
+__device__ Share joined(Share share, Share (&of_warp)[Threads / 32], A scale) {
   constexpr int warps = Threads / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   for (int distance = 16; distance > 0; distance /= 2) share.merge(shuffled(share, distance), scale);
   if (lane == 0) of_warp[threadIdx.x / 32] = share;
   __syncthreads();
   if (threadIdx.x < 32) {
-    share = lane < warps ? of_warp[lane] : row_share<A>{};
+    share = lane < warps ? of_warp[lane] : Share{};
     for (int distance = warps / 2; distance > 0; distance /= 2) share.merge(shuffled(share, distance), scale);
   }
   return share;
@@ -74,6 +79,11 @@ struct row_blocks {
 #endif
 };
 
+template <class Share, int Warps>
+struct share_memory {
+  Share of_warp[Warps], of_block[2][most_row_blocks];
+};
+
 /// strided: score by score. packed: in packets; the gradient pass reads the row again, from the device's cache where it is still there.
 /// staged: in packets that are kept in shared memory between the passes, of one block or of several.
 enum class row_way { strided, packed, staged };
@@ -84,7 +94,8 @@ template <int Threads, int Resident, row_way Way, class T, class Loss>
 __global__ void __launch_bounds__(Threads, Resident) loss_kernel(const row_problem<T> p, const Loss loss) {
   using A = arithmetic<T>;
   constexpr int size = packet<T>::size;
-  __shared__ row_share<A> of_warp[Threads / 32], of_block[2][most_row_blocks];
+  using share_type = row_share<A, asks_for_squares<Loss>>;
+  __shared__ share_memory<share_type, Threads / 32> shares;
   __shared__ row_slope<A> slope;
   extern __shared__ uint4 staged_words[];
   packet<T>* const staged = reinterpret_cast<packet<T>*>(staged_words);
@@ -126,14 +137,19 @@ __global__ void __launch_bounds__(Threads, Resident) loss_kernel(const row_probl
     }
     // Early, for it is waited for by one thread alone.
     const double score = thread == 0 ? static_cast<double>(static_cast<A>(x[target * p.vocab_stride])) : 0;
-    row_share<A> share;
+    share_type share;
     const auto add = [&](const packet<T>& of) {
       A numbers[size];
       of.unpack(numbers);
       share.add(numbers, scale);
     };
+    const auto add_near = [&](const packet<T>& of) {
+      A numbers[size];
+      of.unpack(numbers);
+      share.add_near(numbers, scale);
+    };
     if constexpr (Way == row_way::strided) {
-      share = share_of<T, A>(x, p.vocab, p.vocab_stride, scale, thread, Threads);
+      share = share_of<share_type>(x, p.vocab, p.vocab_stride, scale, thread, Threads);
     } else {
       if constexpr (Way == row_way::staged) {
         const int half = (mine / 2 + Threads - 1) / Threads * Threads;
@@ -143,31 +159,47 @@ __global__ void __launch_bounds__(Threads, Resident) loss_kernel(const row_probl
         for (; i < mine; i += Threads) __pipeline_memcpy_async(&staged[i], &in[i], 16);
         __pipeline_commit();
         __pipeline_wait_prior(1);
-        for (i = thread; i < half && i < mine; i += Threads) add(staged[i]);
+        // A first packet with a finite score gives the reference that the others are near.
+        for (i = thread; i < half && i < mine; i += Threads) {
+          if (share.top == -__builtin_inff()) add(staged[i]);
+          else add_near(staged[i]);
+        }
         __pipeline_wait_prior(0);
-        for (; i < mine; i += Threads) add(staged[i]);
+        for (; i < mine; i += Threads) {
+          if (share.top == -__builtin_inff()) add(staged[i]);
+          else add_near(staged[i]);
+        }
+        if (!share.is_number()) {
+          share = {};
+          for (i = thread; i < mine; i += Threads) add(staged[i]);
+        }
       } else {
-        for_each_packet<Threads, 4>(in, mine, [&](const packet<T>& of, int) { add(of); });
+        if (thread < mine) add(in[thread]);
+        for_each_packet<Threads, 4>(in, mine, Threads, [&](const packet<T>& of, int) { add_near(of); });
+        if (!share.is_number()) {
+          share = {};
+          for_each_packet<Threads, 1>(in, mine, 0, [&](const packet<T>& of, int) { add(of); });
+        }
       }
       each_end([&](index j) {
         const A one[1]{static_cast<A>(x[j])};
         share.add(one, scale);
       });
     }
-    share = joined<Threads>(share, of_warp, scale);
+    share = joined<Threads>(share, shares.of_warp, scale);
     if constexpr (Way == row_way::staged) {
       if (blocks > 1) {
         // Two sets in turn: a block may begin the next row while another still reads this one's.
-        if (thread < blocks) *row_blocks::of(&of_block[turn][rank], thread) = share;
+        if (thread < blocks) *row_blocks::of(&shares.of_block[turn][rank], thread) = share;
         row_blocks::sync();
         if (thread == 0) {
-          share = of_block[turn][0];
-          for (int b = 1; b < blocks; ++b) share.merge(of_block[turn][b], scale);
+          share = shares.of_block[turn][0];
+          for (int b = 1; b < blocks; ++b) share.merge(shares.of_block[turn][b], scale);
         }
       }
     }
     if (thread == 0) {
-      const row_result<A> result = evaluate_row(loss, share, score, target, row, p.multiplier, weight / p.normaliser);
+      const row_result<A> result = evaluate_row(loss, share, score, target, p.first + row, p.multiplier, weight / p.normaliser);
       if (rank == 0) {
         p.values[row] = result.value;
         if (p.log_prob) p.log_prob[row] = result.log_prob;
@@ -182,24 +214,26 @@ __global__ void __launch_bounds__(Threads, Resident) loss_kernel(const row_probl
       if constexpr (Way == row_way::strided) {
         write_share<T, A>(x, p.vocab_stride, out, p.gradient_vocab_stride, p.vocab, by, thread, Threads);
       } else {
-        const index place = target - parts.head - index{first} * size;
-        const int own_packet = place < 0 || place >= index{mine} * size ? -1 : static_cast<int>(place) / size, own_place = static_cast<int>(place) % size;
-        const auto write = [&](const packet<T>& of, int i) {
-          A numbers[size];
-          of.unpack(numbers);
+        const auto write = [&](auto at) {
+          const auto of_packet = [&](const packet<T>& of, int i) {
+            A numbers[size];
+            of.unpack(numbers);
 #pragma unroll
-          for (int k = 0; k < size; ++k) numbers[k] = by.at(numbers[k]);
-          if (i == own_packet) {
-#pragma unroll
-            for (int k = 0; k < size; ++k)
-              if (k == own_place) numbers[k] += by.own;
-          }
-          written[i] = packet<T>::pack(numbers);
+            for (int k = 0; k < size; ++k) numbers[k] = at(numbers[k]);
+            written[i] = packet<T>::pack(numbers);
+          };
+          if constexpr (Way == row_way::staged)
+            for (int i = thread; i < mine; i += Threads) of_packet(staged[i], i);
+          else
+            for_each_packet<Threads, 2>(in, mine, 0, of_packet);
         };
-        if constexpr (Way == row_way::staged)
-          for (int i = thread; i < mine; i += Threads) write(staged[i], i);
-        else
-          for_each_packet<Threads, 2>(in, mine, write);
+        if (!by.is_number()) write([&](A x) { return by.at(x); });
+        else if (by.quadratic != 0) write([&](A x) { return by.template at_number<true, true>(x); });
+        else if (by.linear != 0) write([&](A x) { return by.template at_number<true, false>(x); });
+        else write([&](A x) { return by.template at_number<false, false>(x); });
+        // The target's own, by the thread that has written its packet.
+        const index place = target - parts.head - index{first} * size;
+        if (place >= 0 && place < index{mine} * size && static_cast<int>(place) / size % Threads == thread) out[target] = static_cast<T>(by.of_target);
         each_end([&](index j) { out[j] = static_cast<T>(by.at(static_cast<A>(x[j]), j)); });
       }
     }
@@ -267,7 +301,7 @@ cudaError_t launch_loss(const row_problem<T>& p, const Loss& loss, cudaStream_t 
   static_assert(std::is_trivially_copyable_v<Loss>, "emend: a loss on a device must be trivially copyable; its columns are device_column");
   using detail::loss_kernel, detail::launch_rows, detail::row_way;
   constexpr index short_row = 2048, resident_bytes = 73 << 10;
-  constexpr int resident = sizeof(T) == sizeof(double) ? 2 : 3;  // blocks of a multiprocessor, by their registers and, but for double, by resident_bytes
+  constexpr int resident = sizeof(T) == sizeof(double) ? 4 : 6;  // blocks of a multiprocessor by their registers; by resident_bytes three
   if (p.rows == 0) return cudaSuccess;
   if (!detail::is_packed(p)) return launch_rows(loss_kernel<256, 4, row_way::strided, T, Loss>, 256, p, loss, stream);
   const index packets = p.vocab / detail::packet<T>::size;
@@ -276,15 +310,15 @@ cudaError_t launch_loss(const row_problem<T>& p, const Loss& loss, cudaStream_t 
     return launch_rows(loss_kernel<128, 8, row_way::staged, T, Loss>, 128, p, loss, stream, 1, packets * 16);
   }
   if (p.gradient) {
-    const auto kernel = loss_kernel<512, resident, row_way::staged, T, Loss>;
+    const auto kernel = loss_kernel<256, resident, row_way::staged, T, Loss>;
     detail::kernel_limits limits;
     if (const cudaError_t error = detail::limits_of(kernel, limits)) return error;
     const auto bytes = [&](int blocks) { return (packets + blocks - 1) / blocks * 16; };
     int blocks = 1;
     while (limits.has_clusters && blocks < detail::most_row_blocks && bytes(blocks) > resident_bytes) blocks *= 2;
-    if (bytes(blocks) <= limits.shared_bytes) return launch_rows(kernel, 512, p, loss, stream, blocks, bytes(blocks));
+    if (bytes(blocks) <= limits.shared_bytes) return launch_rows(kernel, 256, p, loss, stream, blocks, bytes(blocks));
   }
-  return launch_rows(loss_kernel<512, resident, row_way::packed, T, Loss>, 512, p, loss, stream);
+  return launch_rows(loss_kernel<256, resident, row_way::packed, T, Loss>, 256, p, loss, stream);
 }
 
 }  // namespace emend::cuda

@@ -78,10 +78,10 @@ struct packed_row {
   }
 };
 
-/// f(packet, its number) of this thread's packets, several on their way at a time.
+/// f(packet, its number) of this thread's packets from number `from` on, several on their way at a time.
 template <int Threads, int AtOnce, class T, class F>
-__device__ void for_each_packet(const packet<T>* in, int count, F f) {
-  int i = static_cast<int>(threadIdx.x);
+__device__ void for_each_packet(const packet<T>* in, int count, int from, F f) {
+  int i = from + static_cast<int>(threadIdx.x);
   for (; i + (AtOnce - 1) * Threads < count; i += AtOnce * Threads) {
     packet<T> held[AtOnce];
 #pragma unroll

@@ -32,21 +32,25 @@ struct reward_problem {
 
 inline constexpr index reward_threads = 256;
 
-/// What a thread has seen of a row: its sums and its highest score, of equals the lowest id.
+/// What a thread has seen of a row: its sums and the id of its highest score, of equals the lowest.
 template <class A>
 struct row_choice {
-  row_share<A> share;
-  A best = -__builtin_inff();
+  row_share<A, false> share;
   index at = -1;
 
-  constexpr void add(A x, index j, A scale) {
-    const A one[1]{x};
-    share.add(one, scale);
-    if (at < 0 || x > best) best = x, at = j;
+  /// The scores of ids from `first` on; ids come in ascending order.
+  template <int N>
+  constexpr void add(const A (&x)[N], index first, A scale) {
+    const A before = share.top;
+    share.add(x, scale);
+    if (at >= 0 && !(share.top > before)) return;
+    for (int k = N; k-- > 0;)
+      if (x[k] == share.top) at = first + k;
   }
   constexpr void merge(const row_choice& other, A scale) {
+    const A own_top = share.top, other_top = other.share.top;
     share.merge(other.share, scale);
-    if (other.at >= 0 && (at < 0 || other.best > best || (other.best == best && other.at < at))) best = other.best, at = other.at;
+    if (other.at >= 0 && (at < 0 || other_top > own_top || (other_top == own_top && other.at < at))) at = other.at;
   }
 };
 
@@ -67,7 +71,7 @@ constexpr void choice_row(Team& team, choice_memory<arithmetic<T>>& memory, cons
   const T* const x = p.scores + (token / p.tokens) * p.batch_stride + (token % p.tokens) * p.token_stride;
   const A scale = static_cast<A>(p.multiplier * detail::log2_of_e);
   row_choice<A> own;
-  for (index j = team.rank(); j < p.vocab; j += team.size()) own.add(static_cast<A>(x[j * p.vocab_stride]), j, scale);
+  team.for_each_score(x, p.vocab, p.vocab_stride, [&]<int N>(const A (&scores)[N], index first) { own.add(scores, first, scale); });
   memory.of_thread[team.rank()] = own;
   team_reduce(team, memory.of_thread, [scale](row_choice<A> a, const row_choice<A>& b) {
     a.merge(b, scale);

@@ -40,11 +40,15 @@ constexpr A larger_of(A a, A b) {
   return a != a || a >= b ? a : b;
 }
 
-/// The lowest power that is told from 0, and below it; NaN becomes it.
+/// 2^x of it is 0, and so is the product of both.
+template <class A>
+inline constexpr A lowest_power = sizeof(A) == sizeof(float) ? A(-150) : A(-1100);
+
+/// x, but not below the lowest power; NaN becomes that.
 template <class A>
 constexpr A at_least_lowest(A x) {
-  if constexpr (sizeof(A) == sizeof(float)) return __builtin_fmaxf(x, -150.0f);
-  else return __builtin_fmax(x, -1100.0);
+  if constexpr (sizeof(A) == sizeof(float)) return __builtin_fmaxf(x, lowest_power<A>);
+  else return __builtin_fmax(x, lowest_power<A>);
 }
 
 inline constexpr double log2_of_e = 1.4426950408889634, log_of_2 = 0.6931471805599453;
@@ -53,8 +57,9 @@ inline constexpr double log2_of_e = 1.4426950408889634, log_of_2 = 0.69314718055
 
 /// Sums over the scores x_j that a thread has seen, relative to the largest of them; of none, of -inf alone too, the top is -inf.
 ///   sum = sum_j 2^d_j,   weighted = sum_j 2^d_j d_j,   squares = sum_j 2^2 d_j,   d_j = (x_j - top) scale,   scale = multiplier log2 e
-/// A is float or double. NaN and +inf end up in the top. Every member of one row is called with the same scale.
-template <class A>
+/// A is float or double. NaN and +inf end up in the top. Every member of one row is called with the same scale. Without HasSquares
+/// the squares are not summed.
+template <class A, bool HasSquares = true>
 struct row_share {
   A top = -__builtin_inff(), sum = 0, weighted = 0, squares = 0;
 
@@ -75,11 +80,19 @@ struct row_share {
     raise(largest, scale);
     for (int k = 0; k < N; ++k) {
       const A d = detail::at_least_lowest((x[k] - top) * scale), e = detail::exp2_of(d);
-      sum += e;
-      weighted += e * d;
-      squares += e * e;
+      take(d, e);
     }
   }
+  /// The same relative to the top as it is, which saves the look for a larger one. Where a score is far above it, infinite or NaN, the sums end
+  /// up as no numbers: see `is_number`.
+  template <int N>
+  constexpr void add_near(const A (&x)[N], A scale) {
+    for (int k = 0; k < N; ++k) {
+      const A d = detail::larger_of((x[k] - top) * scale, detail::lowest_power<A>);
+      take(d, detail::exp2_of(d));
+    }
+  }
+  constexpr bool is_number() const { return (HasSquares ? squares : sum) < __builtin_inff() && weighted < __builtin_inff(); }
   constexpr void merge(row_share other, A scale) {
     raise(other.top, scale);
     other.raise(top, scale);
@@ -87,12 +100,19 @@ struct row_share {
     weighted += other.weighted;
     squares += other.squares;
   }
+
+ private:
+  constexpr void take(A d, A e) {
+    sum += e;
+    weighted += e * d;
+    if constexpr (HasSquares) squares += e * e;
+  }
 };
 
 /// The share of the thread `first` of `threads`: scores first, first + threads, ..
-template <class T, class A = arithmetic<T>>
-constexpr row_share<A> share_of(const T* x, index vocab, index vocab_stride, A scale, index first, index threads) {
-  row_share<A> share;
+template <class Share, class T, class A>
+constexpr Share share_of(const T* x, index vocab, index vocab_stride, A scale, index first, index threads) {
+  Share share;
   for (index j = first; j < vocab; j += threads) {
     const A one[1]{static_cast<A>(x[j * vocab_stride])};
     share.add(one, scale);
@@ -101,18 +121,30 @@ constexpr row_share<A> share_of(const T* x, index vocab, index vocab_stride, A s
 }
 
 /// What the gradient pass of a row needs: with log2 p = (x - top) scale - log2_sum,
-///   g_j = p (constant + linear log2 p + quadratic p) + [j = target] own,   0 where p = 0
+///   g_j = p (constant + linear log2 p + quadratic p),   0 where p = 0;   at the target, of_target
 template <class A>
 struct row_slope {
-  A top = 0, scale = 0, log2_sum = 0, constant = 0, linear = 0, quadratic = 0, own = 0;
+  A top = 0, scale = 0, log2_sum = 0, constant = 0, linear = 0, quadratic = 0, of_target = 0;
   index target = -1;
 
-  /// Without what is the target's own.
+  /// Whether `at_number` may stand for `at`.
+  constexpr bool is_number() const {
+    return top - top == 0 && constant - constant == 0 && linear - linear == 0 && quadratic - quadratic == 0;
+  }
+  template <bool HasLinear, bool HasQuadratic>
+  constexpr A at_number(A x) const {
+    const A log2_p = detail::at_least_lowest((x - top) * scale - log2_sum), p = detail::exp2_of(log2_p);
+    A slope = constant;
+    if constexpr (HasLinear) slope += linear * log2_p;
+    if constexpr (HasQuadratic) slope += quadratic * p;
+    return p * slope;
+  }
+  /// Of any id but the target.
   constexpr A at(A x) const {
     const A log2_p = (x - top) * scale - log2_sum, p = detail::exp2_of(log2_p);
     return p == 0 ? A(0) : p * (constant + linear * log2_p + quadratic * p);
   }
-  constexpr A at(A x, index j) const { return j == target ? at(x) + own : at(x); }
+  constexpr A at(A x, index j) const { return j == target ? of_target : at(x); }
 };
 
 /// Writes the thread's share of the gradient. x and out may be the same memory.
@@ -128,17 +160,24 @@ struct row_result {
   row_slope<A> slope;
 };
 
-/// share: of the whole row; score: that of the target, as it is stored; factor: weight / normaliser.
-template <class A, class Loss>
-constexpr row_result<A> evaluate_row(const Loss& loss, const row_share<A>& share, double score, index target, index position, double multiplier, double factor) {
+/// Whether a loss on a device asks for the sum of squares: unless it says that it does not.
+template <class Loss>
+inline constexpr bool asks_for_squares = true;
+template <class Loss>
+  requires(!Loss::uses_log_sum_squares)
+inline constexpr bool asks_for_squares<Loss> = false;
+
+/// share: of the whole row; stored: the target's score; factor: weight / normaliser.
+template <class A, bool HasSquares, class Loss>
+constexpr row_result<A> evaluate_row(const Loss& loss, const row_share<A, HasSquares>& share, double stored, index target, index position, double multiplier, double factor) {
   row_result<A> result;
   const double top = multiplier * static_cast<double>(share.top), unknown = __builtin_nan("");
   const bool is_empty = share.top == -__builtin_inff(), is_number = share.top < __builtin_inff();
   const double log_sum = is_empty ? -__builtin_inf() : __builtin_log(static_cast<double>(share.sum));
-  score *= multiplier;
+  const double score = multiplier * stored;
   result.log_z = is_empty ? -__builtin_inf() : is_number ? top + log_sum : unknown;
   result.entropy = is_empty ? 0 : is_number ? log_sum - detail::log_of_2 * static_cast<double>(share.weighted) / static_cast<double>(share.sum) : unknown;
-  const double log_squares = is_empty ? -__builtin_inf() : is_number ? __builtin_log(static_cast<double>(share.squares)) - 2 * log_sum : unknown;
+  const double log_squares = !HasSquares ? unknown : is_empty ? -__builtin_inf() : is_number ? __builtin_log(static_cast<double>(share.squares)) - 2 * log_sum : unknown;
   result.log_prob = score == -__builtin_inf() ? score : is_number ? (score - top) - log_sum : unknown;
   using R = token_dual;
   token<R> t{R(result.log_prob), R::variable(result.log_z, emend::detail::of_log_z), R::variable(score, emend::detail::of_score),
@@ -156,7 +195,7 @@ constexpr row_result<A> evaluate_row(const Loss& loss, const row_share<A>& share
   result.slope.constant = static_cast<A>(scaled(emend::detail::of_log_z) - (entropy == 0 ? 0 : entropy * result.entropy) - 2 * squares);
   result.slope.linear = static_cast<A>(-entropy * detail::log_of_2);
   result.slope.quadratic = squares == 0 ? A(0) : static_cast<A>(2 * squares * __builtin_exp(-log_squares));
-  result.slope.own = score == -__builtin_inf() ? A(0) : static_cast<A>(scaled(emend::detail::of_score));
+  result.slope.of_target = score == -__builtin_inf() ? A(0) : result.slope.at(static_cast<A>(stored)) + static_cast<A>(scaled(emend::detail::of_score));
   result.slope.target = target;
   return result;
 }

@@ -28,12 +28,15 @@ struct sample_problem {
   double* log_prob = nullptr;             ///< [rows] or null: of the drawn id, under what was left; NaN where there is none
 };
 
-inline constexpr index sample_threads = 512, sample_bins = 256;
+inline constexpr index sample_threads = 512, sample_bins = 256, sample_candidates = 1024;
 struct sample_memory {
   team_memory team;
   std::uint64_t sums[sample_bins];
-  std::uint64_t above;
-  index bin;
+  std::uint32_t best[sample_threads];                                 // of each thread's scores, the highest key
+  std::uint32_t ids[sample_candidates], keys[sample_candidates];      // what may be left of the row
+  std::uint32_t count;
+  std::uint64_t total, wanted;  // of the row, and the running sum within the part that is looked at
+  index part;
 };
 
 namespace detail {
@@ -45,118 +48,216 @@ constexpr std::uint32_t key_of(float x) {
 }
 constexpr float number_of(std::uint32_t key) { return __builtin_bit_cast(float, key >> 31 ? key & 0x7fffffffu : ~key); }
 
-/// A row while it is drawn from.
-template <class T>
-struct drawn_row {
-  const T* x;
-  index vocab, stride;
-  float top, multiplier, lowest;  // lowest: log min_p
-  std::uint32_t bound = 0;        // keys below are gone
+/// What a score weighs in a row.
+struct score_weight {
+  float top = 0, multiplier = 1, lowest = -__builtin_inff();  ///< lowest: log min_p
+  std::uint32_t bound = 0;                                     ///< keys below are gone
 
-  constexpr float score(index j) const { return static_cast<float>(x[j * stride]); }
-  /// In units of 2^-40 of the largest; 0 where an id is gone.
-  constexpr std::uint64_t weight(index j) const {
-    const float v = score(j);
+  /// In units of 2^-40 of the largest; 0 where it is gone.
+  constexpr std::uint64_t operator()(float v) const {
     // Apart, for the multiplier may have become 0 or infinity.
     if (v == top) return std::uint64_t{1} << 40;
     if (v == -__builtin_inff()) return 0;
     const float t = (v - top) * multiplier;
     if (key_of(v) < bound || t < lowest) return 0;
-    return static_cast<std::uint64_t>(static_cast<double>(__builtin_expf(t)) * 0x1p40 + 0.5);
+    const float share = __builtin_expf(t) * 0x1p40f;
+#if defined(__CUDA_ARCH__)
+    return __float2ull_rn(share);
+#else
+    return static_cast<std::uint64_t>(__builtin_rint(static_cast<double>(share)));
+#endif
   }
 };
 
-/// The largest key such that all entries of at least that key measure `target` together: bin by bin, eight bits a pass.
-template <class Team, class T, class Measure>
-constexpr std::uint32_t key_reaching(Team& team, sample_memory& memory, const drawn_row<T>& row, std::uint64_t target, Measure measure) {
-  std::uint32_t prefix = 0, known = 0;
-  std::uint64_t above = 0;
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    for (index b = team.rank(); b < sample_bins; b += team.size()) memory.sums[b] = 0;
-    team.sync();
-    for (index j = team.rank(); j < row.vocab; j += team.size()) {
-      const std::uint32_t key = key_of(row.score(j));
-      if ((key & known) != prefix) continue;
-      if (const std::uint64_t size = measure(j)) team.add(&memory.sums[key >> shift & 255], size);
+/// The whole row, or its candidates: both have places 0 .. size - 1 in the order of ids.
+template <class T>
+struct row_scores {
+  const T* x;
+  index size, stride;
+  constexpr float score(index place) const { return static_cast<float>(x[place * stride]); }
+  constexpr index id(index place) const { return place; }
+  template <class Team, class F>
+  constexpr void for_each(Team& team, F f) const {
+    team.for_each_score(x, size, stride, [&]<int N>(const float (&scores)[N], index) {
+      for (int k = 0; k < N; ++k) f(scores[k]);
+    });
+  }
+};
+struct candidate_scores {
+  const std::uint32_t *ids, *keys;
+  index size;
+  constexpr float score(index place) const { return number_of(keys[place]); }
+  constexpr index id(index place) const { return ids[place]; }
+  template <class Team, class F>
+  constexpr void for_each(Team& team, F f) const {
+    for (index i = team.rank(); i < size; i += team.size()) f(score(i));
+  }
+};
+
+/// The largest key such that all scores of at least that key measure `target` together, two bits a pass.
+template <class Team, class Row, class Measure>
+constexpr std::uint32_t key_reaching(Team& team, sample_memory& memory, const Row& row, std::uint64_t target, Measure measure) {
+  std::uint32_t found = 0;
+  for (int shift = 30; shift >= 0; shift -= 2) {
+    std::uint64_t reached[3]{};
+    row.for_each(team, [&](float v) {
+      const std::uint32_t key = key_of(v);
+      if (key < (found | 1u << shift)) return;
+      const std::uint64_t size = measure(v);
+      for (std::uint32_t k = 1; k <= 3; ++k)
+        if (key >= (found | k << shift)) reached[k - 1] += size;
+    });
+    std::uint32_t digit = 0;
+    for (std::uint32_t k = 1; k <= 3; ++k)
+      if (team_sum(team, memory.team, reached[k - 1]) >= target) digit = k;
+    found |= digit << shift;
+  }
+  return found;
+}
+
+/// Candidates in the order of their ids: a bitonic network over the next power of 2.
+template <class Team>
+constexpr void sort_candidates(Team& team, sample_memory& memory, index count) {
+  index size = 1;
+  while (size < count) size *= 2;
+  for (index i = count + team.rank(); i < size; i += team.size()) memory.ids[i] = 0xffffffffu;
+  team.sync();
+  for (index run = 2; run <= size; run *= 2)
+    for (index distance = run / 2; distance > 0; distance /= 2) {
+      for (index i = team.rank(); i < size; i += team.size()) {
+        const index other = i ^ distance;
+        if (other < i || (memory.ids[i] > memory.ids[other]) != ((i & run) == 0)) continue;
+        const std::uint32_t id = memory.ids[i], key = memory.keys[i];
+        memory.ids[i] = memory.ids[other], memory.keys[i] = memory.keys[other];
+        memory.ids[other] = id, memory.keys[other] = key;
+      }
+      team.sync();
+    }
+}
+
+/// Cuts what is left to top_k and top_p, and draws.
+template <class Team, class T, class Row>
+constexpr void draw_of(Team& team, sample_memory& memory, const sample_problem<T>& p, index number, const Row& row, score_weight weight) {
+  const float lowest = weight.lowest;
+  weight.lowest = -__builtin_inff();
+  if (p.top_k > 0 && p.top_k < row.size) weight.bound = key_reaching(team, memory, row, static_cast<std::uint64_t>(p.top_k), [](float) -> std::uint64_t { return 1; });
+  if (p.top_p < 1) {
+    std::uint64_t own = 0;
+    row.for_each(team, [&](float v) { own += weight(v); });
+    // Of a nucleus alone the row's total is known already, of which the candidates are a part.
+    const std::uint64_t total = p.top_k == 0 && memory.total != 0 ? memory.total : team_sum(team, memory.team, own);
+    const std::uint64_t rest = static_cast<std::uint64_t>(static_cast<double>(total) * (1 - p.top_p));
+    weight.bound = key_reaching(team, memory, row, rest < total ? total - rest : 1, [&](float v) { return weight(v); });
+  }
+  weight.lowest = lowest;
+  team.sync();
+  // Running sums over equal parts of the places, then over those of the part that holds the draw, until that is one place.
+  index begin = 0, end = row.size;
+  for (bool is_first = true; is_first || end - begin > 1; is_first = false) {
+    const index width = (end - begin + sample_bins - 1) / sample_bins, together = width < team.lanes() ? 1 : team.lanes();
+    for (index b = team.rank() / together; b < sample_bins; b += team.size() / together) {
+      const index from = begin + b * width, to = from + width < end ? from + width : end;
+      std::uint64_t own = 0;
+      for (index j = from + team.rank() % together; j < to; j += together) own += weight(row.score(j));
+      if (together > 1) own = team.sum_lanes(own);
+      if (team.rank() % together == 0) memory.sums[b] = own;
     }
     team.sync();
     if (team.rank() == 0) {
-      index bin = sample_bins - 1;
-      for (; bin > 0 && above + memory.sums[bin] < target; --bin) above += memory.sums[bin];
-      memory.bin = bin;
-      memory.above = above;
+      if (is_first) {
+        std::uint64_t total = 0;
+        for (index b = 0; b < sample_bins; ++b) total += memory.sums[b];
+        const double u = p.random.uniform(static_cast<std::uint64_t>(p.streams ? p.streams[number] : number), p.step);
+        const auto wanted = static_cast<std::uint64_t>(u * static_cast<double>(total));
+        memory.total = total;
+        memory.wanted = wanted < total ? wanted : total - 1;
+      }
+      index b = 0;
+      for (; memory.sums[b] <= memory.wanted; ++b) memory.wanted -= memory.sums[b];
+      memory.part = b;
     }
     team.sync();
-    prefix |= static_cast<std::uint32_t>(memory.bin) << shift;
-    known |= 255u << shift;
-    above = memory.above;
-    team.sync();
+    begin += memory.part * width;
+    end = begin + width < end ? begin + width : end;
   }
-  return prefix;
+  if (team.rank() == 0) {
+    p.ids[number] = row.id(begin);
+    if (p.log_prob)
+      p.log_prob[number] = (static_cast<double>(row.score(begin)) - static_cast<double>(weight.top)) / p.temperature - __builtin_log(static_cast<double>(memory.total) * 0x1p-40);
+  }
+  team.sync();
 }
 
 }  // namespace detail
 
-/// One row by a team.
+/// One row by a team of at most sample_threads.
 template <class Team, class T>
 constexpr void sample_row(Team& team, sample_memory& memory, const sample_problem<T>& p, index number) {
-  detail::drawn_row<T> row{p.scores + number * p.row_stride, p.vocab, p.vocab_stride, 0, static_cast<float>(1 / p.temperature),
-                           p.min_p > 0 ? static_cast<float>(__builtin_log(p.min_p)) : -__builtin_inff()};
-  std::uint32_t highest = 0, is_bad = 0;
-  for (index j = team.rank(); j < p.vocab; j += team.size()) {
-    const float v = row.score(j);
+  const detail::row_scores<T> row{p.scores + number * p.row_stride, p.vocab, p.vocab_stride};
+  detail::score_weight weight{.multiplier = static_cast<float>(1 / p.temperature), .lowest = p.min_p > 0 ? static_cast<float>(__builtin_log(p.min_p)) : -__builtin_inff()};
+  std::uint32_t own = 0, is_bad = 0;
+  row.for_each(team, [&](float v) {
     is_bad |= !(v < __builtin_inff());
     const std::uint32_t key = detail::key_of(v);
-    highest = key > highest ? key : highest;
-  }
+    own = key > own ? key : own;
+  });
+  memory.best[team.rank()] = own;
+  if (team.rank() == 0) memory.count = 0, memory.total = 0;
   is_bad = team_max(team, memory.team, is_bad);
-  highest = team_max(team, memory.team, highest);
-  row.top = p.vocab > 0 ? detail::number_of(highest) : -__builtin_inff();
-  if (is_bad || !(row.top > -__builtin_inff())) {
+  const std::uint32_t highest = team_max(team, memory.team, own);
+  weight.top = p.vocab > 0 ? detail::number_of(highest) : -__builtin_inff();
+  if (is_bad || !(weight.top > -__builtin_inff())) {
     if (team.rank() == 0) {
       p.ids[number] = -1;
       if (p.log_prob) p.log_prob[number] = __builtin_nan("");
     }
+    team.sync();
     return;
   }
-  const float lowest = row.lowest;
-  row.lowest = -__builtin_inff();
-  if (p.top_k > 0 && p.top_k < p.vocab) row.bound = detail::key_reaching(team, memory, row, static_cast<std::uint64_t>(p.top_k), [](index) -> std::uint64_t { return 1; });
-  const auto total_weight = [&] {
-    std::uint64_t own = 0;
-    for (index j = team.rank(); j < p.vocab; j += team.size()) own += row.weight(j);
-    return team_sum(team, memory.team, own);
-  };
-  if (p.top_p < 1) {
-    const std::uint64_t total = total_weight(), rest = static_cast<std::uint64_t>(static_cast<double>(total) * (1 - p.top_p));
-    row.bound = detail::key_reaching(team, memory, row, rest < total ? total - rest : 1, [&](index j) { return row.weight(j); });
+  // A key below which nothing can be left, if one is known; then few ids are, as a rule, and these alone are looked at again.
+  std::uint32_t bound = 0;
+  bool is_bounded = p.vocab <= sample_candidates;
+  if (!is_bounded && p.top_k > 0 && p.top_k <= team.size()) {
+    // The k-th highest of the threads' highest: k scores are not below it.
+    index above = 0;
+    for (index i = 0; i < team.size(); ++i) above += memory.best[i] > own;
+    bound = ~team_max(team, memory.team, above < p.top_k ? ~own : 0u);
+    is_bounded = true;
+  } else if (!is_bounded && (p.top_p < 1 || p.min_p > 0)) {
+    // Scores that weigh less than the nucleus leaves out in the mean are not of it, nor what weighs less than min_p.
+    double least = p.min_p;
+    if (p.top_p < 1) {
+      detail::score_weight of_all = weight;
+      of_all.lowest = -__builtin_inff();
+      std::uint64_t sum = 0;
+      row.for_each(team, [&](float v) { sum += of_all(v); });
+      sum = team_sum(team, memory.team, sum);
+      if (team.rank() == 0) memory.total = sum;
+      least = static_cast<double>(sum) * 0x1p-40 * (1 - p.top_p) / static_cast<double>(p.vocab);
+    }
+    // Steps below, for the sake of rounding.
+    const float from = weight.top + static_cast<float>((__builtin_log(least) - 1e-3) * p.temperature);
+    is_bounded = least > 0 && from < weight.top;
+    if (is_bounded) bound = detail::key_of(from) - 2;
   }
-  row.lowest = lowest;
-  // Running sums over equal parts of the ids, then within the one that holds the draw.
-  const index width = (p.vocab + sample_bins - 1) / sample_bins, groups = team.size() / team.lanes();
-  for (index b = team.rank() / team.lanes(); b < sample_bins; b += groups) {
-    const index begin = b * width, end = begin + width < p.vocab ? begin + width : p.vocab;
-    std::uint64_t own = 0;
-    for (index j = begin + team.rank() % team.lanes(); j < end; j += team.lanes()) own += row.weight(j);
-    own = team.sum_lanes(own);
-    if (team.rank() % team.lanes() == 0) memory.sums[b] = own;
+  if (is_bounded) {
+    team.for_each_score(row.x, row.size, row.stride, [&]<int N>(const float (&scores)[N], index first) {
+      for (int k = 0; k < N; ++k) {
+        const std::uint32_t key = detail::key_of(scores[k]);
+        if (key < bound) continue;
+        const std::uint32_t place = team.take(&memory.count);
+        if (place < sample_candidates) memory.ids[place] = static_cast<std::uint32_t>(first + k), memory.keys[place] = key;
+      }
+    });
+    team.sync();
+    const auto count = static_cast<index>(memory.count);
+    if (count <= sample_candidates) {
+      detail::sort_candidates(team, memory, count);
+      return detail::draw_of(team, memory, p, number, detail::candidate_scores{memory.ids, memory.keys, count}, weight);
+    }
   }
   team.sync();
-  if (team.rank() == 0) {
-    std::uint64_t total = 0, sum = 0;
-    for (index b = 0; b < sample_bins; ++b) total += memory.sums[b];
-    const double u = p.random.uniform(static_cast<std::uint64_t>(p.streams ? p.streams[number] : number), p.step);
-    auto wanted = static_cast<std::uint64_t>(u * static_cast<double>(total));
-    wanted = wanted < total ? wanted : total - 1;
-    index b = 0;
-    while (sum + memory.sums[b] <= wanted) sum += memory.sums[b++];
-    index id = b * width;
-    while (sum + row.weight(id) <= wanted) sum += row.weight(id++);
-    p.ids[number] = id;
-    if (p.log_prob)
-      p.log_prob[number] = (static_cast<double>(row.score(id)) - static_cast<double>(row.top)) / p.temperature - __builtin_log(static_cast<double>(total) * 0x1p-40);
-  }
-  team.sync();
+  detail::draw_of(team, memory, p, number, row, weight);
 }
 
 }  // namespace emend::cuda

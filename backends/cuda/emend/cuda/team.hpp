@@ -9,7 +9,9 @@ namespace emend::cuda {
 //   t.lanes()                       threads of a group that step together (32 on a device); size() is a multiple of it, `most_groups` times at most
 //   t.sync()                        waits for all; what was written to memory before is seen after
 //   t.sum_lanes(x), t.max_lanes(x)  over the group's lanes, known to each; x an unsigned integer
-//   t.add(memory, x)                memory += x, undivided; std::uint64_t, so that the order does not matter
+//   t.take(memory)                  what memory, a std::uint32_t, was before it is raised by 1, undivided
+//   t.for_each_score(x, n, stride, f)   f(numbers, first) for runs of neighbours of x[0 .. n - 1], an array of them in float or double and the place of its
+//                                   first: each by one thread, the runs of a thread in ascending order
 // `device_team` is a block of a device (token_kernels.cuh); tests run the same text by threads of the host. Memory that a team shares is a struct
 // given beside it. Sums of floating-point numbers are formed in an order that depends on size() alone. The algorithms are constexpr
 // templates, which nvcc compiles for the device as they stand.

@@ -2,6 +2,7 @@
 
 #include <emend/cuda/ancestor_row.hpp>
 #include <emend/cuda/gae_row.hpp>
+#include <emend/cuda/packet.cuh>
 #include <emend/cuda/reward_row.hpp>
 #include <emend/cuda/sample_row.hpp>
 #include <emend/cuda/whitening_pass.hpp>
@@ -30,7 +31,37 @@ struct device_team {
     }
     return x;
   }
-  __device__ static void add(std::uint64_t* memory, std::uint64_t x) { atomicAdd(reinterpret_cast<unsigned long long*>(memory), static_cast<unsigned long long>(x)); }
+  __device__ static std::uint32_t take(std::uint32_t* memory) { return atomicAdd(memory, 1u); }
+  template <class T, class F>
+  __device__ static void for_each_score(const T* x, index count, index stride, F f) {
+    using A = arithmetic<T>;
+    const auto one = [&](index j) {
+      const A number[1]{static_cast<A>(x[j * stride])};
+      f(number, j);
+    };
+    if (stride != 1 || count > index{1} << 30) {
+      for (index j = threadIdx.x; j < count; j += blockDim.x) one(j);
+      return;
+    }
+    const detail::packed_row<T> parts(x, count);
+    using packet = detail::packet<T>;
+    if (static_cast<int>(threadIdx.x) < parts.head) one(index{threadIdx.x});
+    const packet* const in = reinterpret_cast<const packet*>(x + parts.head);
+    const int step = static_cast<int>(blockDim.x);
+    const auto all = [&](const packet& of, int i) {
+      A numbers[packet::size];
+      of.unpack(numbers);
+      f(numbers, index{parts.head} + index{i} * packet::size);
+    };
+    int i = static_cast<int>(threadIdx.x);
+    for (; i + step < parts.packets; i += 2 * step) {
+      const packet a = in[i], b = in[i + step];
+      all(a, i);
+      all(b, i + step);
+    }
+    if (i < parts.packets) all(in[i], i);
+    if (static_cast<int>(threadIdx.x) < parts.tail) one(count - parts.tail + index{threadIdx.x});
+  }
 #else
   static index rank() { return 0; }
   static index size() { return 1; }
@@ -44,7 +75,14 @@ struct device_team {
   static N max_lanes(N x) {
     return x;
   }
-  static void add(std::uint64_t* memory, std::uint64_t x) { *memory += x; }
+  static std::uint32_t take(std::uint32_t* memory) { return (*memory)++; }
+  template <class T, class F>
+  static void for_each_score(const T* x, index count, index stride, F f) {
+    for (index j = 0; j < count; ++j) {
+      const arithmetic<T> number[1]{static_cast<arithmetic<T>>(x[j * stride])};
+      f(number, j);
+    }
+  }
 #endif
 };
 
@@ -68,7 +106,12 @@ __global__ void __launch_bounds__(whiten_threads) whiten_moments_kernel(const wh
   }
 }
 template <class Team>
-__global__ void whiten_factor_kernel(const whiten_problem p, const moments* of_part, emend::detail::whitening* factor) { *factor = whitening_of(p, of_part); }
+__global__ void __launch_bounds__(whiten_threads) whiten_factor_kernel(const whiten_problem p, const moments* of_part, emend::detail::whitening* factor) {
+  __shared__ unsigned char memory[sizeof(whiten_memory)] alignas(whiten_memory);
+  Team team;
+  const emend::detail::whitening found = whitening_of(team, *reinterpret_cast<whiten_memory*>(memory), p, of_part);
+  if (threadIdx.x == 0) *factor = found;
+}
 template <class Team>
 __global__ void __launch_bounds__(whiten_threads) whiten_kernel(const whiten_problem p, const emend::detail::whitening* factor) {
   const emend::detail::whitening f = *factor;
@@ -127,12 +170,12 @@ inline cudaError_t launch_whiten(const whiten_problem& p, void* scratch, cudaStr
   auto* const of_part = reinterpret_cast<moments*>(factor + 1);
   const unsigned parts = detail::blocks_for(whiten_parts(p.count));
   if (p.options.given.count == 0) detail::whiten_moments_kernel<device_team><<<parts, whiten_threads, 0, stream>>>(p, of_part);
-  detail::whiten_factor_kernel<device_team><<<1, 1, 0, stream>>>(p, of_part, factor);
+  detail::whiten_factor_kernel<device_team><<<1, whiten_threads, 0, stream>>>(p, of_part, factor);
   detail::whiten_kernel<device_team><<<parts, whiten_threads, 0, stream>>>(p, factor);
   return cudaGetLastError();
 }
 
-/// A draw of every row. Cost: the row is read once from memory and up to ten times from the cache.
+/// A draw of every row. Cost: the row two to three times, where what is left of it are at most `sample_candidates` ids; else up to twenty times.
 template <class T>
 cudaError_t launch_sample(const sample_problem<T>& p, cudaStream_t stream) {
   if (p.rows == 0) return cudaSuccess;

@@ -22,13 +22,9 @@ struct whiten_memory {
   moments of_thread[whiten_threads];
 };
 
-/// The moments of the counted values of one part.
+/// The moments of what all threads hold, known to each.
 template <class Team>
-constexpr moments moments_of_part(Team& team, whiten_memory& memory, const whiten_problem& p, index part) {
-  const index end = (part + 1) * whiten_part < p.count ? (part + 1) * whiten_part : p.count;
-  moments own;
-  for (index i = part * whiten_part + team.rank(); i < end; i += team.size())
-    if (!p.mask || p.mask[i]) own.add(static_cast<double>(p.values[i]));
+constexpr moments joined_moments(Team& team, whiten_memory& memory, const moments& own) {
   memory.of_thread[team.rank()] = own;
   team_reduce(team, memory.of_thread, [](moments a, const moments& b) {
     a.merge(b);
@@ -39,12 +35,33 @@ constexpr moments moments_of_part(Team& team, whiten_memory& memory, const white
   return whole;
 }
 
-/// What is done to every value, by the moments of all parts in their order; one thread.
-constexpr emend::detail::whitening whitening_of(const whiten_problem& p, const moments* of_part) {
-  moments whole = p.options.given;
-  if (whole.count == 0)
-    for (index k = 0; k < whiten_parts(p.count); ++k) whole.merge(of_part[k]);
-  return {whole, p.options};
+/// The moments of the counted values of one part, about one of them: as many divisions as threads.
+template <class Team>
+constexpr moments moments_of_part(Team& team, whiten_memory& memory, const whiten_problem& p, index part) {
+  const index end = (part + 1) * whiten_part < p.count ? (part + 1) * whiten_part : p.count;
+  double count = 0, pivot = 0, sum = 0, squares = 0;
+  for (index i = part * whiten_part + team.rank(); i < end; i += team.size()) {
+    // Both are read at once: what is not counted costs less than to wait for its flag.
+    const double x = static_cast<double>(p.values[i]);
+    if (p.mask && !p.mask[i]) continue;
+    if (count == 0) pivot = x;
+    const double d = x - pivot;
+    count += 1;
+    sum += d;
+    squares += d * d;
+  }
+  const moments own = count == 0 ? moments{} : moments{count, pivot + sum / count, squares - sum * sum / count};
+  return joined_moments(team, memory, own);
+}
+
+/// What is done to every value, by the moments of all parts; one team.
+template <class Team>
+constexpr emend::detail::whitening whitening_of(Team& team, whiten_memory& memory, const whiten_problem& p, const moments* of_part) {
+  if (p.options.given.count != 0) return {p.options.given, p.options};
+  moments own;
+  const index parts = whiten_parts(p.count), of_each = (parts + team.size() - 1) / team.size();
+  for (index k = team.rank() * of_each; k < (team.rank() + 1) * of_each && k < parts; ++k) own.merge(of_part[k]);
+  return {joined_moments(team, memory, own), p.options};
 }
 
 /// Value i of the result.

@@ -44,7 +44,7 @@ class op_chain {
   at::Tensor statistics(const at::Tensor& x, std::span<const index> rows) const {
     const prepared y = prepare(x, rows);
     const at::Tensor top = y.values.amax(-1, true);
-    const at::Tensor d = (y.values - top.masked_fill(top == -infinity, 0)).mul_(y.multiplier).clamp_min_(lowest_difference);
+    const at::Tensor d = difference(y, top.masked_fill(top == -infinity, 0));
     const at::Tensor power = d.exp();
     std::vector<at::Tensor> columns{top.squeeze(-1), power.sum(-1), d.mul_(power).sum(-1)};
     if (request_.with_extras) {
@@ -169,15 +169,23 @@ class op_chain {
   static constexpr double lowest_difference = -1e4;
 
   struct prepared {
-    at::Tensor values;      ///< [n, V], -inf where the id is not kept
+    at::Tensor values;      ///< [n, V], -inf where the id is not kept; of 16-bit scores as they are, but for a cap
     at::Tensor kept;        ///< [n, V] bool, or undefined
     at::Tensor slope;       ///< [n, V] derivative of the cap, or undefined
-    at::Tensor multiplier;  ///< [n, 1] or scalar
+    at::Tensor multiplier;  ///< [n, 1] or scalar; undefined for 1
   };
+
+  /// multiplier (y - from), in float or double, bounded below. from: [n, 1]
+  at::Tensor difference(const prepared& y, const at::Tensor& from) const {
+    // 16-bit scores are read as such: what these operations cost is the bytes that they move.
+    at::Tensor d = y.values - from.to(type_);
+    if (y.multiplier.defined()) d.mul_(y.multiplier);
+    return d.clamp_min_(lowest_difference);
+  }
 
   at::Tensor gradient_of(const prepared& y, const slopes& s) const {
     const at::Tensor& table = s.table;
-    at::Tensor log_p = (y.values - table[0]).mul_(y.multiplier).clamp_min_(lowest_difference).sub_(table[1]);
+    at::Tensor log_p = difference(y, table[0]).sub_(table[1]);
     at::Tensor result = log_p.exp();
     if (!s.has_linear && !s.has_quadratic) return result.mul_(table[2]);
     if (s.has_linear) log_p.mul_(table[3]).add_(table[2]);
@@ -188,17 +196,16 @@ class op_chain {
 
   prepared prepare(const at::Tensor& x, std::span<const index> rows) const {
     const score_transform& f = request_.transform;
-    prepared y{x.to(type_).contiguous(), {}, {}, {}};
+    prepared y{x.contiguous(), {}, {}, {}};
     if (f.soft_cap != 0) {
-      const at::Tensor ratio = (y.values * (f.logit_scale / f.soft_cap)).tanh_();
-      const at::Tensor given = y.values;
+      const at::Tensor given = y.values.to(type_), ratio = (given * (f.logit_scale / f.soft_cap)).tanh_();
       // tanh would make a number of an infinity.
       y.values = at::where(given.isfinite(), ratio * f.soft_cap, given);
       y.slope = ratio.square_().neg_().add_(1);
     }
     if (f.temperatures.empty()) {
       // Not copied there, for which the host would wait.
-      y.multiplier = at::full({1, 1}, multiplier_of(0), x.options().dtype(type_));
+      if (multiplier_of(0) != 1) y.multiplier = at::full({1, 1}, multiplier_of(0), x.options().dtype(type_));
     } else {
       std::vector<double> multipliers;
       for (const index row : rows) multipliers.push_back(multiplier_of(row));

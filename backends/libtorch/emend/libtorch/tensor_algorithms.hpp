@@ -6,6 +6,7 @@
 #include <emend/advantage/whitening.hpp>
 #include <emend/libtorch/device_algorithms.hpp>
 #include <emend/libtorch/device_forest.hpp>
+#include <emend/libtorch/device_groups.hpp>
 #include <emend/libtorch/device_scores.hpp>
 #include <emend/libtorch/tensor_column.hpp>
 #include <emend/libtorch/tensor_statistics.hpp>
@@ -46,13 +47,9 @@ inline at::Tensor whiten(const at::Tensor& values, const at::Tensor& mask, const
   return as_tensor(whiten(tensor_column(values, "values"), tensor_layout(values, mask), options), values);
 }
 
-/// `group_relative_advantages` as tensors, [B].
-struct group_relative_tensors {
-  at::Tensor advantage, baseline, deviation;
-};
-
-/// As `group_relative`. reward: [B]; group: [B] ids of the prompts, or undefined: one group.
+/// As `group_relative`. reward: [B]; group: [B] ids of the prompts, or undefined: one group. Cost: on a device quadratic in B.
 inline group_relative_tensors group_relative(const at::Tensor& reward, const at::Tensor& group, const group_relative_options& options = {}) {
+  if (detail::is_on_device(reward)) return detail::group_relative_by_operations(reward, group, options);
   const tensor_column rewards(reward, "reward"), ids(group, "group");
   const group_relative_advantages got = group_relative(static_cast<const column&>(rewards), static_cast<const id_column&>(ids), options);
   return {as_tensor(got.advantage, reward), as_tensor(got.baseline, reward), as_tensor(got.deviation, reward)};

@@ -26,6 +26,7 @@ struct device_loss_options {
   double normaliser = 1;
   double temperature = 1, logit_scale = 1;
   bool is_in_place = false;          ///< as in `tensor_loss_options`
+  index chunk_rows = 2048;           ///< of linear scores: how many rows' scores are stored at a time
   at::Tensor* log_prob = nullptr;    ///< receive numbers in double, of the targets' shape
   at::Tensor* entropy = nullptr;
 };
@@ -63,14 +64,15 @@ row_problem<T> problem_of(const at::Tensor& block, const at::Tensor& targets, co
           .batch_stride = block.stride(0), .token_stride = block.stride(1), .vocab_stride = block.stride(2), .targets = static_cast<const std::int64_t*>(targets.const_data_ptr()),
           .mask = beside<bool>("mask", mask, at::kBool, targets), .multiplier = multiplier};
 }
-inline void check_rows(const at::Tensor& logits, const at::Tensor& targets, double temperature, double logit_scale) {
-  emend::detail::require_score_tensor("scores", logits);
-  if (!logits.is_cuda()) emend::detail::fail("scores", "a tensor on a device of CUDA", logits.device().str());
-  if (targets.device() != logits.device() || targets.scalar_type() != at::kLong || !targets.is_contiguous())
+/// Of scores [.., V], or of states [.., D] and V: what their rows are called with.
+inline void check_rows(const char* argument, const at::Tensor& rows, index vocab, const at::Tensor& targets, double temperature, double logit_scale) {
+  emend::detail::require_score_tensor(argument, rows);
+  if (!rows.is_cuda()) emend::detail::fail(argument, "a tensor on a device of CUDA", rows.device().str());
+  if (targets.device() != rows.device() || targets.scalar_type() != at::kLong || !targets.is_contiguous())
     emend::detail::fail("targets", "a contiguous tensor of int64 on the device of the scores", targets.toString());
-  if (targets.sizes() != logits.sizes().slice(0, static_cast<std::size_t>(logits.dim()) - 1))
-    emend::detail::fail("targets", "the leading shape of the scores", c10::str(targets.sizes()));
-  if (logits.size(-1) < 1) emend::detail::fail("scores", "a vocabulary of at least 1", "0");
+  if (targets.sizes() != rows.sizes().slice(0, static_cast<std::size_t>(rows.dim()) - 1))
+    emend::detail::fail("targets", c10::str("the leading shape of ", argument, ' ', rows.sizes()), c10::str(targets.sizes()));
+  if (vocab < 1) emend::detail::fail("scores", "a vocabulary of at least 1", "0");
   emend::detail::require_positive("temperature", temperature);
   emend::detail::require_positive("logit_scale", logit_scale);
 }
@@ -103,7 +105,7 @@ struct no_loss {
 /// [0, V) makes its numbers NaN. Nothing comes back to the host, which does not wait. Cost: one reading of the counted rows.
 /// Throws std::invalid_argument on what does not fit, std::runtime_error if the launch fails.
 inline statistics_tensors statistics(const at::Tensor& logits, const at::Tensor& targets, const at::Tensor& mask = {}, double temperature = 1, double logit_scale = 1) {
-  detail::check_rows(logits, targets, temperature, logit_scale);
+  detail::check_rows("scores", logits, logits.size(-1), targets, temperature, logit_scale);
   const c10::cuda::CUDAGuard guard(logits.device());
   const at::Tensor block = emend::detail::in_three_dimensions(logits.detach()), all = at::empty({4, targets.numel()}, logits.options().dtype(at::kDouble));
   const auto column = [&](std::int64_t k) { return all.select(0, k).view(targets.sizes()); };
@@ -129,7 +131,7 @@ inline statistics_tensors statistics(const at::Tensor& logits, const at::Tensor&
 /// Throws std::invalid_argument on what does not fit, std::runtime_error if the launch fails.
 template <class Loss>
 at::Tensor loss(const Loss& l, const at::Tensor& logits, const at::Tensor& targets, const device_loss_options& options = {}) {
-  detail::check_rows(logits, targets, options.temperature, options.logit_scale);
+  detail::check_rows("scores", logits, logits.size(-1), targets, options.temperature, options.logit_scale);
   emend::detail::require_positive("normaliser", options.normaliser);
   const at::TensorList inputs(logits);
   const bool is_wanted = emend::detail::wants_gradient(inputs);
