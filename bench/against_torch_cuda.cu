@@ -3,7 +3,8 @@
 //   of_copy          bytes that must move (scores read, gradient written) over the time, as a share of what a copy on the device moves, read and written
 //   over_trl, over_verl, over_cross_entropy, over_loop, over_chain   their time / ours          over_operations   that of emend's own operations / ours
 //   memory_share     peak memory beyond scores and gradient / the scores                        memory_over_chain  the chain's peak / ours
-// Times are of the device, by its events, the best of several, each of three calls in a row; of small blocks a hundred, which the host must keep up with.
+// Times are of the device, by its events, the best of several, each of some calls in a row, so that the device need not wait for the host; of small
+// blocks a hundred, which the host must keep up with.
 
 #include "torch_chains.hpp"
 
@@ -119,11 +120,11 @@ void statistics(benchmark::State& state) {
   const at::Tensor other = at::empty_like(p.logits);
   device_time mine, of_trl, of_verl, by_operations, copy;
   for (auto _ : state) {
-    copy.take([&] { other.copy_(p.logits); });
+    copy.take([&] { other.copy_(p.logits); }, 10);
     of_trl.take([&] { trl(p.logits, p.ids); });
     of_verl.take([&] { verl(p.logits, p.ids); });
     by_operations.take([&] { emend::statistics(p.logits, p.ids); });
-    state.SetIterationTime(mine.take([&] { device::statistics(p.logits, p.ids); }));
+    state.SetIterationTime(mine.take([&] { device::statistics(p.logits, p.ids); }, 10));
   }
   state.counters["of_copy"] = copy.best() / 2 / mine.best();
   state.counters["over_trl"] = of_trl.best() / mine.best();
@@ -139,11 +140,11 @@ void policy_loss(benchmark::State& state) {
   device_time mine, in_place, of_trl, of_verl, by_operations, copy;
   at::Tensor other = at::empty_like(p.logits);
   for (auto _ : state) {
-    copy.take([&] { other.copy_(p.logits); });
+    copy.take([&] { other.copy_(p.logits); }, 10);
     of_trl.take([&] { with_gradient(p.logits, [&] { return chain_loss(trl(p.logits, p.ids), p.old_log_prob, p.advantage); }); });
     of_verl.take([&] { with_gradient(p.logits, [&] { return chain_loss(verl(p.logits, p.ids), p.old_log_prob, p.advantage); }); });
     by_operations.take([&] { with_gradient(p.logits, [&] { return emend::loss(operations, p.logits, p.ids); }); });
-    state.SetIterationTime(mine.take(run));
+    state.SetIterationTime(mine.take(run, 10));
     // A leaf would get a copy of what lies in its own memory.
     const at::Tensor scores = other.copy_(p.logits.detach()).requires_grad_();
     in_place.take([&] { torch::autograd::grad({device::loss(p.policy(), scores, p.ids, {.is_in_place = true})}, {scores}); }, 1);
@@ -246,10 +247,10 @@ void gae(benchmark::State& state) {
   device_time mine, loop, by_operations, copy;
   const at::Tensor block = at::empty_like(reward);
   for (auto _ : state) {
-    copy.take([&] { block.copy_(reward); });
+    copy.take([&] { block.copy_(reward); }, 10);
     loop.take([&] { gae_loop(reward, value, counts, 0.99, 0.95); });
     by_operations.take([&] { emend::gae(reward, value, mask, {.gamma = 0.99}); });
-    state.SetIterationTime(mine.take([&] { device::gae(reward, value, mask, {}, {.gamma = 0.99}); }));
+    state.SetIterationTime(mine.take([&] { device::gae(reward, value, mask, {}, {.gamma = 0.99}); }, 10));
   }
   state.counters["over_loop"] = loop.best() / mine.best();
   state.counters["over_operations"] = by_operations.best() / mine.best();
@@ -262,12 +263,12 @@ void whiten(benchmark::State& state) {
   device_time mine, chain, copy;
   const at::Tensor block = at::empty_like(x);
   for (auto _ : state) {
-    copy.take([&] { block.copy_(x); });
+    copy.take([&] { block.copy_(x); }, 10);
     chain.take([&] {
       const at::Tensor counts = mask.to(at::kFloat), count = counts.sum(), mean = (x * counts).sum() / count, centred = x - mean;
       (centred * ((centred * centred * counts).sum() / (count - 1) + 1e-8).rsqrt()).mul(counts);
     });
-    state.SetIterationTime(mine.take([&] { device::whiten(x, mask); }));
+    state.SetIterationTime(mine.take([&] { device::whiten(x, mask); }, 10));
   }
   state.counters["over_chain"] = chain.best() / mine.best();
   // Read twice, with the mask; written once.
@@ -292,9 +293,9 @@ void draws(benchmark::State& state) {
   const double top_p = static_cast<double>(state.range(3)) / 100;
   device_time mine, chain, copy;
   for (auto _ : state) {
-    copy.take([&] { block.copy_(scores); });
+    copy.take([&] { block.copy_(scores); }, 10);
     chain.take([&] { draw_chain(scores.to(at::kFloat), k, top_p); });
-    state.SetIterationTime(mine.take([&] { device::sample_rows(scores, {1}, 0, {.top_k = k, .top_p = top_p}); }));
+    state.SetIterationTime(mine.take([&] { device::sample_rows(scores, {1}, 0, {.top_k = k, .top_p = top_p}); }, 10));
   }
   state.counters["over_chain"] = chain.best() / mine.best();
   state.counters["reads"] = mine.best() / (copy.best() / 2);
@@ -306,9 +307,9 @@ void rewards(benchmark::State& state) {
   const at::NoGradGuard no_graph;
   device_time mine, by_operations, copy;
   for (auto _ : state) {
-    copy.take([&] { other.copy_(p.logits); });
+    copy.take([&] { other.copy_(p.logits); }, 10);
     by_operations.take([&] { emend::extract_rewards(p.logits, p.ids, mask); });
-    state.SetIterationTime(mine.take([&] { device::extract_rewards(p.logits, p.ids, mask); }));
+    state.SetIterationTime(mine.take([&] { device::extract_rewards(p.logits, p.ids, mask); }, 10));
   }
   state.counters["of_copy"] = copy.best() / 2 / mine.best();
   state.counters["over_operations"] = by_operations.best() / mine.best();

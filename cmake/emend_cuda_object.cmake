@@ -3,9 +3,10 @@
 #
 # EMEND_NVCC is the compiler and what every source needs; undefined where there is none, and under sanitizers, which do not see into a device.
 find_package(CUDAToolkit QUIET)
+string(TOUPPER "${CMAKE_BUILD_TYPE}" build_type)
 if(NOT CUDAToolkit_NVCC_EXECUTABLE)
   message(STATUS "emend: nvcc not found; left out: what is compiled for devices of CUDA")
-elseif(NOT CMAKE_CXX_FLAGS_DEBUG MATCHES "sanitize")
+elseif(NOT "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${build_type}}" MATCHES "sanitize")
   set(EMEND_CUDA_ARCHITECTURE sm_90 CACHE STRING "What tests and benchmarks over CUDA are compiled for; native: the device that is there")
   set(EMEND_NVCC ${CUDAToolkit_NVCC_EXECUTABLE} -std=c++20 --expt-relaxed-constexpr -I${PROJECT_SOURCE_DIR}/include -I${PROJECT_SOURCE_DIR}/backends/cuda)
   set(EMEND_NVCC_LIBTORCH)

@@ -111,13 +111,13 @@ TEST_CASE_TEMPLATE("device rows: NaN and +inf show in the value, an impossible r
 
 TEST_CASE_TEMPLATE("device rows: sums relative to a top that is near, and gradients of finite slopes, are those of the careful ways", A, float, double) {
   const index vocab = 64;
-  const table x = random_table(4, vocab, 6);
+  const table x = random_table(4, vocab, 2);
   const double tolerance = sizeof(A) == sizeof(float) ? 1e-5 : 1e-13;
   for (index row = 0; row < 4; ++row) {
     A scores[vocab];
     for (index j = 0; j < vocab; ++j) scores[j] = static_cast<A>(x(row, j));
     if (row == 1) scores[40] = scores[50] = -std::numeric_limits<A>::infinity();
-    if (row == 2) scores[60] = scores[0] + 30;  // well above what came first
+    if (row == 2) scores[60] = scores[0] + 10;  // well above what came first
     cuda::row_share<A> careful, near;
     const A scale = A(1.5), first[1]{scores[0]};
     careful.add(scores, scale);
@@ -125,7 +125,7 @@ TEST_CASE_TEMPLATE("device rows: sums relative to a top that is near, and gradie
     A others[vocab - 1];
     std::copy(scores + 1, scores + vocab, others);
     near.add_near(others, scale);
-    REQUIRE(near.is_number());
+    REQUIRE(near.is_near());
     near.raise(careful.top, scale);
     CHECK(near.sum == doctest::Approx(careful.sum).epsilon(tolerance));
     CHECK(near.weighted == doctest::Approx(careful.weighted).epsilon(tolerance * 10));
@@ -140,18 +140,18 @@ TEST_CASE_TEMPLATE("device rows: sums relative to a top that is near, and gradie
     for (index j = 0; j < vocab; ++j) CHECK(plain.template at_number<false, false>(scores[j]) == doctest::Approx(plain.at(scores[j])).epsilon(tolerance));
   }
   // What is no number is seen in the sums, or in the slopes.
-  for (const A odd : {std::numeric_limits<A>::infinity(), std::numeric_limits<A>::quiet_NaN(), A(1e4)}) {
+  for (const A odd : {std::numeric_limits<A>::infinity(), std::numeric_limits<A>::quiet_NaN(), A(30)}) {
     cuda::row_share<A> near;
     const A first[1]{A(1)}, others[2]{A(0), odd};
     near.add(first, 1);
     near.add_near(others, 1);
-    CHECK(!near.is_number());
+    CHECK(!near.is_near());
   }
   cuda::row_share<A> none;
   const A impossible[2]{-std::numeric_limits<A>::infinity(), -std::numeric_limits<A>::infinity()};
   none.add(impossible, 1);
   none.add_near(impossible, 1);
-  CHECK(!none.is_number());
+  CHECK(!none.is_near());
   for (const A odd : {std::numeric_limits<A>::infinity(), std::numeric_limits<A>::quiet_NaN()}) {
     CHECK(!cuda::row_slope<A>{.top = odd}.is_number());
     CHECK(!cuda::row_slope<A>{.constant = odd}.is_number());

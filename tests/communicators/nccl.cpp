@@ -17,8 +17,10 @@ namespace {
 int run_rank(const std::string& file, int rank, int size) {
   const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(rank));
   c10::cuda::set_device(device.index());
-  emend::c10d_communicator ranks(c10::make_intrusive<c10d::ProcessGroupNCCL>(c10::make_intrusive<c10d::FileStore>(file, size), rank, size), device);
+  const auto group = c10::make_intrusive<c10d::ProcessGroupNCCL>(c10::make_intrusive<c10d::FileStore>(file, size), rank, size);
+  emend::c10d_communicator ranks(group, device);
   const auto found = communicator_suite::run(ranks);
+  group->shutdown();
   for (const auto& complaint : found) std::printf("rank %d of %d: %s\n", rank, size, complaint.c_str());
   return found.empty() ? 0 : 1;
 }

@@ -1,4 +1,4 @@
-// Every kernel for every storage type, over losses of the library and one of the user's own. Compiled, not run.
+// Every kernel for every storage type, over losses of the library and one of the user's own: for the generations that cuda_tests is not compiled for.
 #include <emend/cuda/device_policy.hpp>
 #include <emend/cuda/kernels.cuh>
 #include <emend/losses/cispo.hpp>
@@ -19,18 +19,23 @@ struct own_loss {
 }  // namespace
 
 template <class T>
-cudaError_t launch_all(const emend::cuda::row_problem<T>& p, cudaStream_t stream) {
+cudaError_t launch_own(const emend::cuda::row_problem<T>& p, cudaStream_t stream) {
+  return launch_loss(p, own_loss{}, stream);
+}
+template cudaError_t launch_own(const emend::cuda::row_problem<float>&, cudaStream_t);
+template cudaError_t launch_own(const emend::cuda::row_problem<double>&, cudaStream_t);
+template cudaError_t launch_own(const emend::cuda::row_problem<emend::bfloat16>&, cudaStream_t);
+template cudaError_t launch_own(const emend::cuda::row_problem<emend::float16>&, cudaStream_t);
+
+cudaError_t launch_policies(const emend::cuda::row_problem<float>& p, cudaStream_t stream) {
   using emend::cuda::device_policy;
-  if (const cudaError_t error = launch_loss(p, own_loss{}, stream)) return error;
   if (const cudaError_t error = launch_loss(p, device_policy<emend::ppo_clip>{}, stream)) return error;
   if (const cudaError_t error = launch_loss(p, device_policy<emend::cispo>{}, stream)) return error;
   if (const cudaError_t error = launch_loss(p, device_policy<emend::sapo>{}, stream)) return error;
   return launch_loss(p, device_policy<emend::dro>{}, stream);
 }
-template cudaError_t launch_all(const emend::cuda::row_problem<float>&, cudaStream_t);
-template cudaError_t launch_all(const emend::cuda::row_problem<double>&, cudaStream_t);
-template cudaError_t launch_all(const emend::cuda::row_problem<emend::bfloat16>&, cudaStream_t);
-template cudaError_t launch_all(const emend::cuda::row_problem<emend::float16>&, cudaStream_t);
+template cudaError_t emend::cuda::launch_scale(float*, emend::index, const float*, cudaStream_t);
+template cudaError_t emend::cuda::launch_scale(emend::bfloat16*, emend::index, const float*, cudaStream_t);
 
 template <class T>
 cudaError_t launch_token_kernels(const emend::cuda::sample_problem<T>& draw, const emend::cuda::reward_problem<T>& reward, cudaStream_t stream) {

@@ -18,13 +18,19 @@ traits traits_of_type() {
           .tiny = std::is_same_v<T, float16> ? 0x1p-25 : std::is_same_v<T, double> ? 1e-300 : 2e-38, .highest = 60000};
 }
 
-/// How scores and gradient lie: neighbours, from the start of a packet or not; apart by their rows' alignment; every second element; tokens contiguous.
-enum class layout { neighbours, shifted, unlike, spread, transposed };
+/// How scores and gradient lie: neighbours, from the start of a packet or not; apart by their rows' alignment; every second element; tokens contiguous;
+/// entries of two tokens with something between them.
+enum class layout { neighbours, shifted, unlike, spread, transposed, batched };
 
 struct place {
-  index first, token_stride, vocab_stride, size;
+  index first, token_stride, vocab_stride, size, batch_stride = 0, tokens = 0;
+  std::size_t operator()(index i, index j) const {
+    const index of_token = tokens == 0 ? i * token_stride : i / tokens * batch_stride + i % tokens * token_stride;
+    return static_cast<std::size_t>(first + of_token + j * vocab_stride);
+  }
 };
 place place_of(layout of, index rows, index vocab, bool is_gradient) {
+  if (of == layout::batched) return {0, vocab, 1, (rows + 1) / 2 * (2 * vocab + 3), 2 * vocab + 3, 2};
   if (of == layout::spread) return {0, 2 * vocab, 2, rows * 2 * vocab};
   if (of == layout::transposed) return {0, 1, rows, rows * vocab};
   const index first = of == layout::shifted ? 1 : of == layout::unlike && is_gradient ? 1 : 0;
@@ -53,14 +59,13 @@ device_outcome<T> run(const problem_of& p, layout of, bool is_in_place, bool has
   const T between(static_cast<arithmetic<T>>(nan));
   pinned<T> scores(static_cast<std::size_t>(at.size), between);
   device_outcome<T> result{{}, pinned<T>(static_cast<std::size_t>(out.size), between)};
-  const auto element = [](const place& l, index i, index j) { return static_cast<std::size_t>(l.first + i * l.token_stride + j * l.vocab_stride); };
   for (index i = 0; i < rows; ++i)
-    for (index j = 0; j < vocab; ++j) scores[element(at, i, j)] = T(static_cast<arithmetic<T>>(p.x(i, j)));
+    for (index j = 0; j < vocab; ++j) scores[at(i, j)] = T(static_cast<arithmetic<T>>(p.x(i, j)));
   const pinned<std::int64_t> targets(p.targets.begin(), p.targets.end());
   pinned<double> values(targets.size(), nan), log_prob(targets.size(), nan), entropy(targets.size(), nan);
   pinned<T>& written = is_in_place ? scores : result.gradient;
-  const kernels::row_problem<T> problem{.scores = scores.data() + at.first, .gradient = has_gradient ? written.data() + out.first : nullptr, .rows = rows, .vocab = vocab, .tokens = rows,
-                                     .token_stride = at.token_stride, .vocab_stride = at.vocab_stride, .gradient_token_stride = out.token_stride, .gradient_vocab_stride = out.vocab_stride,
+  const kernels::row_problem<T> problem{.scores = scores.data() + at.first, .gradient = has_gradient ? written.data() + out.first : nullptr, .rows = rows, .vocab = vocab, .tokens = at.tokens == 0 ? rows : at.tokens, .batch_stride = at.batch_stride,
+                                     .token_stride = at.token_stride, .vocab_stride = at.vocab_stride, .gradient_batch_stride = out.batch_stride, .gradient_token_stride = out.token_stride, .gradient_vocab_stride = out.vocab_stride,
                                      .targets = targets.data(), .mask = p.mask.empty() ? nullptr : reinterpret_cast<const bool*>(p.mask.data()), .weight = p.weight.empty() ? nullptr : p.weight.data(), .normaliser = 4,
                                      .multiplier = p.multiplier, .values = values.data(), .log_prob = log_prob.data(), .entropy = entropy.data()};
   const cudaError_t said = finished(kernels::launch_loss(problem, p.loss, nullptr));
@@ -76,7 +81,7 @@ device_outcome<T> run(const problem_of& p, layout of, bool is_in_place, bool has
   result.got.evaluated = evaluated;
   for (double& m : result.got.metrics) m /= std::max<double>(1, static_cast<double>(evaluated));
   for (index i = 0; i < rows; ++i)
-    for (index j = 0; j < vocab; ++j) result.got.gradient.push_back(static_cast<double>(static_cast<arithmetic<T>>(written[element(out, i, j)])));
+    for (index j = 0; j < vocab; ++j) result.got.gradient.push_back(static_cast<double>(static_cast<arithmetic<T>>(written[out(i, j)])));
   // Nothing but the gradient was written.
   if (has_gradient && !is_in_place) {
     index numbers = 0;
@@ -114,7 +119,7 @@ void check(problem_of p, layout of = layout::neighbours) {
 
 TEST_CASE_TEMPLATE("device loss: values and gradients are those of the reference, in every layout", T, float, double, bfloat16, float16) {
   for (const index vocab : {1, 2, 7, 8, 9, 31, 33, 129, 1000, 2048, 2049, 5000, 32000})
-    for (const layout of : {layout::neighbours, layout::shifted, layout::unlike, layout::spread, layout::transposed}) {
+    for (const layout of : {layout::neighbours, layout::shifted, layout::unlike, layout::spread, layout::transposed, layout::batched}) {
       CAPTURE(vocab);
       CAPTURE(static_cast<int>(of));
       check<T>({random_table(3, vocab), random_targets(3, vocab), every_statistic, 0.75}, of);
@@ -122,7 +127,8 @@ TEST_CASE_TEMPLATE("device loss: values and gradients are those of the reference
 }
 
 TEST_CASE_TEMPLATE("device loss: rows that several blocks share, and rows that none can keep", T, float, double, bfloat16, float16) {
-  for (const index vocab : {50257, 128256, 151937, 262144, 600001}) {
+  // First one whose blocks take 48 KiB, all that a kernel has without asking for more.
+  for (const index vocab : {49152, 50257, 128256, 151937, 262144, 600001}) {
     CAPTURE(vocab);
     check<T>({random_table(2, vocab, 4), {0, vocab - 1}, every_statistic, 1.5});
     check<T>({random_table(2, vocab, 4), {vocab / 2, vocab / 3}}, layout::shifted);
@@ -157,6 +163,19 @@ TEST_CASE_TEMPLATE("device loss: -inf, an ascending row, ties, one certain id", 
     }
     check<T>({x, {1, vocab - 1, 5, 77, 0}, {-1, 0, 0.5, 0.25, 0.0625}});
   }
+}
+
+TEST_CASE_TEMPLATE("device loss: scores far above those that threads see first", T, float, double, bfloat16) {
+  for (const index vocab : {3000, 32000, 128256})
+    for (const double height : {10.0, 20.0, 44.0, 79.0, 83.8, 200.0, 3000.0}) {
+      CAPTURE(vocab);
+      CAPTURE(height);
+      table x{3, vocab};
+      for (const index j : {vocab / 6, vocab / 5, vocab - 1}) x(0, j) = x(1, j) = height;
+      for (index j = 2000; j < vocab; ++j) x(2, j) = height;
+      check<T>({x, {5, vocab / 5, vocab - 2}, every_statistic});
+      check<T>({x, {5, vocab / 5, vocab - 2}, {.entropy = 0.5}});
+    }
 }
 
 TEST_CASE_TEMPLATE("device loss: NaN, +inf, no possible id, ids out of range", T, float, bfloat16, double) {

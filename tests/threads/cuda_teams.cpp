@@ -196,6 +196,24 @@ TEST_CASE("device draws are the host sampler's, for any number of threads") {
   }
 }
 
+TEST_CASE("device draws: a nucleus of more than top_k lets through, of a few heavy ids and many light ones") {
+  const index vocab = 2000;
+  std::vector<float> scores(static_cast<std::size_t>(vocab), std::log(0.00064f));
+  scores[0] = 0;
+  scores[1] = scores[2] = std::log(0.3f);
+  for (const double top_p : {0.5, 0.9, 1.0})
+    for (const index top_k : {index{3}, index{20}, index{1500}, vocab, 2 * vocab})
+      for (const double min_p : {0.0, 0.2})
+        for (std::uint64_t step = 0; step < 12; ++step) {
+          CAPTURE(top_k);
+          CAPTURE(top_p);
+          const cuda::sample_problem<float> p{.scores = scores.data(), .rows = 1, .vocab = vocab, .row_stride = vocab, .top_k = top_k, .top_p = top_p, .min_p = min_p, .random = {12}, .step = step};
+          const sampler how{top_k_filter{std::min(top_k, vocab)}, top_p_filter{.p = top_p}, min_p_filter{min_p}};
+          const drawn_id expected = how.draw(scores.data(), vocab, counter_random{12}.uniform(0, step));
+          for (const index threads : {4, 32}) CHECK(drawn_by(threads, p).first[0] == expected.id);
+        }
+}
+
 TEST_CASE("device draws: 16-bit scores, streams, strides, and rows that no id can be drawn from") {
   std::vector<bfloat16> scores;
   for (int i = 0; i < 4 * 6; ++i) scores.push_back(bfloat16(static_cast<float>(i * 7 % 5)));

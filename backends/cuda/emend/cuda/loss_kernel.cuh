@@ -67,7 +67,8 @@ struct row_blocks {
   __device__ static X* of(X* mine, int rank) {
     return cooperative_groups::this_cluster().map_shared_rank(mine, static_cast<unsigned>(rank));
   }
-  __device__ static void sync() { cooperative_groups::this_cluster().sync(); }
+  __device__ static void arrive() { cooperative_groups::cluster_group::barrier_arrive(); }
+  __device__ static void wait() { cooperative_groups::cluster_group::barrier_wait(); }
 #else
   __device__ static int count() { return 1; }
   __device__ static int rank() { return 0; }
@@ -75,7 +76,8 @@ struct row_blocks {
   __device__ static X* of(X* mine, int) {
     return mine;
   }
-  __device__ static void sync() { __syncthreads(); }
+  __device__ static void arrive() {}
+  __device__ static void wait() {}
 #endif
 };
 
@@ -88,8 +90,8 @@ struct share_memory {
 /// staged: in packets that are kept in shared memory between the passes, of one block or of several.
 enum class row_way { strided, packed, staged };
 
-/// A row at a time: the sums, the loss by one thread, the gradient. The order of the sums hangs on the vocabulary and the type alone, so that
-/// equal calls have equal bits.
+/// A row at a time: the sums, the loss by one thread, the gradient. The order of the sums is fixed by how the row lies, by its length and type, and by
+/// whether there is a gradient, so that equal calls have equal bits; in another layout, or without the gradient, the last bits may be others.
 template <int Threads, int Resident, row_way Way, class T, class Loss>
 __global__ void __launch_bounds__(Threads, Resident) loss_kernel(const row_problem<T> p, const Loss loss) {
   using A = arithmetic<T>;
@@ -103,7 +105,10 @@ __global__ void __launch_bounds__(Threads, Resident) loss_kernel(const row_probl
   const int blocks = Way == row_way::staged ? row_blocks::count() : 1, rank = Way == row_way::staged ? row_blocks::rank() : 0;
   const A scale = static_cast<A>(p.multiplier * log2_of_e);
   int turn = 0;
-  for (index row = blockIdx.x / static_cast<unsigned>(blocks); row < p.rows; row += gridDim.x / static_cast<unsigned>(blocks), turn ^= 1) {
+  // A block's memory may be written to by another once both have started.
+  bool has_met = blocks == 1;
+  if (!has_met) row_blocks::arrive();
+  for (index row = blockIdx.x / static_cast<unsigned>(blocks); row < p.rows; row += gridDim.x / static_cast<unsigned>(blocks)) {
     const T* const x = p.scores + p.offset(row);
     T* const out = p.gradient ? p.gradient + p.gradient_offset(row) : nullptr;
     const index target = p.targets[row];
@@ -169,14 +174,14 @@ __global__ void __launch_bounds__(Threads, Resident) loss_kernel(const row_probl
           if (share.top == -__builtin_inff()) add(staged[i]);
           else add_near(staged[i]);
         }
-        if (!share.is_number()) {
+        if (!share.is_near()) {
           share = {};
           for (i = thread; i < mine; i += Threads) add(staged[i]);
         }
       } else {
         if (thread < mine) add(in[thread]);
         for_each_packet<Threads, 4>(in, mine, Threads, [&](const packet<T>& of, int) { add_near(of); });
-        if (!share.is_number()) {
+        if (!share.is_near()) {
           share = {};
           for_each_packet<Threads, 1>(in, mine, 0, [&](const packet<T>& of, int) { add(of); });
         }
@@ -189,13 +194,17 @@ __global__ void __launch_bounds__(Threads, Resident) loss_kernel(const row_probl
     share = joined<Threads>(share, shares.of_warp, scale);
     if constexpr (Way == row_way::staged) {
       if (blocks > 1) {
-        // Two sets in turn: a block may begin the next row while another still reads this one's.
+        if (!has_met) row_blocks::wait();
+        has_met = true;
         if (thread < blocks) *row_blocks::of(&shares.of_block[turn][rank], thread) = share;
-        row_blocks::sync();
+        row_blocks::arrive();
+        row_blocks::wait();
         if (thread == 0) {
           share = shares.of_block[turn][0];
           for (int b = 1; b < blocks; ++b) share.merge(shares.of_block[turn][b], scale);
         }
+        // Two sets in turn: a block may begin the next row while another still reads this one's.
+        turn ^= 1;
       }
     }
     if (thread == 0) {
@@ -240,6 +249,7 @@ __global__ void __launch_bounds__(Threads, Resident) loss_kernel(const row_probl
     // The next row's sums must not overtake this one's slope.
     __syncthreads();
   }
+  if (!has_met) row_blocks::wait();
 }
 
 /// Scores and gradient are rows of neighbours that lie alike in their packets of 16 bytes.
@@ -250,10 +260,10 @@ bool is_packed(const row_problem<T>& p) {
   constexpr index size = packet<T>::size;
   const auto lies_alike = [](index a, index b, index count) { return count <= 1 || (a - b) % size == 0; };
   return p.gradient_vocab_stride == 1 && (reinterpret_cast<std::uintptr_t>(p.scores) - reinterpret_cast<std::uintptr_t>(p.gradient)) % 16 == 0 &&
-         lies_alike(p.token_stride, p.gradient_token_stride, p.tokens) && lies_alike(p.batch_stride, p.gradient_batch_stride, p.rows / p.tokens);
+         lies_alike(p.token_stride, p.gradient_token_stride, p.tokens) && lies_alike(p.batch_stride, p.gradient_batch_stride, (p.rows + p.tokens - 1) / p.tokens);
 }
 
-/// What a kernel may use on the current device.
+/// What a kernel may use on the current device, and is allowed to from then on.
 struct kernel_limits {
   index shared_bytes = 0;
   bool has_clusters = false;
@@ -266,14 +276,13 @@ cudaError_t limits_of(Kernel* kernel, kernel_limits& limits) {
   if (const cudaError_t error = cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device)) return error;
   if (const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel)) return error;
   limits = {bytes - static_cast<index>(attributes.sharedSizeBytes), attributes.ptxVersion >= 90};
-  return cudaSuccess;
+  // All that there is, at every call: one that lowered it would be in the way of another thread's launch.
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(limits.shared_bytes));
 }
 
 template <class T, class Loss, class Kernel>
 cudaError_t launch_rows(Kernel* kernel, int threads, const row_problem<T>& p, const Loss& loss, cudaStream_t stream, int blocks = 1, index bytes = 0) {
   constexpr index most_rows = index{1} << 26;
-  if (bytes > 48 << 10)
-    if (const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes))) return error;
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(static_cast<unsigned>(p.rows < most_rows ? p.rows : most_rows) * static_cast<unsigned>(blocks));
   config.blockDim = dim3(static_cast<unsigned>(threads));
@@ -284,7 +293,9 @@ cudaError_t launch_rows(Kernel* kernel, int threads, const row_problem<T>& p, co
   cluster.val.clusterDim = {static_cast<unsigned>(blocks), 1, 1};
   config.attrs = &cluster;
   config.numAttrs = blocks > 1 ? 1 : 0;
-  return cudaLaunchKernelEx(&config, kernel, p, loss);
+  const cudaError_t error = cudaLaunchKernelEx(&config, kernel, p, loss);
+  const cudaError_t last = cudaGetLastError();  // which forgets it, so that nobody else finds it
+  return error != cudaSuccess ? error : last;
 }
 
 }  // namespace detail
@@ -294,31 +305,32 @@ cudaError_t launch_rows(Kernel* kernel, int threads, const row_problem<T>& p, co
 ///   values_i = weight_i loss(token_i) / normaliser,   gradient = d (sum_i values_i) / d scores
 /// Loss: callable on a token of dual numbers, constexpr, trivially copyable; its columns are `device_column`s. `device_policy` makes one of
 /// the library's policy losses.
-/// Cost: the scores are read from memory once and the gradient written once, where a row is of neighbouring scores and fits the shared memory of
-/// a block, or of up to 8 together on devices with clusters (sm_90); else the gradient reads them again.
+/// Cost: the scores are read from memory once and the gradient written once, where rows are of neighbouring scores that lie like the gradient's within 16 bytes,
+/// and fit the shared memory of a block, or of up to 8 together on devices with clusters (sm_90); else the gradient reads them again.
 template <class T, class Loss>
 cudaError_t launch_loss(const row_problem<T>& p, const Loss& loss, cudaStream_t stream) {
   static_assert(std::is_trivially_copyable_v<Loss>, "emend: a loss on a device must be trivially copyable; its columns are device_column");
   using detail::loss_kernel, detail::launch_rows, detail::row_way;
+  // Blocks that a multiprocessor holds: by their registers the kernels' second number, by resident_bytes three.
   constexpr index short_row = 2048, resident_bytes = 73 << 10;
-  constexpr int resident = sizeof(T) == sizeof(double) ? 4 : 6;  // blocks of a multiprocessor by their registers; by resident_bytes three
   if (p.rows == 0) return cudaSuccess;
   if (!detail::is_packed(p)) return launch_rows(loss_kernel<256, 4, row_way::strided, T, Loss>, 256, p, loss, stream);
   const index packets = p.vocab / detail::packet<T>::size;
-  if (p.vocab <= short_row) {
-    if (!p.gradient) return launch_rows(loss_kernel<128, 8, row_way::packed, T, Loss>, 128, p, loss, stream);
-    return launch_rows(loss_kernel<128, 8, row_way::staged, T, Loss>, 128, p, loss, stream, 1, packets * 16);
-  }
+  if (p.gradient && p.vocab <= short_row) return launch_rows(loss_kernel<128, 8, row_way::staged, T, Loss>, 128, p, loss, stream, 1, packets * 16);
   if (p.gradient) {
-    const auto kernel = loss_kernel<256, resident, row_way::staged, T, Loss>;
+    const auto kernel = loss_kernel<256, sizeof(T) == sizeof(double) ? 2 : 4, row_way::staged, T, Loss>;
     detail::kernel_limits limits;
     if (const cudaError_t error = detail::limits_of(kernel, limits)) return error;
     const auto bytes = [&](int blocks) { return (packets + blocks - 1) / blocks * 16; };
     int blocks = 1;
     while (limits.has_clusters && blocks < detail::most_row_blocks && bytes(blocks) > resident_bytes) blocks *= 2;
-    if (bytes(blocks) <= limits.shared_bytes) return launch_rows(kernel, 256, p, loss, stream, blocks, bytes(blocks));
+    if (bytes(blocks) <= limits.shared_bytes) {
+      const cudaError_t error = launch_rows(kernel, 256, p, loss, stream, blocks, bytes(blocks));
+      // A part of a device may have no room for so many blocks side by side.
+      if (blocks == 1 || error != cudaErrorInvalidClusterSize) return error;
+    }
   }
-  return launch_rows(loss_kernel<256, resident, row_way::packed, T, Loss>, 256, p, loss, stream);
+  return launch_rows(loss_kernel<128, 8, row_way::packed, T, Loss>, 128, p, loss, stream);
 }
 
 }  // namespace emend::cuda

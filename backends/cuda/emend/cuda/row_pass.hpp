@@ -83,8 +83,8 @@ struct row_share {
       take(d, e);
     }
   }
-  /// The same relative to the top as it is, which saves the look for a larger one. Where a score is far above it, infinite or NaN, the sums end
-  /// up as no numbers: see `is_number`.
+  /// The same relative to the top as it is, which saves the look for a larger one. Where a score is far above it, infinite or NaN, the sums are
+  /// of no use: see `is_near`.
   template <int N>
   constexpr void add_near(const A (&x)[N], A scale) {
     for (int k = 0; k < N; ++k) {
@@ -92,7 +92,8 @@ struct row_share {
       take(d, detail::exp2_of(d));
     }
   }
-  constexpr bool is_number() const { return (HasSquares ? squares : sum) < __builtin_inff() && weighted < __builtin_inff(); }
+  /// Whether the top was near enough: no rounding of the differences shows then, and no sum of all threads' shares overflows.
+  constexpr bool is_near() const { return sum < A(1 << 24); }
   constexpr void merge(row_share other, A scale) {
     raise(other.top, scale);
     other.raise(top, scale);

@@ -12,7 +12,7 @@ namespace emend::cuda {
 ///   id_i: the smallest id at which the running sum of the probabilities left exceeds u_i = random.uniform(stream_i, step)
 /// Probabilities are powers in float, rounded to whole multiples of 2^-40 of the largest: sums of integers do not depend on their order, so that
 /// a draw does not depend on the number of threads. It is the host's but where u falls within their rounding, some 1e-7, of a
-/// boundary; an id of less than 2^-41 of the largest is never drawn.
+/// boundary; an id of less than 2^-41 of the largest is never drawn. At most 2^24 - 1 ids, so that the sums fit 64 bits.
 template <class T>
 struct sample_problem {
   static_assert(sizeof(T) <= sizeof(float), "emend: draws on a device are of float, bfloat16 or float16 scores; convert double ones");
@@ -142,10 +142,12 @@ constexpr void draw_of(Team& team, sample_memory& memory, const sample_problem<T
   weight.lowest = -__builtin_inff();
   if (p.top_k > 0 && p.top_k < row.size) weight.bound = key_reaching(team, memory, row, static_cast<std::uint64_t>(p.top_k), [](float) -> std::uint64_t { return 1; });
   if (p.top_p < 1) {
-    std::uint64_t own = 0;
-    row.for_each(team, [&](float v) { own += weight(v); });
-    // Of a nucleus alone the row's total is known already, of which the candidates are a part.
-    const std::uint64_t total = p.top_k == 0 && memory.total != 0 ? memory.total : team_sum(team, memory.team, own);
+    // Candidates of a nucleus are a part of the row, whose total is known then.
+    std::uint64_t total = memory.total;
+    if (total == 0) {
+      row.for_each(team, [&](float v) { total += weight(v); });
+      total = team_sum(team, memory.team, total);
+    }
     const std::uint64_t rest = static_cast<std::uint64_t>(static_cast<double>(total) * (1 - p.top_p));
     weight.bound = key_reaching(team, memory, row, rest < total ? total - rest : 1, [&](float v) { return weight(v); });
   }
@@ -223,7 +225,7 @@ constexpr void sample_row(Team& team, sample_memory& memory, const sample_proble
     for (index i = 0; i < team.size(); ++i) above += memory.best[i] > own;
     bound = ~team_max(team, memory.team, above < p.top_k ? ~own : 0u);
     is_bounded = true;
-  } else if (!is_bounded && (p.top_p < 1 || p.min_p > 0)) {
+  } else if (!is_bounded && (p.top_k == 0 || p.top_k >= p.vocab) && (p.top_p < 1 || p.min_p > 0)) {
     // Scores that weigh less than the nucleus leaves out in the mean are not of it, nor what weighs less than min_p.
     double least = p.min_p;
     if (p.top_p < 1) {

@@ -154,7 +154,7 @@ constexpr unsigned blocks_for(index work) { return static_cast<unsigned>(work < 
 
 // Each runs on a stream and returns at once, with what the launch said; nothing comes back to the host. Problems as their headers say.
 
-/// `gae` of every row. Cost: the inputs twice, from the cache the second time.
+/// `gae` of every row. Cost: the inputs once; for a length-adaptive lambda and holes that discount the mask twice.
 inline cudaError_t launch_gae(const gae_problem& p, cudaStream_t stream) {
   if (p.rows == 0 || p.tokens == 0) return cudaSuccess;
   detail::gae_kernel<device_team><<<detail::blocks_for(p.rows), gae_threads, 0, stream>>>(p);
@@ -175,7 +175,7 @@ inline cudaError_t launch_whiten(const whiten_problem& p, void* scratch, cudaStr
   return cudaGetLastError();
 }
 
-/// A draw of every row. Cost: the row two to three times, where what is left of it are at most `sample_candidates` ids; else up to twenty times.
+/// A draw of every row. Cost: the row two to three times, where what is left of it are at most `sample_candidates` ids; else, and for top_k above sample_threads, up to forty times.
 template <class T>
 cudaError_t launch_sample(const sample_problem<T>& p, cudaStream_t stream) {
   if (p.rows == 0) return cudaSuccess;

@@ -59,7 +59,7 @@ inline at::Tensor group_relative_of(const at::Tensor& reward, const at::Tensor& 
     }
     return none;
   };
-  const at::Tensor mean_of_others = at::where(whole.is_constant, whole.first, (whole.sum - own_present * known.narrow(0, first, n)) / others);
+  const at::Tensor mean_of_others = at::where(whole.is_constant, whole.first, (whole.sum - known.narrow(0, first, n).masked_fill(own_present == 0, 0)) / others);
   const auto deviation_of_others = [&] {
     const at::Tensor places = at::arange(reward.size(0), group.options()), is_other = belongs.bitwise_and(places != places.narrow(0, first, n).unsqueeze(1));
     const group_moments left(is_other, known);

@@ -81,13 +81,15 @@ void with_storage_of(at::ScalarType type, F&& f) {
 /// Scores in a tensor of LibTorch in this process's memory: the last dimension is the vocabulary, those before it are tokens; any
 /// strides, expanded tensors included; float, double, bfloat16, half. The gradient is a tensor of the same shape, dtype and device.
 /// Leading dimensions that two strides do not describe (only beyond three dimensions) are read through a contiguous copy, and cannot
-/// be written to. Throws std::invalid_argument on another device (see `device_scores`), dtype or layout.
+/// be written to: a gradient made for them is contiguous. Throws std::invalid_argument on another device (see `device_scores`), dtype or layout.
 /// Autograd sees a write as any in-place operation: what it had saved of the tensor is then refused.
 template <>
 struct backend<at::Tensor> {
   static at::Tensor like(const at::Tensor& x) {
     detail::require_score_tensor("scores", x);
-    const at::Tensor made = x.is_non_overlapping_and_dense() ? at::empty_strided(x.sizes(), x.strides(), x.options()) : at::empty(x.sizes(), x.options());
+    at::Tensor made = x.is_non_overlapping_and_dense() ? at::empty_strided(x.sizes(), x.strides(), x.options()) : at::empty(x.sizes(), x.options());
+    // It must be one that can be written to.
+    if (made.dim() > 3 && detail::in_three_dimensions(made).const_data_ptr() != made.const_data_ptr()) made = at::empty(x.sizes(), x.options());
     // To touch new memory page by page costs more than to fill it.
     if (made.is_cpu()) detail::advise_huge_pages(made.mutable_data_ptr(), made.nbytes());
     return made;

@@ -38,26 +38,31 @@ class weight_gradient {
 /// products back, so that no score is computed twice.
 ///   d_hidden = d_scores weight,   d_weight = d_scores^T hidden
 /// hidden: [.., D], weight: [V, D], of one type, on a device of CUDA; targets and options as there, is_in_place apart. Gradients of 16-bit factors
-/// sum in float over the chunks. Cost: the products, 6 N V D operations with gradients; chunk_rows V scores beside the gradients, and
-/// V D floats where 16-bit factors take more than one chunk.
+/// sum in float over the chunks. Cost: the products, 6 N V D operations with gradients; beside the gradients chunk_rows V scores, and for
+/// 16-bit factors V D floats, which up to chunk_rows + 2 D rows are the scores of all of them instead.
 template <class Loss>
 at::Tensor loss(const Loss& l, const linear_scores<at::Tensor, at::Tensor>& scores, const at::Tensor& targets, const device_loss_options& options = {}) {
   const at::Tensor &hidden = scores.hidden, &weight = scores.weight;
   emend::detail::require_score_tensor("weight", weight);
   if (weight.dim() != 2) emend::detail::fail("weight", "[V, D]", c10::str(weight.sizes()));
+  emend::detail::require_score_tensor("hidden", hidden);
   detail::check_rows("hidden", hidden, weight.size(0), targets, options.temperature, options.logit_scale);
   if (weight.size(1) != hidden.size(-1) || weight.scalar_type() != hidden.scalar_type() || weight.device() != hidden.device())
     emend::detail::fail("weight", c10::str("rows of ", hidden.size(-1), ", of the type and on the device of hidden"), weight.toString());
   emend::detail::require_positive("normaliser", options.normaliser);
   if (options.is_in_place) emend::detail::fail("is_in_place", "logits to overwrite", "linear_scores");
   if (options.chunk_rows < 1) emend::detail::fail("chunk_rows", "a number above 0", std::to_string(options.chunk_rows));
+  detail::beside<bool>("mask", options.mask, at::kBool, targets);
+  detail::beside<float>("weight", options.weight, at::kFloat, targets);
   const at::Tensor both[] = {hidden, weight};
   const at::TensorList inputs(both);
   const bool is_wanted = emend::detail::wants_gradient(inputs);
   return emend::detail::basic_loss_function<detail::scaling_by_kernel>::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
     const c10::cuda::CUDAGuard guard(hidden.device());
     const at::Tensor states = hidden.detach().reshape({-1, hidden.size(-1)}), head = weight.detach();
-    const index rows = states.size(0), chunk = std::min(options.chunk_rows, std::max<index>(rows, 1));
+    const index rows = states.size(0);
+    // Chunks of 16-bit factors want a sum in float; where all scores take no more memory than a chunk's and that, they are one.
+    const index at_once = options.chunk_rows + (is_wanted && states.element_size() == 2 ? 2 * states.size(1) : 0), chunk = rows <= at_once ? std::max<index>(rows, 1) : options.chunk_rows;
     at::Tensor left_out;
     if (options.mask.defined()) left_out = options.mask.logical_not().view({-1, 1});
     if (options.weight.defined()) {

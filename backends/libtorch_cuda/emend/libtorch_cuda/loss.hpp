@@ -103,8 +103,10 @@ struct no_loss {
 /// Statistics of the rows by one kernel, in double, of the targets' shape: log_prob, log_z and entropy, the rest undefined. 0 where masked.
 /// logits: [.., V] on a device of CUDA, float, double, bfloat16 or half, any strides; targets: int64, its leading shape; a counted id outside
 /// [0, V) makes its numbers NaN. Nothing comes back to the host, which does not wait. Cost: one reading of the counted rows.
+/// The last bits may differ from those that `loss` takes with a gradient.
 /// Throws std::invalid_argument on what does not fit, std::runtime_error if the launch fails.
 inline statistics_tensors statistics(const at::Tensor& logits, const at::Tensor& targets, const at::Tensor& mask = {}, double temperature = 1, double logit_scale = 1) {
+  emend::detail::require_score_tensor("scores", logits);
   detail::check_rows("scores", logits, logits.size(-1), targets, temperature, logit_scale);
   const c10::cuda::CUDAGuard guard(logits.device());
   const at::Tensor block = emend::detail::in_three_dimensions(logits.detach()), all = at::empty({4, targets.numel()}, logits.options().dtype(at::kDouble));
@@ -127,10 +129,12 @@ inline statistics_tensors statistics(const at::Tensor& logits, const at::Tensor&
 /// loss: see `launch_loss`: its columns are `device_column`s. logits: [.., V] on a device of CUDA, float, double, bfloat16 or half, any strides;
 /// targets: int64, its leading shape. The work is on torch's current stream of that device, and deterministic. links, rows, kept sets and soft
 /// caps: use emend::loss. A counted id outside [0, V) makes the value NaN. backward() multiplies the gradient by the outer factor, which the
-/// host does not know: a launch that does nothing where it is 1, else one more read and write.
+/// host does not know: a launch that does nothing where it is 1, else one more read and write. Gradients of half are rounded to it before that:
+/// what a scaler would multiply by is better taken out of the normaliser.
 /// Throws std::invalid_argument on what does not fit, std::runtime_error if the launch fails.
 template <class Loss>
 at::Tensor loss(const Loss& l, const at::Tensor& logits, const at::Tensor& targets, const device_loss_options& options = {}) {
+  emend::detail::require_score_tensor("scores", logits);
   detail::check_rows("scores", logits, logits.size(-1), targets, options.temperature, options.logit_scale);
   emend::detail::require_positive("normaliser", options.normaliser);
   const at::TensorList inputs(logits);

@@ -93,7 +93,7 @@ struct drawn_tensors {
 inline drawn_tensors sample_rows(const at::Tensor& scores, const counter_random& random, std::uint64_t step, const sample_tensor_options& options = {}) {
   emend::detail::require_score_tensor("scores", scores);
   if (!scores.is_cuda() || scores.scalar_type() == at::kDouble) emend::detail::fail("scores", "a tensor of float, bfloat16 or half on a device of CUDA", scores.toString());
-  if (scores.size(-1) < 1) emend::detail::fail("scores", "a vocabulary of at least 1", "0");
+  if (scores.size(-1) < 1 || scores.size(-1) >= index{1} << 24) emend::detail::fail("scores", "a vocabulary of 1 to 2^24 - 1", std::to_string(scores.size(-1)));
   emend::detail::require_positive("temperature", options.temperature);
   if (options.top_k < 0) emend::detail::fail("top_k", "0 for all, or a number above it", std::to_string(options.top_k));
   if (!(options.top_p > 0 && options.top_p <= 1)) emend::detail::fail("top_p", "a number in (0, 1]", std::to_string(options.top_p));
