@@ -160,6 +160,30 @@ void policy_loss(benchmark::State& state) {
   state.counters["memory_over_chain"] = chain / peak;
 }
 
+/// The kernel of the same loss alone, without what autograd adds.
+void policy_kernel(benchmark::State& state) {
+  const problem p(8, state.range(0) / 8, state.range(1), types[state.range(2)]);
+  const at::Tensor scores = p.logits.detach(), gradient = at::empty_like(scores), values = at::empty(p.ids.sizes(), on_device(at::kDouble));
+  device_time mine, in_place, copy;
+  emend::detail::with_storage_of(scores.scalar_type(), [&]<class T>(T*) {
+    const auto run = [&](const at::Tensor& from, const at::Tensor& to) {
+      device::row_problem<T> rows = device::detail::problem_of<T>(from, p.ids, {}, 1);
+      rows.gradient = static_cast<T*>(to.mutable_data_ptr());
+      rows.gradient_batch_stride = to.stride(0);
+      rows.gradient_token_stride = to.stride(1);
+      rows.values = device::detail::written(values);
+      device::detail::require_launched(device::launch_loss(rows, p.policy(), c10::cuda::getCurrentCUDAStream().stream()));
+    };
+    for (auto _ : state) {
+      copy.take([&] { gradient.copy_(scores); }, 10);
+      in_place.take([&] { run(gradient, gradient); }, 1);
+      state.SetIterationTime(mine.take([&] { run(scores, gradient); }, 10));
+    }
+  });
+  state.counters["of_copy"] = copy.best() / mine.best();
+  state.counters["of_copy_in_place"] = copy.best() / in_place.best();
+}
+
 /// Blocks whose kernels are shorter than their launches.
 void small_block(benchmark::State& state) {
   const problem p(1, state.range(0), state.range(1), at::kFloat);
@@ -319,6 +343,7 @@ void rewards(benchmark::State& state) {
 EMEND_MEASURE(copy);
 EMEND_MEASURE(statistics)->Args({8192, 128256, 0})->Args({8192, 32000, 0})->Args({8192, 50257, 0})->Args({4096, 32000, 1});
 EMEND_MEASURE(policy_loss)->Args({8192, 128256, 0})->Args({8192, 32000, 0})->Args({8192, 50257, 0})->Args({8192, 151936, 0})->Args({4096, 128256, 1})->Args({4096, 32000, 1})->Args({8192, 128256, 2});
+EMEND_MEASURE(policy_kernel)->Args({8192, 128256, 0})->Args({8192, 32000, 0})->Args({8192, 50257, 0})->Args({8192, 151936, 0})->Args({4096, 128256, 1})->Args({4096, 32000, 1})->Args({8192, 128256, 2});
 EMEND_MEASURE(small_block)->Args({64, 512});
 EMEND_MEASURE(cross_entropy)->Args({8192, 128256, 0})->Args({4096, 32000, 1});
 EMEND_MEASURE(linear_head)->Args({8192, 4096, 128256});

@@ -67,6 +67,8 @@ struct row_blocks {
   __device__ static X* of(X* mine, int rank) {
     return cooperative_groups::this_cluster().map_shared_rank(mine, static_cast<unsigned>(rank));
   }
+  /// Of the barrier's two halves the first; a start has nothing to show to the others, for which they would have to wait.
+  __device__ static void start() { asm volatile("barrier.cluster.arrive.relaxed.aligned;"); }
   __device__ static void arrive() { cooperative_groups::cluster_group::barrier_arrive(); }
   __device__ static void wait() { cooperative_groups::cluster_group::barrier_wait(); }
 #else
@@ -76,6 +78,7 @@ struct row_blocks {
   __device__ static X* of(X* mine, int) {
     return mine;
   }
+  __device__ static void start() {}
   __device__ static void arrive() {}
   __device__ static void wait() {}
 #endif
@@ -107,7 +110,7 @@ __global__ void __launch_bounds__(Threads, Resident) loss_kernel(const row_probl
   int turn = 0;
   // A block's memory may be written to by another once both have started.
   bool has_met = blocks == 1;
-  if (!has_met) row_blocks::arrive();
+  if (!has_met) row_blocks::start();
   for (index row = blockIdx.x / static_cast<unsigned>(blocks); row < p.rows; row += gridDim.x / static_cast<unsigned>(blocks)) {
     const T* const x = p.scores + p.offset(row);
     T* const out = p.gradient ? p.gradient + p.gradient_offset(row) : nullptr;
@@ -311,8 +314,8 @@ template <class T, class Loss>
 cudaError_t launch_loss(const row_problem<T>& p, const Loss& loss, cudaStream_t stream) {
   static_assert(std::is_trivially_copyable_v<Loss>, "emend: a loss on a device must be trivially copyable; its columns are device_column");
   using detail::loss_kernel, detail::launch_rows, detail::row_way;
-  // Blocks that a multiprocessor holds: by their registers the kernels' second number, by resident_bytes three.
-  constexpr index short_row = 2048, resident_bytes = 73 << 10;
+  // Blocks that a multiprocessor holds: by their registers the kernels' second number, by resident_bytes three, of the 228 KiB that Hopper has.
+  constexpr index short_row = 2048, resident_bytes = 76000;
   if (p.rows == 0) return cudaSuccess;
   if (!detail::is_packed(p)) return launch_rows(loss_kernel<256, 4, row_way::strided, T, Loss>, 256, p, loss, stream);
   const index packets = p.vocab / detail::packet<T>::size;

@@ -23,7 +23,7 @@ __global__ void scale_kernel(T* values, index count, const Factor* factor) {
 /// for that; else one read and one write.
 template <class T, class Factor>
 cudaError_t launch_scale(T* values, index count, const Factor* factor, cudaStream_t stream) {
-  constexpr index threads = 256, most_blocks = 4096;
+  constexpr index threads = 256, most_blocks = 1024;
   if (count == 0) return cudaSuccess;
   const index blocks = (count + threads - 1) / threads;
   detail::scale_kernel<<<static_cast<unsigned>(blocks < most_blocks ? blocks : most_blocks), threads, 0, stream>>>(values, count, factor);
