@@ -87,8 +87,8 @@ std::unique_ptr<bool[]> random_mask(index rows, index tokens, std::uint64_t seed
 std::vector<std::uint8_t> bytes_of(const bool* mask, index count) { return {mask, mask + count}; }
 
 TEST_CASE("device GAE is the host's, for every team, mask, hole rule and pair of lambdas") {
-  for (const index threads : {1, 2, 8, 32})
-    for (const index tokens : {1, 2, 7, 8, 9, 70, 300}) {
+  for (const index threads : {1, 2, 8})
+    for (const index tokens : {1, 2, 7, 8, 9, 70, 200}) {
       const index rows = 4;
       CAPTURE(threads);
       CAPTURE(tokens);
@@ -171,20 +171,20 @@ std::pair<std::vector<std::int64_t>, std::vector<double>> drawn_by(index threads
 TEST_CASE("device draws are the host sampler's, for any number of threads") {
   const counter_random random{31};
   for (const index vocab : {1, 2, 5, 64, 257, 3000}) {
-    const index rows = 12;
+    const index rows = 6;
     CAPTURE(vocab);
     auto scores = random_numbers(rows * vocab, static_cast<std::uint64_t>(vocab), -6, 6);
     for (index j = 0; j < vocab; ++j) {
       scores[static_cast<std::size_t>(j)] = static_cast<float>(j % 3);                                             // ties
       if (j % 2) scores[static_cast<std::size_t>(vocab + j)] = -std::numeric_limits<float>::infinity();
     }
-    for (const auto [temperature, k, p, min_p] : {std::array{1.0, 0.0, 1.0, 0.0}, {0.7, 5, 1, 0}, {1.3, 0, 0.9, 0}, {1, 0, 1, 0.1}, {0.8, 50, 0.8, 0.02}, {1, 1, 1, 0}, {1, 0, 0.01, 0}}) {
+    for (const auto [temperature, k, p, min_p] : {std::array{1.0, 0.0, 1.0, 0.0}, {0.7, 5, 1, 0}, {0.9, 3, 0.7, 0}, {1.3, 0, 0.9, 0}, {1, 0, 1, 0.1}, {0.8, 50, 0.8, 0.02}, {1, 1, 1, 0}, {1, 0, 0.01, 0}}) {
       CAPTURE(temperature);
       CAPTURE(k);
       CAPTURE(p);
       const cuda::sample_problem<float> problem{.scores = scores.data(), .rows = rows, .vocab = vocab, .row_stride = vocab, .temperature = temperature, .top_k = static_cast<index>(k), .top_p = p,
                                                 .min_p = min_p, .random = random, .step = 3};
-      const auto one = drawn_by(1, problem), many = drawn_by(16, problem);
+      const auto one = drawn_by(1, problem), many = drawn_by(4, problem);
       CHECK(one == many);
       const sampler how{temperature_scaling{temperature}, top_k_filter{k > 0 ? static_cast<index>(k) : vocab}, top_p_filter{.p = p}, min_p_filter{min_p}};
       for (index i = 0; i < rows; ++i) {
@@ -204,13 +204,13 @@ TEST_CASE("device draws: a nucleus of more than top_k lets through, of a few hea
   for (const double top_p : {0.5, 0.9, 1.0})
     for (const index top_k : {index{3}, index{20}, index{1500}, vocab, 2 * vocab})
       for (const double min_p : {0.0, 0.2})
-        for (std::uint64_t step = 0; step < 12; ++step) {
+        for (std::uint64_t step = 0; step < 3; ++step) {
           CAPTURE(top_k);
           CAPTURE(top_p);
           const cuda::sample_problem<float> p{.scores = scores.data(), .rows = 1, .vocab = vocab, .row_stride = vocab, .top_k = top_k, .top_p = top_p, .min_p = min_p, .random = {12}, .step = step};
           const sampler how{top_k_filter{std::min(top_k, vocab)}, top_p_filter{.p = top_p}, min_p_filter{min_p}};
           const drawn_id expected = how.draw(scores.data(), vocab, counter_random{12}.uniform(0, step));
-          for (const index threads : {4, 32}) CHECK(drawn_by(threads, p).first[0] == expected.id);
+          for (const index threads : {1, 4}) CHECK(drawn_by(threads, p).first[0] == expected.id);
         }
 }
 
