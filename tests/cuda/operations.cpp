@@ -4,7 +4,7 @@
 #include <emend/losses/ppo_clip.hpp>
 #include <emend/losses/sequence_level.hpp>
 
-#include <doctest/doctest.h>
+#include "tensor_checks.hpp"
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/ones.h>
@@ -12,27 +12,12 @@
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>
-#include <c10/cuda/CUDAFunctions.h>
 
 #include <algorithm>
-#include <limits>
 
 namespace {
 
 using emend::tensor_column;
-
-double distance(const at::Tensor& a, const at::Tensor& b) {
-  REQUIRE(a.sizes() == b.sizes());
-  const at::Tensor x = a.detach().cpu().to(at::kDouble), y = b.detach().cpu().to(at::kDouble);
-  if (!x.isnan().equal(y.isnan())) return std::numeric_limits<double>::infinity();
-  return at::where(x == y, at::zeros_like(x), (x - y).abs()).nan_to_num(0.0, 1e300).max().item().toDouble();
-}
-
-/// What runs while this lives and asks the device for a number, or waits for it, fails.
-struct no_waiting {
-  no_waiting() { c10::cuda::warning_state().set_sync_debug_mode(c10::cuda::SyncDebugMode::L_ERROR); }
-  ~no_waiting() { c10::cuda::warning_state().set_sync_debug_mode(c10::cuda::SyncDebugMode::L_DISABLED); }
-};
 
 /// Everything that a step computes, over tensors of one device.
 struct step {

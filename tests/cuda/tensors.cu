@@ -6,7 +6,7 @@
 #include <emend/losses/ppo_clip.hpp>
 #include <emend/losses/sapo.hpp>
 
-#include <doctest/doctest.h>
+#include "tensor_checks.hpp"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
@@ -17,7 +17,6 @@
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>
-#include <c10/cuda/CUDAFunctions.h>
 
 #include <cmath>
 #include <limits>
@@ -30,21 +29,6 @@ namespace device = emend::cuda;
 using emend::tensor_column;
 
 at::TensorOptions of(at::ScalarType type) { return at::TensorOptions().dtype(type); }
-
-/// Largest difference, of NaN and infinities too.
-double distance(const at::Tensor& a, const at::Tensor& b) {
-  REQUIRE(a.sizes() == b.sizes());
-  if (a.numel() == 0) return 0;
-  const at::Tensor x = a.detach().cpu().to(at::kDouble), y = b.detach().cpu().to(at::kDouble);
-  if (!x.isnan().equal(y.isnan())) return std::numeric_limits<double>::infinity();
-  return at::where(x == y, at::zeros_like(x), (x - y).abs()).nan_to_num(0.0, 1e300).max().item().toDouble();
-}
-
-/// What runs while this lives and asks the device for a number, or waits for it, fails.
-struct no_waiting {
-  no_waiting() { c10::cuda::warning_state().set_sync_debug_mode(c10::cuda::SyncDebugMode::L_ERROR); }
-  ~no_waiting() { c10::cuda::warning_state().set_sync_debug_mode(c10::cuda::SyncDebugMode::L_DISABLED); }
-};
 
 struct own_loss {
   device::device_column<double> advantage;
