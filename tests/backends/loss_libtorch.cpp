@@ -47,6 +47,19 @@ peer_columns peer(const at::Tensor& logits, const at::Tensor& targets) {
   return {all.gather(-1, targets.unsqueeze(-1)).squeeze(-1), -(all.exp() * all).sum(-1)};
 }
 
+TEST_CASE("loss: leading dimensions that two strides do not describe") {
+  at::manual_seed(3);
+  const at::Tensor x = leaf({4, 3, 2, 7}, at::kDouble), turned = x.permute({2, 1, 0, 3}), targets = ids({2, 3, 4}, 7);
+  const at::Tensor y = x.detach().clone().requires_grad_(), plain = y.permute({2, 1, 0, 3}).contiguous();
+  const auto mine = [](const auto& t) { return emend::square(t.log_prob) - t.entropy; };
+  const at::Tensor got = emend::loss(mine, turned, targets), expected = emend::loss(mine, plain, targets);
+  got.backward();
+  expected.backward();
+  CHECK(value_of(got) == value_of(expected));
+  CHECK(x.grad().equal(y.grad()));
+  CHECK_THROWS_NAMING(emend::loss(mine, turned, targets, {.is_in_place = true}), "gradient");
+}
+
 TEST_CASE("loss: value and gradient are those of torch's own autograd, for every dtype and leading shape") {
   at::manual_seed(1);
   const auto mine = [](const auto& t) { return 0.5 * emend::square(t.log_prob) - 0.1 * t.entropy; };
