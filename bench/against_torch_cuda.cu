@@ -355,14 +355,14 @@ EMEND_MEASURE(rewards)->Args({4096, 128256});
 }  // namespace
 
 int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   cudaDeviceProp properties;
   if (cudaGetDeviceProperties(&properties, 0) != cudaSuccess) {
     std::fputs("bench_against_torch_cuda: no device of CUDA\n", stderr);
     return 1;
   }
   benchmark::AddCustomContext("device", properties.name);
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   benchmark::RunSpecifiedBenchmarks();
   return 0;
 }

@@ -145,7 +145,7 @@ TEST_CASE("device statistics over tensors") {
       emend::statistics_tensors got;
       {
         const no_waiting strict;
-        got = device::statistics(there, ids_there, mask_there, 0.5);
+        got = device::statistics(there, ids_there, {.mask = mask_there, .temperature = 0.5});
       }
       const double tolerance = type == at::kDouble ? 1e-12 : 1e-5;
       CHECK(distance(got.log_prob, expected.log_prob) < tolerance);

@@ -11,7 +11,7 @@
 
 namespace emend::cuda {
 
-/// The threads of a block as a team. Its members are for the device alone; on the host they only let its users compile.
+/// The threads of a block as a team; on the host a team of one.
 struct device_team {
 #if defined(__CUDA_ARCH__)
   __device__ static index rank() { return threadIdx.x; }

@@ -40,6 +40,7 @@ class weight_gradient {
 /// hidden: [.., D], weight: [V, D], of one type, on a device of CUDA; targets and options as there, is_in_place apart. Gradients of 16-bit factors
 /// sum in float over the chunks. Cost: the products, 6 N V D operations with gradients; beside the gradients chunk_rows V scores, and for
 /// 16-bit factors V D floats, which up to chunk_rows + 2 D rows are the scores of all of them instead.
+/// Throws std::invalid_argument on what does not fit, std::runtime_error if a launch fails.
 template <class Loss>
 at::Tensor loss(const Loss& l, const linear_scores<at::Tensor, at::Tensor>& scores, const at::Tensor& targets, const device_loss_options& options = {}) {
   const at::Tensor &hidden = scores.hidden, &weight = scores.weight;

@@ -31,6 +31,12 @@ struct device_loss_options {
   at::Tensor* entropy = nullptr;
 };
 
+/// Options of `emend::cuda::statistics`.
+struct device_statistics_options {
+  at::Tensor mask = {};  ///< bool, of the targets' shape and device; false: the row is not read
+  double temperature = 1, logit_scale = 1;
+};
+
 /// A column of a loss on the device, from a contiguous tensor there, [rows] entries of T; the tensor must live until the loss's work on
 /// the stream is done, as the allocator of torch sees to for work on its own stream.
 template <class T>
@@ -105,15 +111,15 @@ struct no_loss {
 /// [0, V) makes its numbers NaN. Nothing comes back to the host, which does not wait. Cost: one reading of the counted rows.
 /// The last bits may differ from those that `loss` takes with a gradient.
 /// Throws std::invalid_argument on what does not fit, std::runtime_error if the launch fails.
-inline statistics_tensors statistics(const at::Tensor& logits, const at::Tensor& targets, const at::Tensor& mask = {}, double temperature = 1, double logit_scale = 1) {
+inline statistics_tensors statistics(const at::Tensor& logits, const at::Tensor& targets, const device_statistics_options& options = {}) {
   emend::detail::require_score_tensor("scores", logits);
-  detail::check_rows("scores", logits, logits.size(-1), targets, temperature, logit_scale);
+  detail::check_rows("scores", logits, logits.size(-1), targets, options.temperature, options.logit_scale);
   const c10::cuda::CUDAGuard guard(logits.device());
   const at::Tensor block = emend::detail::in_three_dimensions(logits.detach()), all = at::empty({4, targets.numel()}, logits.options().dtype(at::kDouble));
   const auto column = [&](std::int64_t k) { return all.select(0, k).view(targets.sizes()); };
   statistics_tensors result{.log_prob = column(0), .log_z = column(1), .entropy = column(2)};
   emend::detail::with_storage_of(logits.scalar_type(), [&]<class T>(T*) {
-    row_problem<T> p = detail::problem_of<T>(block, targets, mask, logit_scale / temperature);
+    row_problem<T> p = detail::problem_of<T>(block, targets, options.mask, options.logit_scale / options.temperature);
     p.values = detail::written(column(3));
     p.log_prob = detail::written(result.log_prob);
     p.log_z = detail::written(result.log_z);
