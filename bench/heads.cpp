@@ -2,8 +2,9 @@
 // each adapter against the raw kernel. Every figure is a ratio within one interleaved run, as a counter:
 //   of_read      time of reading the same bytes once / ours           of_copy    time of copying them / ours
 //   over_naive   time of plain std::exp loops / ours                  over_eigen time of Eigen expressions / ours
-//   over_raw     ours through an adapter / the kernel called directly
+//   over_raw     ours through an adapter / the kernel called by hand for the same columns; over_sums / the kernel alone, its sums not used
 //   two_threads  one thread's time / two threads'                     over_float elements a second / those of float
+//   of_peak      products: multiply-adds a second / those of registers alone
 
 #include "probes.hpp"
 
@@ -157,30 +158,38 @@ void half_over_float(benchmark::State& state) {
   state.counters["over_float_in_malloc"] = plain_whole.best() / plain_half.best();
 }
 
-/// A second thread, and that it changes no bit; beside it what a second thread brings to a copy, which is the memory's limit.
+/// A second thread, and that it changes no bit; beside it what a second thread brings to a copy and to a read, which are the memory's limits.
 void second_thread(benchmark::State& state) {
   const index vocab = state.range(0), rows = rows_for<float>(vocab);
   const auto x = bench::random_scores<float>(rows, vocab);
   emend::matrix<float> alone(rows, vocab), together(rows, vocab);
   const auto targets = some_targets(rows, vocab);
   emend::thread_pool pool(2);
-  bench::best_time one, two, copy, two_copies;
-  const std::size_t bytes = static_cast<std::size_t>(rows * vocab) * sizeof(float);
+  bench::best_time one, two, copy, two_copies, read, two_reads, statistics, two_statistics;
+  const auto bytes = [&](index n) { return static_cast<std::size_t>(n * vocab) * sizeof(float); };
+  const auto copy_rows = [&](index begin, index end) {
+    bench::copy_probe(together.data() + begin * vocab, x.data() + begin * vocab, bytes(end - begin));
+  };
+  const auto read_rows = [&](index begin, index end) { bench::read_probe(x.data() + begin * vocab, bytes(end - begin)); };
+  bool same = true;
   for (auto _ : state) {
-    copy.take([&] { bench::copy_probe(alone.data(), x.data(), bytes); });
-    two_copies.take([&] {
-      pool.for_each_chunk(rows, [&](index begin, index end) {
-        bench::copy_probe(together.data() + begin * vocab, x.data() + begin * vocab,
-                          static_cast<std::size_t>((end - begin) * vocab) * sizeof(float));
-      });
-    });
+    copy.take([&] { copy_rows(0, rows); });
+    two_copies.take([&] { pool.for_each_chunk(rows, copy_rows); });
     one.take([&] { emend::evaluate_into(emend::cross_entropy{}, x, targets, {}, alone); });
     state.SetIterationTime(two.take([&] { emend::evaluate_into(emend::cross_entropy{}, x, targets, {}, together, pool); }));
+    read.take([&] { read_rows(0, rows); });
+    two_reads.take([&] { pool.for_each_chunk(rows, read_rows); });
+    emend::statistics_columns by_one, by_two;
+    statistics.take([&] { by_one = emend::statistics(x, targets); });
+    two_statistics.take([&] { by_two = emend::statistics(x, targets, {}, pool); });
+    same = same && by_one.log_prob == by_two.log_prob && by_one.entropy == by_two.entropy;
   }
-  if (std::memcmp(alone.data(), together.data(), bytes) != 0)
+  if (!same || std::memcmp(alone.data(), together.data(), bytes(rows)) != 0)
     state.SkipWithError("two threads gave other bits than one");
   state.counters["two_threads"] = one.best() / two.best();
   state.counters["two_copies"] = copy.best() / two_copies.best();
+  state.counters["two_threads_statistics"] = statistics.best() / two_statistics.best();
+  state.counters["two_reads"] = read.best() / two_reads.best();
 }
 
 /// Scores through an adapter against the raw kernel on the same memory.
@@ -205,18 +214,40 @@ void abstraction(benchmark::State& state, const X& x, const float* data) {
   const index rows = 512, vocab = 32000;
   const auto targets = some_targets(rows, vocab);
   const auto& kernels = emend::detail::kernels_for<float>(emend::instruction_set::best);
-  bench::best_time ours, raw;
+  const auto sums_of = [&](index row) {
+    emend::detail::row_sums<float> sums;
+    kernels.rows_of[0](sums, data + row * vocab, vocab, 0, emend::detail::row_multiplier<float>(1));
+    return sums;
+  };
+  // What somebody would write who calls the kernel himself for the same four columns.
+  const auto by_hand = [&] {
+    const auto size = static_cast<std::size_t>(rows);
+    emend::statistics_columns result;
+    for (auto* column : {&result.log_prob, &result.log_z, &result.score, &result.entropy}) column->resize(size);
+    for (std::size_t i = 0; i < size; ++i) {
+      const emend::detail::row_totals totals = sums_of(static_cast<index>(i)).totals();
+      const double log_sum = std::log(totals.sum), ln_2 = emend::detail::ln_2;
+      result.log_z[i] = totals.reference * ln_2 + log_sum;
+      result.entropy[i] = log_sum - totals.weighted / totals.sum * ln_2;
+      result.score[i] = data[static_cast<index>(i) * vocab + targets[i]];
+      result.log_prob[i] = result.score[i] - result.log_z[i];
+    }
+    return result;
+  };
+  bench::best_time ours, raw, sums;
   for (auto _ : state) {
-    raw.take([&] {
-      for (index i = 0; i < rows; ++i) {
-        emend::detail::row_sums<float> sums;
-        kernels.rows_of[0](sums, data + i * vocab, vocab, 0, emend::detail::row_multiplier<float>(1));
-        benchmark::DoNotOptimize(sums);
-      }
+    sums.take([&] {
+      for (index row = 0; row < rows; ++row) benchmark::DoNotOptimize(sums_of(row));
     });
+    raw.take([&] { benchmark::DoNotOptimize(by_hand()); });
     state.SetIterationTime(ours.take([&] { benchmark::DoNotOptimize(emend::statistics(x, targets)); }));
   }
+  const emend::statistics_columns expected = by_hand(), measured = emend::statistics(x, targets);
+  for (std::size_t i = 0; i < expected.entropy.size(); ++i)
+    if (std::abs(expected.entropy[i] - measured.entropy[i]) > 1e-9 || std::abs(expected.log_prob[i] - measured.log_prob[i]) > 1e-9)
+      return state.SkipWithError("the kernel by hand gave other statistics than the adapter");
   state.counters["over_raw"] = ours.best() / raw.best();
+  state.counters["over_sums"] = ours.best() / sums.best();
 }
 
 void abstraction_own(benchmark::State& state) {
@@ -237,6 +268,28 @@ void abstraction_eigen_map(benchmark::State& state) {
   const auto source = bench::random_scores<float>(512, 32000);
   const Eigen::Map<const row_major> x(source.data(), 512, 32000);
   abstraction(state, x, source.data());
+}
+
+/// The three products of a linear head over as many rows as it takes at a time: scores, and the gradients of hidden states and weight.
+void products(benchmark::State& state) {
+  const index rows = 384, depth = 768, vocab = 32000;
+  const auto hidden = bench::random_scores<float>(rows, depth), weight = bench::random_scores<float>(vocab, depth);
+  emend::matrix<float> scores(rows, vocab), d_hidden(rows, depth), d_weight(vocab, depth);
+  const auto multiply = emend::detail::multiply_add_for<float>(emend::instruction_set::best);
+  std::vector<float> buffer;
+  bench::best_time peak, of_scores, of_hidden, of_weight;
+  double pairs = 0;
+  for (auto _ : state) {
+    peak.take([&] { pairs = bench::multiply_add_probe(); });
+    state.SetIterationTime(of_scores.take([&] { multiply(hidden.data(), depth, 1, weight.data(), 1, depth, scores.data(), vocab, false, rows, vocab, depth, buffer); }));
+    of_hidden.take([&] { multiply(scores.data(), vocab, 1, weight.data(), depth, 1, d_hidden.data(), depth, false, rows, depth, vocab, buffer); });
+    of_weight.take([&] { multiply(scores.data(), 1, vocab, hidden.data(), depth, 1, d_weight.data(), depth, false, vocab, depth, rows, buffer); });
+  }
+  const double each = static_cast<double>(rows) * static_cast<double>(depth) * static_cast<double>(vocab), rate = pairs / peak.best();
+  if (rate == 0) return state.SkipWithError("no probe for this processor");
+  state.counters["scores_of_peak"] = each / of_scores.best() / rate;
+  state.counters["d_hidden_of_peak"] = each / of_hidden.best() / rate;
+  state.counters["d_weight_of_peak"] = each / of_weight.best() / rate;
 }
 
 /// Eigen's default order, tokens contiguous.
@@ -275,6 +328,7 @@ ROWS(half_over_float<emend::bfloat16>);
 ROWS(half_over_float<emend::float16>);
 ROWS(second_thread);
 ROWS(column_major);
+BENCHMARK(products)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(abstraction_matrix)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(abstraction_own)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(abstraction_eigen)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond);

@@ -43,10 +43,12 @@ struct chosen_divergence {
   R phi(const R& x) const {
     return of_kind([&](const auto& d) { return d.phi(x); });
   }
-  double derivative(double x) const {
-    return of_kind([&](const auto& d) { return static_cast<double>(d.derivative(x)); });
+  template <class R>
+  R derivative(const R& x) const {
+    return of_kind([&](const auto& d) { return d.derivative(x); });
   }
-  bool is_outside(double x) const {
+  template <class R>
+  auto is_outside(const R& x) const {
     return of_kind([&](const auto& d) { return d.is_outside(x); });
   }
 };

@@ -59,7 +59,7 @@ constexpr double select(bool condition, double x, double y) { return condition ?
 /// slope * derivative; 0 where either is exactly 0, however infinite the other: a branch that is cut off contributes nothing.
 constexpr double chain_product(double slope, double derivative) { return slope == 0 || derivative == 0 ? 0 : slope * derivative; }
 
-/// The number type of a loss: double, `dual`, or a backend's carrier.
+/// The number type of a loss: double, `dual`, or a backend's carrier; no integer, whose quotients would be another number.
 ///
 /// Valid expressions, with `a`, `b` of type R and `c` a double: a+b, a-b, a*b, a/b, -a, each also with c on either side;
 /// a<b and its kin, also with c; value_of, detach, exp, expm1, log, log1p, sqrt, tanh, sin, cos, pow (constant exponent), abs, square, sigmoid, log_sigmoid
@@ -67,7 +67,7 @@ constexpr double chain_product(double slope, double derivative) { return slope =
 /// What the compiler cannot check: that derivatives, where R carries them, are those of the values.
 /// Models: double, dual<double, N>; over LibTorch tensor_number and tensor_dual, a number of every token at once.
 template <class R>
-concept real = std::copyable<R> && std::constructible_from<R, double> && requires(const R a, const R b, const double c) {
+concept real = std::copyable<R> && !std::integral<R> && std::constructible_from<R, double> && requires(const R a, const R b, const double c) {
   { a + b } -> std::convertible_to<R>;
   { a - b } -> std::convertible_to<R>;
   { a * b } -> std::convertible_to<R>;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <emend/core/aligned_allocator.hpp>
 #include <emend/evaluation/terms.hpp>
 #include <emend/heads/linear.hpp>
 #include <emend/heads/rows.hpp>
@@ -71,7 +72,8 @@ class linear_source {
   }
 
  private:
-  static constexpr index chunk_rows = 512;
+  // The scores of so many rows are stored at a time. The weight is read twice, and its gradient once, for each chunk.
+  static constexpr index chunk_rows = 384;
   static constexpr index column_block = 512;  // a thread's share of a product, a multiple of every register panel
 
   template <class F>
@@ -93,11 +95,11 @@ class linear_source {
     for (index k = begin; k < end; ++k)
       for (index d = 0; d < depth_; ++d)
         hidden_rows_[static_cast<std::size_t>((k - begin) * depth_ + d)] = static_cast<A>(hidden_(row_at(k), d));
-    scores_.assign(static_cast<std::size_t>(rows * vocab_), A(0));
+    scores_.resize(static_cast<std::size_t>(rows * vocab_));
     executor.for_each_chunk((vocab_ + column_block - 1) / column_block, [&](index first, index last) {
       const index from = first * column_block, to = last * column_block < vocab_ ? last * column_block : vocab_;
       multiply_(hidden_rows_.data(), depth_, 1, weight_ + from * weight_row_, weight_column_, weight_row_,
-                scores_.data() + from, vocab_, rows, to - from, depth_, packing());
+                scores_.data() + from, vocab_, false, rows, to - from, depth_, packing());
     });
   }
 
@@ -150,11 +152,11 @@ class linear_source {
       ++kept;
     }
     // d_hidden = d_scores weight
-    d_hidden_rows_.assign(static_cast<std::size_t>(kept * depth_), A(0));
+    d_hidden_rows_.resize(static_cast<std::size_t>(kept * depth_));
     executor.for_each_chunk((kept + row_share - 1) / row_share, [&](index first, index last) {
       const index from = first * row_share, to = last * row_share < kept ? last * row_share : kept;
       multiply_(scores_.data() + from * vocab_, vocab_, 1, weight_, weight_row_, weight_column_,
-                d_hidden_rows_.data() + from * depth_, depth_, to - from, depth_, vocab_, packing());
+                d_hidden_rows_.data() + from * depth_, depth_, false, to - from, depth_, vocab_, packing());
     });
     for (index k = 0; k < kept; ++k)
       for (index d = 0; d < depth_; ++d)
@@ -163,8 +165,9 @@ class linear_source {
     executor.for_each_chunk((vocab_ + column_block - 1) / column_block, [&](index first, index last) {
       const index from = first * column_block, to = last * column_block < vocab_ ? last * column_block : vocab_;
       multiply_(scores_.data() + from, 1, vocab_, hidden_rows_.data(), depth_, 1, d_weight_sum() + from * depth_,
-                depth_, to - from, depth_, kept, packing());
+                depth_, has_d_weight_, to - from, depth_, kept, packing());
     });
+    has_d_weight_ = true;
   }
 
   static constexpr index row_share = 48;
@@ -173,12 +176,13 @@ class linear_source {
     for (index row = 0; row < hidden_.rows(); ++row)
       for (index d = 0; d < depth_; ++d) d_hidden_(row, d) = T(A(0));
     is_direct_ = std::is_same_v<T, A> && d_weight_.batch == 1 && d_weight_.vocab_stride == 1 && d_weight_.token_stride == depth_;
-    if (is_direct_)
-      for (index i = 0; i < vocab_ * depth_; ++i) d_weight_.data[i] = T(A(0));
-    else
-      d_weight_copy_.assign(static_cast<std::size_t>(vocab_ * depth_), A(0));
+    if (!is_direct_) d_weight_copy_.resize(static_cast<std::size_t>(vocab_ * depth_));
+    has_d_weight_ = false;
   }
   void finish_gradient() {
+    // No row was active.
+    if (!has_d_weight_)
+      for (index i = 0; i < vocab_ * depth_; ++i) d_weight_sum()[i] = 0;
     if (is_direct_) return;
     for (index j = 0; j < vocab_; ++j)
       for (index d = 0; d < depth_; ++d) d_weight_(j, d) = T(d_weight_copy_[static_cast<std::size_t>(j * depth_ + d)]);
@@ -237,11 +241,13 @@ class linear_source {
   index depth_, vocab_;
   const A* weight_ = nullptr;
   index weight_row_ = 0, weight_column_ = 0;
-  bool is_direct_ = false;
+  bool is_direct_ = false;     // whether the weight's gradient is summed where it is wanted
+  bool has_d_weight_ = false;  // whether a chunk has written to that sum
   std::vector<index> active_, kept_;
   std::vector<row_statistics> statistics_;
   std::vector<row_adjoint> adjoints_;
-  std::vector<A> scores_, hidden_rows_, d_hidden_rows_, weight_copy_, d_weight_copy_;
+  std::vector<A, aligned_allocator<A>> scores_;
+  std::vector<A> hidden_rows_, d_hidden_rows_, weight_copy_, d_weight_copy_;
 };
 
 }  // namespace emend::detail

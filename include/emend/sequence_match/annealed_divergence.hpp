@@ -14,13 +14,14 @@ struct annealed_divergence {
   double share = 0;
 
   static constexpr double lowest = D::lowest;
-  template <class R>
-  constexpr R phi(const R& x) const { return share == 1 ? x : share * x + (1 - share) * divergence.phi(x); }
-  constexpr double derivative(double x) const { return share == 1 ? 1 : share + (1 - share) * divergence.derivative(x); }
-  constexpr bool is_outside(double x) const {
-    if (share == 1) return false;
-    if constexpr (requires { divergence.is_outside(x); }) return divergence.is_outside(x);
-    else return x < D::lowest;
+  template <real R>
+  constexpr R phi(const R& x) const { return share == 1 ? x : R(share * x + (1 - share) * divergence.phi(x)); }
+  template <real R>
+  constexpr R derivative(const R& x) const { return share == 1 ? R(1) : R(share + (1 - share) * divergence.derivative(x)); }
+  template <real R>
+  constexpr auto is_outside(const R& x) const {
+    if constexpr (requires { divergence.is_outside(x); }) return share != 1 && divergence.is_outside(x);
+    else return share != 1 && x < D::lowest;
   }
   void check() const {
     if (!(share >= 0 && share <= 1)) detail::fail("share", "a number in [0, 1]", std::to_string(share));

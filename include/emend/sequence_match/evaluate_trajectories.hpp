@@ -86,6 +86,8 @@ class trajectory_pass {
     b_.floor_term.assign(objective.masked_at_floor >= 0 ? static_cast<std::size_t>(rows) : 0, -1);
     for (index j = 0; j + 1 < columns.offsets.size(); ++j)
       add(j, is_rollout(j) ? options.rollout_normaliser : options.data_normaliser);
+    // term_plan takes no rows for one term a row: a term that is not evaluated stands in.
+    if (b_.rows.empty() && rows > 0) b_.is_term[at(add_term(0, 0))] = 0;
   }
 
   /// What of the scores is read, as `term_plan` wants it. The views live as long as the buffers.

@@ -3,9 +3,6 @@
 #include <emend/carriers/real.hpp>
 #include <emend/sequence_match/trajectory_objective.hpp>
 
-#include <algorithm>
-#include <cmath>
-
 namespace emend {
 
 /// What a rollout's reward starts from.
@@ -58,24 +55,34 @@ struct least_squares_objective {
   double dropped_weight() const { return 0; }
   double value_weight(bool) const { return 0; }
 
-  value_and_slope step(bool is_rollout, double r) const { return square(is_rollout, r, 1); }
-  value_and_slope tail(bool is_rollout, double v) const { return square(is_rollout, v, 1 - gamma); }
+  template <real R>
+  basic_value_and_slope<R> step(bool is_rollout, const R& r) const { return square(is_rollout, r, 1); }
+  template <real R>
+  basic_value_and_slope<R> tail(bool is_rollout, const R& v) const { return square(is_rollout, v, 1 - gamma); }
   /// V(s') as r holds it, and its derivative.
-  value_and_slope next_value(bool is_rollout, double v) const {
+  template <real R>
+  basic_value_and_slope<R> next_value(bool is_rollout, const R& v) const {
     if (next == next_value_rule::plain) return {v, 1};
     const double bound = 1 / (alpha * coefficient * (1 - gamma));
     if (next == next_value_rule::data_fixed && !is_rollout) return {bound, 0};
-    return {std::clamp(v, -bound, bound), v < -bound || v > bound ? 0.0 : 1.0};
+    return {clamp(v, -bound, bound), select(v < -bound || v > bound, R(0), R(1))};
   }
-  bool is_step_outside(double) const { return false; }
-  bool is_tail_outside(double) const { return false; }
+  template <real R>
+  bool is_step_outside(const R&) const { return false; }
+  template <real R>
+  bool is_tail_outside(const R&) const { return false; }
 
  private:
   /// -c/(2 alpha scale) (alpha scale x -+ 1/c)^2
-  value_and_slope square(bool is_rollout, double x, double scale) const {
-    const double distance = alpha * scale * x + (is_rollout ? 1 : -1) / coefficient, factor = -coefficient / (2 * alpha * scale);
-    if (std::abs(distance) > huber) return {factor * huber * (2 * std::abs(distance) - huber), -coefficient * std::copysign(huber, distance)};
-    return {factor * distance * distance, -coefficient * distance};
+  template <class R>
+  basic_value_and_slope<R> square(bool is_rollout, const R& x, double scale) const {
+    const R distance = alpha * scale * x + (is_rollout ? 1 : -1) / coefficient;
+    const double factor = -coefficient / (2 * alpha * scale);
+    const basic_value_and_slope<R> whole{factor * distance * distance, -coefficient * distance};
+    if (huber == detail::infinity) return whole;
+    const R size = abs(distance), signed_huber = select(distance < 0, R(-huber), R(huber));
+    const auto is_far = size > huber;
+    return {select(is_far, R(factor * huber * (2 * size - huber)), whole.value), select(is_far, R(-coefficient * signed_huber), whole.slope)};
   }
 };
 

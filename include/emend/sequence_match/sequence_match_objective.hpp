@@ -50,24 +50,32 @@ struct sequence_match_objective {
   double dropped_weight() const { return 1; }
   double value_weight(bool is_rollout) const { return is_rollout ? 1 - data_value_weight : data_value_weight; }
 
-  value_and_slope step(bool is_rollout, double r) const { return is_rollout ? penalty(1, r) : scaled(alpha, r); }
-  value_and_slope tail(bool is_rollout, double v) const {
+  template <real R>
+  basic_value_and_slope<R> step(bool is_rollout, const R& r) const { return is_rollout ? penalty(1, r) : scaled(alpha, r); }
+  template <real R>
+  basic_value_and_slope<R> tail(bool is_rollout, const R& v) const {
     return is_rollout ? penalty(1 - gamma, v) : scaled(alpha * (1 - gamma), v);
   }
-  bool is_step_outside(double r) const { return is_outside(alpha * r); }
-  bool is_tail_outside(double v) const { return is_outside(alpha * (1 - gamma) * v); }
+  template <real R>
+  auto is_step_outside(const R& r) const { return is_outside(R(alpha * r)); }
+  template <real R>
+  auto is_tail_outside(const R& v) const { return is_outside(R(alpha * (1 - gamma) * v)); }
 
  private:
   /// phi(scale x) / scale
-  value_and_slope scaled(double scale, double x) const {
+  template <class R>
+  basic_value_and_slope<R> scaled(double scale, const R& x) const {
     if (scale == 0) return {x, 1};
-    return {divergence.phi(scale * x) / scale, divergence.derivative(scale * x)};
+    const R scaled_x = scale * x;
+    return {divergence.phi(scaled_x) / scale, divergence.derivative(scaled_x)};
   }
-  value_and_slope penalty(double factor, double x) const {
+  template <class R>
+  basic_value_and_slope<R> penalty(double factor, const R& x) const {
     const double c = alpha * mixture_coefficient * factor;
     return {-c * x * x, -2 * c * x};
   }
-  bool is_outside(double x) const {
+  template <class R>
+  auto is_outside(const R& x) const {
     if constexpr (requires { divergence.is_outside(x); }) return divergence.is_outside(x);
     else return x < D::lowest;
   }

@@ -6,10 +6,12 @@
 
 namespace emend {
 
-/// A number and its derivative.
-struct value_and_slope {
-  double value = 0, slope = 0;
+/// A number and its derivative, of a carrier R.
+template <class R>
+struct basic_value_and_slope {
+  R value = 0, slope = 0;
 };
+using value_and_slope = basic_value_and_slope<double>;
 
 /// How the steps of a trajectory weigh.
 ///   discounted  gamma^i, of step i
@@ -42,6 +44,8 @@ enum class terminal_value { log_z, end_score, zero };
 ///   o.check()                                    throws std::invalid_argument on a bad option
 /// Optional:
 ///   o.next_value(is_rollout, v) -> value_and_slope     what stands in r for V(s') = v, and its derivative; without it v itself
+/// An objective whose step, tail and next_value take any `real` R and give basic_value_and_slope<R>, and whose is_step_outside and is_tail_outside
+/// take it, too, also serves trajectories whose scores stay on a device; what holds for an `occupancy_divergence` there holds for it.
 /// Models: `sequence_match_objective`, `least_squares_objective`. What the compiler cannot check: that slopes are derivatives.
 template <class O>
 concept trajectory_objective = requires(const O& o, bool is_rollout, double x) {

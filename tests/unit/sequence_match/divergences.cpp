@@ -27,7 +27,7 @@ void check(const D& d, double from, double to, bool is_normalised = true) {
   }
   if (!is_normalised) return;
   CHECK(d.phi(0.0) == 0);
-  CHECK(d.derivative(0) == doctest::Approx(1).epsilon(1e-15));
+  CHECK(d.derivative(0.0) == doctest::Approx(1).epsilon(1e-15));
 }
 
 TEST_CASE("every phi is concave with phi(0) = 0 and phi'(0) = 1") {
@@ -70,14 +70,14 @@ TEST_CASE("the conjugate: phi is the smallest of u -> f(u) + u x over the densit
 
 TEST_CASE("beyond the domain phi goes on along its tangent, smooth and finite") {
   const continued<forward_kl> d{{}, 0.01};
-  CHECK(d.is_outside(-1));
-  CHECK(d.is_outside(-50));
+  CHECK(d.is_outside(-1.0));
+  CHECK(d.is_outside(-50.0));
   CHECK(!d.is_outside(-0.98));
   CHECK(d.phi(-0.99) == forward_kl{}.phi(-0.99));
   CHECK(d.phi(-2.0) == doctest::Approx(std::log(0.01) + 100 * (-2 + 0.99)));
-  CHECK(d.derivative(-2) == doctest::Approx(100));
+  CHECK(d.derivative(-2.0) == doctest::Approx(100));
   check(d, -3, 2);
-  CHECK(!continued<reverse_kl>{}.is_outside(-1000));
+  CHECK(!continued<reverse_kl>{}.is_outside(-1000.0));
   CHECK(continued<total_variation>{}.is_outside(-0.6));
   CHECK_THROWS_NAMING((continued<forward_kl>{{}, 0}.check()), "epsilon");
   CHECK_NOTHROW((continued<reverse_kl>{{}, 0}.check()));

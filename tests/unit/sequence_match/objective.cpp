@@ -452,6 +452,11 @@ TEST_CASE("edge cases: no trajectory, no action, -inf") {
   matrix<double> x(3, 3);
   const double values[] = {0, 1, -inf, 0.5, -inf, 0, 1, 0, 2};
   std::copy(std::begin(values), std::end(values), x.data());
+  // Rows that no trajectory reads.
+  const auto unread = evaluate_trajectories(sequence_match_objective<>{}, x, {.offsets = start});
+  CHECK(unread.value == 0);
+  for (index i = 0; i < 9; ++i) CHECK(unread.gradient.data()[i] == 0);
+
   const ids one{0, 1}, at_one{1}, no_label{-1};
   // Only a terminal state: phi(alpha (1 - gamma) V)/(alpha (1 - gamma)) - V/2.
   const auto empty = evaluate_trajectories(sequence_match_objective<div::identity>{}, x, {.offsets = one, .at = at_one, .label = no_label});

@@ -153,8 +153,8 @@ TEST_CASE("annealing: from maximum likelihood to the divergence, as a phi and as
     CHECK(annealed{kl, 0.25}.derivative(x) == doctest::Approx(0.25 + 0.75 * kl.derivative(x)));
   }
   CHECK(annealed{kl, 1}.phi(-detail::infinity) == -detail::infinity);
-  CHECK(annealed{kl, 0.5}.is_outside(-2));
-  CHECK(!annealed{kl, 1}.is_outside(-2));
+  CHECK(annealed{kl, 0.5}.is_outside(-2.0));
+  CHECK(!annealed{kl, 1}.is_outside(-2.0));
   CHECK_THROWS_NAMING((annealed{kl, 1.5}.check()), "share");
   CHECK_THROWS_NAMING((annealed{{{}, 0}, 0.5}.check()), "epsilon");
   const linear_schedule schedule{1, 3, 10, 20};

@@ -66,7 +66,7 @@ at::Tensor loss_on_device(Terms& terms, const at::Tensor& logits, const head_req
   for_each_score_chunk(block, [&, slopes = slopes, amounts = amounts](const at::Tensor& chunk, index first) {
     const index count = chunk.size(0);
     const at::Tensor written = chain.gradient(chunk, {slopes.table.narrow(1, first, count), slopes.has_linear, slopes.has_quadratic},
-                                              terms.targets(first, count), amounts.narrow(0, first, count));
+                                              op_chain::target_places(terms.targets(first, count), chunk.size(1)), amounts.narrow(0, first, count));
     write_rows(out, first, terms.of_counted(written, first));
   });
   return terms.sum();
@@ -91,7 +91,7 @@ at::Tensor loss_on_device(Terms& terms, const at::Tensor& hidden, const at::Tens
     terms.visit(first, rows, d_hidden != nullptr);
     if (!d_hidden) continue;
     const auto [slopes, amounts] = terms.slopes(chain, first, rows);
-    const at::Tensor d_scores = terms.of_counted(chain.gradient(z, slopes, terms.targets(first, count), amounts), first).to(states.scalar_type());
+    const at::Tensor d_scores = terms.of_counted(chain.gradient(z, slopes, op_chain::target_places(terms.targets(first, count), z.size(1)), amounts), first).to(states.scalar_type());
     d_hidden->narrow(0, first, count).copy_(terms.of_counted(at::mm(d_scores, weight), first));
     if (is_exact) sum.addmm_(d_scores.t(), states);
     else sum.add_(at::mm(d_scores.t(), states));

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <emend/libtorch/loss_runs.hpp>
-#include <emend/sequence_match/evaluate_trajectories.hpp>
+#include <emend/libtorch/trajectory_loss_runs.hpp>
 
 namespace emend {
 
@@ -69,17 +69,32 @@ at::Tensor loss(const Loss& l, const linear_scores<device_scores, device_scores>
 }
 
 /// The same for a SequenceMatch objective over trajectories, as `evaluate_trajectories`: value = -objective.
-/// logits: [N, V]; result: receives the parts of the value, if given.
+/// logits: [.., V], their leading dimensions the N rows that the columns count; result: receives the parts of the value, if given.
+/// On another device no score and no number of a step comes back to the host. What the columns say lies on the host and goes to the device, two copies for
+/// which the host waits; rows that nothing reads are computed with the others and left out; `result` brings four numbers back. That needs an
+/// objective and a divergence that take any `real`, as the library's do, and one temperature; with others some numbers a step go through the host. A
+/// divergence whose functions take a double and nothing else always compiles.
 template <trajectory_objective O>
 at::Tensor loss(const O& objective, const at::Tensor& logits, const trajectory_columns& columns, const trajectory_options& options = {},
                 trajectory_value* result = nullptr, bool is_in_place = false) {
-  detail::require_score_tensor("scores", logits);
-  return detail::loss_of_logits(logits, is_in_place, false, [&]<class X>(const X& x, at::Tensor* gradient) {
-    const trajectory_value got = gradient ? evaluate_trajectories_into(objective, x, columns, options, *gradient, torch_threads{})
-                                          : evaluate_trajectories_value(objective, x, columns, options, torch_threads{});
-    if (result) *result = got;
-    return got.value;
-  });
+  return detail::loss_of_trajectories(objective, logits, columns, options, result, is_in_place, false);
+}
+template <trajectory_objective O>
+at::Tensor loss(const O& objective, const device_scores& logits, const trajectory_columns& columns, const trajectory_options& options = {},
+                trajectory_value* result = nullptr, bool is_in_place = false) {
+  return detail::loss_of_trajectories(objective, logits.scores, columns, options, result, is_in_place, true);
+}
+
+/// The same over scores that are never stored. Of factors on another device some numbers a step come to the host.
+template <trajectory_objective O>
+at::Tensor loss(const O& objective, const linear_scores<at::Tensor, at::Tensor>& scores, const trajectory_columns& columns, const trajectory_options& options = {},
+                trajectory_value* result = nullptr) {
+  return detail::loss_of_product_trajectories(objective, scores.hidden, scores.weight, columns, options, result, false);
+}
+template <trajectory_objective O>
+at::Tensor loss(const O& objective, const linear_scores<device_scores, device_scores>& scores, const trajectory_columns& columns, const trajectory_options& options = {},
+                trajectory_value* result = nullptr) {
+  return detail::loss_of_product_trajectories(objective, scores.hidden.scores, scores.weight.scores, columns, options, result, true);
 }
 
 /// Last resort for losses that cannot be called on a token: says the remedy.

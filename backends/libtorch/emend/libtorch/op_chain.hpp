@@ -125,18 +125,19 @@ class op_chain {
     bool has_linear, has_quadratic;
   };
 
-  /// The same where every row has one target and nothing of them is on the host. ids: [n], within the vocabulary; amount: [n]
-  /// derivatives with respect to x at the targets, but for the cap. No kept ids, no temperatures of each row.
-  at::Tensor gradient(const at::Tensor& x, const slopes& of_rows, const at::Tensor& ids, const at::Tensor& amount) const {
+  /// The same where nothing of the targets is on the host. places: [m] positions in x counted row by row, all different; amount: [m] derivatives with
+  /// respect to x there, but for the cap. No kept ids, no temperatures of each row.
+  at::Tensor gradient(const at::Tensor& x, const slopes& of_rows, const at::Tensor& places, const at::Tensor& amount) const {
     const prepared y = prepare(x, {});
     at::Tensor result = gradient_of(y, of_rows);
-    const at::Tensor at = at::arange(x.size(0), ids.options()).mul_(x.size(1)).add_(ids);
     // A target outside the support is a constant.
-    const at::Tensor outside = y.values.gather(1, ids.unsqueeze(1)).squeeze(1) == -infinity;
-    result.view({-1}).index_add_(0, at, amount.to(type_).masked_fill(outside, 0));
+    const at::Tensor outside = y.values.view({-1}).index_select(0, places) == -infinity;
+    result.view({-1}).index_add_(0, places, amount.to(type_).masked_fill(outside, 0));
     if (y.slope.defined()) result.mul_(y.slope);
     return result;
   }
+  /// Such places of one id in each row.
+  static at::Tensor target_places(const at::Tensor& ids, index vocab) { return at::arange(ids.size(0), ids.options()).mul_(vocab).add_(ids); }
 
   /// z = multiplier y
   double multiplier_of(index row) const { return (request_.transform.soft_cap != 0 ? 1 : request_.transform.logit_scale) / temperature_of(row); }

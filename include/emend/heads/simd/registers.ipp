@@ -26,7 +26,8 @@ EMEND_TARGET EMEND_INLINE index elements_to_line(const A* out) {
 
 template <class A>
 EMEND_TARGET EMEND_INLINE typename pack<A>::reg splat(A x) {
-  return typename pack<A>::reg{} + x;
+  // Less 0, which is x for every x and costs nothing: plus 0 is not, for x = -0.
+  return x - typename pack<A>::reg{};
 }
 
 /// Asks for what a later pass reads: into the second cache, the nearest holds the row in work.

@@ -71,10 +71,10 @@ const row_kernels<T>& kernels_for(instruction_set wanted) {
 #endif
 }
 
-/// c[m, n] += a[m, depth] b[depth, n] in row-major c; a and b with any strides. Same bits for any cut of m and n.
+/// c[m, n] = a[m, depth] b[depth, n] in row-major c, or with is_added c += a b; a and b with any strides. Same bits for any cut of m and n.
 template <class A>
 using multiply_add_kernel = void (*)(const A* a, index a_row, index a_depth, const A* b, index b_depth, index b_column, A* c,
-                                     index c_stride, index m, index n, index depth, std::vector<A>& buffer);
+                                     index c_stride, bool is_added, index m, index n, index depth, std::vector<A>& buffer);
 
 template <class A>
 multiply_add_kernel<A> multiply_add_for(instruction_set wanted) {
