@@ -329,10 +329,10 @@ ROWS(half_over_float<emend::float16>);
 ROWS(second_thread);
 ROWS(column_major);
 BENCHMARK(products)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(abstraction_matrix)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(abstraction_own)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(abstraction_eigen)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(abstraction_eigen_map)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(abstraction_matrix)->Iterations(4 * repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(abstraction_own)->Iterations(4 * repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(abstraction_eigen)->Iterations(4 * repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(abstraction_eigen_map)->Iterations(4 * repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
 
 }  // namespace
 
