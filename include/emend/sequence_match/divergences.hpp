@@ -15,9 +15,11 @@ namespace emend {
 ///   D::lowest                  where the domain ends below, -infinity for the whole line
 /// Optional: d.is_outside(x) -> bool, whether x is beyond the domain, where `lowest` does not say it; d.check(), which throws std::invalid_argument.
 /// A user's own divergence is such a value. If all of these take any `real` R, it also serves trajectories whose scores stay on a device:
-///   template <emend::real R> R phi(const R& x) const { using emend::select; return select(x < 0, x, R(log1p(x))); }
-/// with functions called by their plain names, so that those of the carrier are found, select in place of `if`, and not noexcept. What the compiler cannot check: that phi is concave, phi' its derivative, and, where
-/// the objective is to go to maximum likelihood as alpha goes to 0, that phi(0) = 0 and phi'(0) = 1.
+///   template <emend::real R>
+///   R phi(const R& x) const { using emend::log1p, emend::select; return select(x < 0, x, log1p(x)); }
+/// with functions called by their plain names, so that those of the carrier are found, select in place of `if`, and not noexcept.
+/// What the compiler cannot check: that phi is concave, phi' its derivative, and, where the objective is to go to maximum likelihood as
+/// alpha goes to 0, that phi(0) = 0 and phi'(0) = 1.
 /// Models: those of namespace `divergences`. Cundy and Ermon 2024 (arXiv 2306.05426), section 3; Garg et al. 2021 (IQ-Learn).
 template <class D>
 concept occupancy_divergence = requires(const D& d, double x) {
