@@ -271,11 +271,12 @@ void abstraction_eigen_map(benchmark::State& state) {
 }
 
 /// The three products of a linear head over as many rows as it takes at a time: scores, and the gradients of hidden states and weight.
+template <emend::instruction_set Set>
 void products(benchmark::State& state) {
   const index rows = 384, depth = 768, vocab = 32000;
   const auto hidden = bench::random_scores<float>(rows, depth), weight = bench::random_scores<float>(vocab, depth);
   emend::matrix<float> scores(rows, vocab), d_hidden(rows, depth), d_weight(vocab, depth);
-  const auto multiply = emend::detail::multiply_add_for<float>(emend::instruction_set::best);
+  const auto multiply = emend::detail::multiply_add_for<float>(Set);
   std::vector<float> buffer;
   bench::best_time peak, of_scores, of_hidden, of_weight;
   double pairs = 0;
@@ -328,7 +329,8 @@ ROWS(half_over_float<emend::bfloat16>);
 ROWS(half_over_float<emend::float16>);
 ROWS(second_thread);
 ROWS(column_major);
-BENCHMARK(products)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(products<emend::instruction_set::best>)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(products<emend::instruction_set::avx2>)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(abstraction_matrix)->Iterations(4 * repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(abstraction_own)->Iterations(4 * repeats)->UseManualTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(abstraction_eigen)->Iterations(4 * repeats)->UseManualTime()->Unit(benchmark::kMillisecond);

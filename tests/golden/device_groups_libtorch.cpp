@@ -1,6 +1,6 @@
 // The heads by LibTorch's operations, as on a device without kernels of our own: statistics and losses of all tokens at once.
 
-#include "vector_case.hpp"
+#include "tensors_libtorch.hpp"
 
 #include "other_device.hpp"
 
@@ -10,11 +10,6 @@
 namespace golden {
 namespace {
 
-at::Tensor tensor_of(const array& values, bool is_double) {
-  const at::Tensor x = at::empty({values.rows(), values.columns()}, at::TensorOptions().dtype(at::kDouble));
-  std::copy(values.data.begin(), values.data.end(), static_cast<double*>(x.mutable_data_ptr()));
-  return x.to(is_double ? at::kDouble : at::kFloat).requires_grad_();
-}
 at::Tensor ids_of(const vector_case& c, emend::index rows) {
   const at::Tensor ids = at::zeros({rows}, at::TensorOptions().dtype(at::kLong));
   if (!c.has_input("labels")) return ids;  // the group has none: any target will do
@@ -22,12 +17,6 @@ at::Tensor ids_of(const vector_case& c, emend::index rows) {
   std::copy(given.begin(), given.end(), static_cast<std::int64_t*>(ids.mutable_data_ptr()));
   return ids;
 }
-std::vector<double> numbers_of(const at::Tensor& x) {
-  const at::Tensor wide = x.detach().cpu().to(at::kDouble).contiguous();
-  const double* first = static_cast<const double*>(wide.const_data_ptr());
-  return {first, first + wide.numel()};
-}
-
 /// sum_i (a_i log_prob_i + b_i entropy_i + c_i sum p^2_i)
 struct weighted_statistics {
   emend::column of_log_prob = {}, of_entropy = {}, of_squares = {};

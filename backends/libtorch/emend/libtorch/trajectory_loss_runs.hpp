@@ -31,6 +31,17 @@ at::Tensor loss_of_trajectories_on_device(const O& objective, const at::Tensor& 
   });
 }
 
+/// What loss_of_logits and loss_of_linear_scores run over scores that the library takes itself.
+template <class O>
+auto run_of_trajectories(const O& objective, const trajectory_columns& columns, const trajectory_options& options, trajectory_value* result) {
+  return [&objective, &columns, &options, result]<class X>(const X& x, gradient_type<X>* gradient) {
+    const trajectory_value got = gradient ? evaluate_trajectories_into(objective, x, columns, options, *gradient, torch_threads{})
+                                          : evaluate_trajectories_value(objective, x, columns, options, torch_threads{});
+    if (result) *result = got;
+    return got.value;
+  };
+}
+
 template <class O>
 at::Tensor loss_of_trajectories(const O& objective, const at::Tensor& logits, const trajectory_columns& columns, const trajectory_options& options,
                                 trajectory_value* result, bool is_in_place, bool is_by_chain) {
@@ -41,12 +52,7 @@ at::Tensor loss_of_trajectories(const O& objective, const at::Tensor& logits, co
     if ((is_by_chain || !logits.is_cpu()) && has_one_temperature && columns.at.size() > 0 && device_trajectories<O>::can_be_called(objective, logits.device()))
       return loss_of_trajectories_on_device(objective, logits, columns, options, result, is_in_place);
   }
-  return loss_of_logits(logits, is_in_place, is_by_chain, [&]<class X>(const X& x, at::Tensor* gradient) {
-    const trajectory_value got = gradient ? evaluate_trajectories_into(objective, x, columns, options, *gradient, torch_threads{})
-                                          : evaluate_trajectories_value(objective, x, columns, options, torch_threads{});
-    if (result) *result = got;
-    return got.value;
-  });
+  return loss_of_logits(logits, is_in_place, is_by_chain, run_of_trajectories(objective, columns, options, result));
 }
 
 template <class O>
@@ -54,12 +60,7 @@ at::Tensor loss_of_product_trajectories(const O& objective, const at::Tensor& hi
                                         const trajectory_options& options, trajectory_value* result, bool is_by_chain) {
   require_score_tensor("scores", hidden);
   const bool is_on_host = !is_by_chain && hidden.is_cpu() && weight.is_cpu();
-  return loss_of_linear_scores(hidden, weight, is_on_host, [&]<class X>(const X& x, gradient_type<X>* gradient) {
-    const trajectory_value got = gradient ? evaluate_trajectories_into(objective, x, columns, options, *gradient, torch_threads{})
-                                          : evaluate_trajectories_value(objective, x, columns, options, torch_threads{});
-    if (result) *result = got;
-    return got.value;
-  });
+  return loss_of_linear_scores(hidden, weight, is_on_host, run_of_trajectories(objective, columns, options, result));
 }
 
 }  // namespace emend::detail
