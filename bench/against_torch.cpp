@@ -1,11 +1,14 @@
-// bench_against_torch: the heads and losses over tensors against the chains of operations that trainers write in torch, in one process
-// and one interleaved run, on the host; every figure is a ratio, as a counter:
-//   over_trl, over_verl, over_cross_entropy   their time / ours          of_read, of_copy   time of reading, copying the same bytes / ours
-// (--processor-time: of processor time instead, for a busy machine; --threads N: torch's and ours; --fresh-memory: malloc as it is by default)
-//   memory_share    peak memory beyond the gradient / the logits         memory_over_chain  the chain's peak memory / ours
-// TRL: the target's score less logsumexp row by row, entropy from log_softmax of 128 rows at a time. verl: the same log-probability, entropy
-// as logsumexp less the sum of softmax times scores. Both with the memory that torch's operations free kept for the next (see main): without
-// that they are slower by a factor of 1.1 to 5.
+// bench_against_torch: the heads and losses over tensors against the chains of operations that trainers write in torch,
+// in one process and one interleaved run, on the host; every figure is a ratio, as a counter:
+//   over_trl, over_verl, over_cross_entropy   their time / ours          of_read, of_copy   time of reading, copying
+//   the same bytes / ours
+// (--processor-time: of processor time instead, for a busy machine; --threads N: torch's and ours; --fresh-memory:
+// malloc as it is by default)
+//   memory_share    peak memory beyond the gradient / the logits         memory_over_chain  the chain's peak memory /
+//   ours
+// TRL: the target's score less logsumexp row by row, entropy from log_softmax of 128 rows at a time. verl: the same
+// log-probability, entropy as logsumexp less the sum of softmax times scores. Both with the memory that torch's
+// operations free kept for the next (see main): without that they are slower by a factor of 1.1 to 5.
 
 #include "probes.hpp"
 #include "torch_chains.hpp"
@@ -61,8 +64,10 @@ double peak_bytes(F&& f) {
 struct problem {
   at::Tensor logits, ids, old_log_prob, advantage;
   problem(std::int64_t batch, std::int64_t length, std::int64_t vocab)
-      : logits((at::rand({batch, length, vocab}) * 16 - 8).requires_grad_()), ids(at::randint(vocab, {batch, length}, at::TensorOptions().dtype(at::kLong))),
-        old_log_prob(emend::statistics(logits, ids).log_prob + 0.1 * at::randn({batch, length})), advantage(at::randn({batch, length})) {}
+      : logits((at::rand({batch, length, vocab}) * 16 - 8).requires_grad_()),
+        ids(at::randint(vocab, {batch, length}, at::TensorOptions().dtype(at::kLong))),
+        old_log_prob(emend::statistics(logits, ids).log_prob + 0.1 * at::randn({batch, length})),
+        advantage(at::randn({batch, length})) {}
   std::size_t bytes() const { return static_cast<std::size_t>(logits.numel()) * 4; }
 };
 
@@ -71,7 +76,9 @@ struct ours {
   emend::tensor_column old_log_prob, advantage;
   explicit ours(const problem& p) : old_log_prob(p.old_log_prob), advantage(p.advantage) {}
   auto loss() const {
-    return [ppo = emend::ppo_clip{.old_log_prob = old_log_prob, .advantage = advantage}](const auto& t) { return ppo(t) - 0.01 * t.entropy; };
+    return [ppo = emend::ppo_clip{.old_log_prob = old_log_prob, .advantage = advantage}](const auto& t) {
+      return ppo(t) - 0.01 * t.entropy;
+    };
   }
 };
 template <class F>
@@ -103,9 +110,14 @@ void policy_loss(benchmark::State& state) {
   best_time mine, of_trl, of_verl, copy;
   for (auto _ : state) {
     copy.take([&] { bench::copy_probe(out.mutable_data_ptr(), p.logits.const_data_ptr(), p.bytes()); });
-    of_trl.take([&] { with_gradient(p.logits, [&] { return chain_loss(trl(p.logits, p.ids), p.old_log_prob, p.advantage); }); });
-    of_verl.take([&] { with_gradient(p.logits, [&] { return chain_loss(verl(p.logits, p.ids), p.old_log_prob, p.advantage); }); });
-    state.SetIterationTime(mine.take([&] { with_gradient(p.logits, [&] { return emend::loss(loss, p.logits, p.ids); }); }));
+    of_trl.take([&] {
+      with_gradient(p.logits, [&] { return chain_loss(trl(p.logits, p.ids), p.old_log_prob, p.advantage); });
+    });
+    of_verl.take([&] {
+      with_gradient(p.logits, [&] { return chain_loss(verl(p.logits, p.ids), p.old_log_prob, p.advantage); });
+    });
+    state.SetIterationTime(
+        mine.take([&] { with_gradient(p.logits, [&] { return emend::loss(loss, p.logits, p.ids); }); }));
   }
   state.counters["over_trl"] = of_trl.best() / mine.best();
   state.counters["over_verl"] = of_verl.best() / mine.best();
@@ -116,26 +128,38 @@ void cross_entropy(benchmark::State& state) {
   const problem p(1, state.range(0), state.range(1));
   best_time mine, theirs;
   for (auto _ : state) {
-    theirs.take([&] { with_gradient(p.logits, [&] { return at::cross_entropy_loss(p.logits.view({-1, p.logits.size(-1)}), p.ids.view({-1})); }); });
+    theirs.take([&] {
+      with_gradient(p.logits,
+                    [&] { return at::cross_entropy_loss(p.logits.view({-1, p.logits.size(-1)}), p.ids.view({-1})); });
+    });
     state.SetIterationTime(mine.take([&] {
-      with_gradient(p.logits, [&] { return emend::loss(emend::cross_entropy{}, p.logits, p.ids, {.normaliser = static_cast<double>(p.ids.numel())}); });
+      with_gradient(p.logits, [&] {
+        return emend::loss(emend::cross_entropy{}, p.logits, p.ids, {.normaliser = static_cast<double>(p.ids.numel())});
+      });
     }));
   }
   state.counters["over_cross_entropy"] = theirs.best() / mine.best();
 }
 
-/// Peak memory of value and gradient: ours beside the gradient itself, in place, and the chain's over ours, the gradient included in both.
+/// Peak memory of value and gradient: ours beside the gradient itself, in place, and the chain's over ours, the
+/// gradient included in both.
 void memory(benchmark::State& state) {
   const problem p(4, state.range(0) / 4, state.range(1));
   const ours columns_of(p);
   const auto loss = columns_of.loss();
   const double logits = static_cast<double>(p.bytes());
   const auto run = [&](bool is_in_place) {
-    return peak_bytes([&] { with_gradient(p.logits, [&] { return emend::loss(loss, p.logits, p.ids, {.is_in_place = is_in_place}); }); });
+    return peak_bytes([&] {
+      with_gradient(p.logits, [&] { return emend::loss(loss, p.logits, p.ids, {.is_in_place = is_in_place}); });
+    });
   };
   for (auto _ : state) {
     run(false);
-    const double fresh = run(false), chain = peak_bytes([&] { with_gradient(p.logits, [&] { return chain_loss(verl(p.logits, p.ids), p.old_log_prob, p.advantage); }); });
+    const double fresh = run(false), chain = peak_bytes([&] {
+                                       with_gradient(p.logits, [&] {
+                                         return chain_loss(verl(p.logits, p.ids), p.old_log_prob, p.advantage);
+                                       });
+                                     });
     state.counters["memory_share"] = (fresh - logits) / logits;
     state.counters["memory_over_chain"] = chain / fresh;
     state.counters["memory_share_in_place"] = run(true) / logits;
@@ -145,7 +169,8 @@ void memory(benchmark::State& state) {
 /// hidden [N, D] times weight [V, D]: value and both gradients.
 void linear_head(benchmark::State& state) {
   const std::int64_t rows = state.range(0), depth = state.range(1), vocab = state.range(2);
-  const at::Tensor hidden = at::randn({4, rows / 4, depth}).requires_grad_(), weight = (at::randn({vocab, depth}) * 0.05).requires_grad_();
+  const at::Tensor hidden = at::randn({4, rows / 4, depth}).requires_grad_(),
+                   weight = (at::randn({vocab, depth}) * 0.05).requires_grad_();
   problem p(4, 1, 2);
   p.ids = at::randint(vocab, {4, rows / 4}, at::TensorOptions().dtype(at::kLong));
   p.old_log_prob = at::randn({4, rows / 4}) - 10;
@@ -153,14 +178,23 @@ void linear_head(benchmark::State& state) {
   const ours columns_of(p);
   const auto loss = columns_of.loss();
   const auto clear = [&] { hidden.mutable_grad() = weight.mutable_grad() = at::Tensor(); };
-  const auto mine = [&] { emend::loss(loss, emend::linear_scores{hidden, weight}, p.ids).backward(); clear(); };
-  const auto chain = [&](const auto& of) { chain_loss(of(at::matmul(hidden, weight.t()), p.ids), p.old_log_prob, p.advantage).backward(); clear(); };
+  const auto mine = [&] {
+    emend::loss(loss, emend::linear_scores{hidden, weight}, p.ids).backward();
+    clear();
+  };
+  const auto chain = [&](const auto& of) {
+    chain_loss(of(at::matmul(hidden, weight.t()), p.ids), p.old_log_prob, p.advantage).backward();
+    clear();
+  };
   best_time of_mine, of_trl, of_verl, by_chain;
   const emend::device_scores states{hidden.detach()}, weights{weight.detach()};
   for (auto _ : state) {
     of_verl.take([&] { chain(verl); });
     of_trl.take([&] { chain(trl); });
-    by_chain.take([&] { benchmark::DoNotOptimize(emend::evaluate(loss, emend::linear_scores{states, weights}, emend::tensor_column(p.ids))); });
+    by_chain.take([&] {
+      benchmark::DoNotOptimize(
+          emend::evaluate(loss, emend::linear_scores{states, weights}, emend::tensor_column(p.ids)));
+    });
     state.SetIterationTime(of_mine.take(mine));
   }
   const double gradients = static_cast<double>(hidden.numel() + weight.numel()) * 4;
@@ -172,9 +206,24 @@ void linear_head(benchmark::State& state) {
   state.counters["megabytes"] = ours_peak / 1e6;
 }
 
-BENCHMARK(statistics)->Args({1024, 32000})->Args({64, 512})->Iterations(7)->UseManualTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(policy_loss)->Args({1024, 32000})->Args({64, 512})->Iterations(7)->UseManualTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(cross_entropy)->Args({1024, 32000})->Args({64, 512})->Iterations(7)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(statistics)
+    ->Args({1024, 32000})
+    ->Args({64, 512})
+    ->Iterations(7)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(policy_loss)
+    ->Args({1024, 32000})
+    ->Args({64, 512})
+    ->Iterations(7)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(cross_entropy)
+    ->Args({1024, 32000})
+    ->Args({64, 512})
+    ->Iterations(7)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK(linear_head)->Args({1024, 768, 32000})->Iterations(4)->UseManualTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(memory)->Args({1024, 32000})->Iterations(1)->Unit(benchmark::kMillisecond);
 
@@ -186,14 +235,18 @@ int main(int argc, char** argv) {
   // Ours first; what is left is the benchmark library's.
   std::vector<char*> left;
   for (int i = 0; i < argc; ++i) {
-    if (std::string(argv[i]) == "--processor-time") bench::counts_processor_time = true;
-    else if (std::string(argv[i]) == "--threads" && i + 1 < argc) at::set_num_threads(std::atoi(argv[++i]));
-    else if (std::string(argv[i]) == "--fresh-memory") keeps_memory = false;
-    else left.push_back(argv[i]);
+    if (std::string(argv[i]) == "--processor-time")
+      bench::counts_processor_time = true;
+    else if (std::string(argv[i]) == "--threads" && i + 1 < argc)
+      at::set_num_threads(std::atoi(argv[++i]));
+    else if (std::string(argv[i]) == "--fresh-memory")
+      keeps_memory = false;
+    else
+      left.push_back(argv[i]);
   }
   if (keeps_memory) {
-    // Fresh pages for every temporary are what torch spends most of its time on by default: here the peer gets them from the heap.
-    // The memory benchmark gives freed pages back before it measures.
+    // Fresh pages for every temporary are what torch spends most of its time on by default: here the peer gets them
+    // from the heap. The memory benchmark gives freed pages back before it measures.
     mallopt(M_MMAP_THRESHOLD, 1 << 30);
     mallopt(M_TRIM_THRESHOLD, 2000 << 20);
     mallopt(M_TOP_PAD, 64 << 20);

@@ -1,10 +1,11 @@
-// bench_against_torch_cuda: the kernels over tensors of a device of CUDA against the chains of operations that trainers write in torch, in one
-// process and one interleaved run; every figure is a ratio, as a counter:
-//   of_copy          bytes that must move (scores read, gradient written) over the time, as a share of what a copy on the device moves, read and written
-//   over_trl, over_verl, over_cross_entropy, over_loop, over_chain   their time / ours          over_operations   that of emend's own operations / ours
-//   memory_share     peak memory beyond scores and gradient / the scores                        memory_over_chain  the chain's peak / ours
-// Times are of the device, by its events, the best of several, each of some calls in a row, so that the device need not wait for the host; of small
-// blocks a hundred, which the host must keep up with.
+// bench_against_torch_cuda: the kernels over tensors of a device of CUDA against the chains of operations that trainers
+// write in torch, in one process and one interleaved run; every figure is a ratio, as a counter:
+//   of_copy          bytes that must move (scores read, gradient written) over the time, as a share of what a copy on
+//   the device moves, read and written over_trl, over_verl, over_cross_entropy, over_loop, over_chain   their time /
+//   ours          over_operations   that of emend's own operations / ours memory_share     peak memory beyond scores
+//   and gradient / the scores                        memory_over_chain  the chain's peak / ours
+// Times are of the device, by its events, the best of several, each of some calls in a row, so that the device need not
+// wait for the host; of small blocks a hundred, which the host must keep up with.
 
 #include "torch_chains.hpp"
 
@@ -93,11 +94,17 @@ double peak_bytes(F&& f) {
 struct problem {
   at::Tensor logits, ids, old_log_prob, advantage;
   problem(std::int64_t batch, std::int64_t length, std::int64_t vocab, at::ScalarType type)
-      : logits((at::randn({batch, length, vocab}, on_device(at::kFloat)) * 3).to(type).requires_grad_()), ids(at::randint(vocab, {batch, length}, on_device(at::kLong))),
-        old_log_prob(device::statistics(logits, ids).log_prob.to(at::kFloat) + 0.1 * at::randn({batch, length}, on_device(at::kFloat))), advantage(at::randn({batch, length}, on_device(at::kFloat))) {}
+      : logits((at::randn({batch, length, vocab}, on_device(at::kFloat)) * 3).to(type).requires_grad_()),
+        ids(at::randint(vocab, {batch, length}, on_device(at::kLong))),
+        old_log_prob(device::statistics(logits, ids).log_prob.to(at::kFloat) +
+                     0.1 * at::randn({batch, length}, on_device(at::kFloat))),
+        advantage(at::randn({batch, length}, on_device(at::kFloat))) {}
   double bytes() const { return static_cast<double>(logits.numel()) * static_cast<double>(logits.element_size()); }
   device::device_policy<emend::ppo_clip> policy() const {
-    return {.policy = {.old_log_prob = {}, .advantage = {}}, .old_log_prob = device::column_of<float>(old_log_prob), .advantage = device::column_of<float>(advantage), .entropy_coefficient = 0.01};
+    return {.policy = {.old_log_prob = {}, .advantage = {}},
+            .old_log_prob = device::column_of<float>(old_log_prob),
+            .advantage = device::column_of<float>(advantage),
+            .entropy_coefficient = 0.01};
   }
 };
 template <class F>
@@ -135,19 +142,26 @@ void statistics(benchmark::State& state) {
 void policy_loss(benchmark::State& state) {
   const problem p(8, state.range(0) / 8, state.range(1), types[state.range(2)]);
   const emend::tensor_column old_log_prob(p.old_log_prob), advantage(p.advantage);
-  const auto operations = [ppo = emend::ppo_clip{.old_log_prob = old_log_prob, .advantage = advantage}](const auto& t) { return ppo(t) - 0.01 * t.entropy; };
+  const auto operations = [ppo = emend::ppo_clip{.old_log_prob = old_log_prob, .advantage = advantage}](const auto& t) {
+    return ppo(t) - 0.01 * t.entropy;
+  };
   const auto run = [&] { with_gradient(p.logits, [&] { return device::loss(p.policy(), p.logits, p.ids); }); };
   device_time mine, in_place, of_trl, of_verl, by_operations, copy;
   at::Tensor other = at::empty_like(p.logits);
   for (auto _ : state) {
     copy.take([&] { other.copy_(p.logits); }, 10);
-    of_trl.take([&] { with_gradient(p.logits, [&] { return chain_loss(trl(p.logits, p.ids), p.old_log_prob, p.advantage); }); });
-    of_verl.take([&] { with_gradient(p.logits, [&] { return chain_loss(verl(p.logits, p.ids), p.old_log_prob, p.advantage); }); });
+    of_trl.take([&] {
+      with_gradient(p.logits, [&] { return chain_loss(trl(p.logits, p.ids), p.old_log_prob, p.advantage); });
+    });
+    of_verl.take([&] {
+      with_gradient(p.logits, [&] { return chain_loss(verl(p.logits, p.ids), p.old_log_prob, p.advantage); });
+    });
     by_operations.take([&] { with_gradient(p.logits, [&] { return emend::loss(operations, p.logits, p.ids); }); });
     state.SetIterationTime(mine.take(run, 10));
     // A leaf would get a copy of what lies in its own memory.
     const at::Tensor scores = other.copy_(p.logits.detach()).requires_grad_();
-    in_place.take([&] { torch::autograd::grad({device::loss(p.policy(), scores, p.ids, {.is_in_place = true})}, {scores}); }, 1);
+    in_place.take(
+        [&] { torch::autograd::grad({device::loss(p.policy(), scores, p.ids, {.is_in_place = true})}, {scores}); }, 1);
     other = other.detach();
   }
   state.counters["of_copy"] = copy.best() / mine.best();
@@ -155,7 +169,11 @@ void policy_loss(benchmark::State& state) {
   state.counters["over_trl"] = of_trl.best() / mine.best();
   state.counters["over_verl"] = of_verl.best() / mine.best();
   state.counters["over_operations"] = by_operations.best() / mine.best();
-  const double peak = peak_bytes(run), chain = peak_bytes([&] { with_gradient(p.logits, [&] { return chain_loss(verl(p.logits, p.ids), p.old_log_prob, p.advantage); }); });
+  const double peak = peak_bytes(run), chain = peak_bytes([&] {
+                                         with_gradient(p.logits, [&] {
+                                           return chain_loss(verl(p.logits, p.ids), p.old_log_prob, p.advantage);
+                                         });
+                                       });
   state.counters["memory_share"] = (peak - p.bytes()) / p.bytes();
   state.counters["memory_over_chain"] = chain / peak;
 }
@@ -163,7 +181,8 @@ void policy_loss(benchmark::State& state) {
 /// The kernel of the same loss alone, without what autograd adds.
 void policy_kernel(benchmark::State& state) {
   const problem p(8, state.range(0) / 8, state.range(1), types[state.range(2)]);
-  const at::Tensor scores = p.logits.detach(), gradient = at::empty_like(scores), values = at::empty(p.ids.sizes(), on_device(at::kDouble));
+  const at::Tensor scores = p.logits.detach(), gradient = at::empty_like(scores),
+                   values = at::empty(p.ids.sizes(), on_device(at::kDouble));
   device_time mine, in_place, copy;
   emend::detail::with_storage_of(scores.scalar_type(), [&]<class T>(T*) {
     const auto run = [&](const at::Tensor& from, const at::Tensor& to) {
@@ -172,7 +191,8 @@ void policy_kernel(benchmark::State& state) {
       rows.gradient_batch_stride = to.stride(0);
       rows.gradient_token_stride = to.stride(1);
       rows.values = device::detail::written(values);
-      device::detail::require_launched(device::launch_loss(rows, p.policy(), c10::cuda::getCurrentCUDAStream().stream()));
+      device::detail::require_launched(
+          device::launch_loss(rows, p.policy(), c10::cuda::getCurrentCUDAStream().stream()));
     };
     for (auto _ : state) {
       copy.take([&] { gradient.copy_(scores); }, 10);
@@ -188,13 +208,22 @@ void policy_kernel(benchmark::State& state) {
 void small_block(benchmark::State& state) {
   const problem p(1, state.range(0), state.range(1), at::kFloat);
   const emend::tensor_column old_log_prob(p.old_log_prob), advantage(p.advantage);
-  const auto operations = [ppo = emend::ppo_clip{.old_log_prob = old_log_prob, .advantage = advantage}](const auto& t) { return ppo(t) - 0.01 * t.entropy; };
+  const auto operations = [ppo = emend::ppo_clip{.old_log_prob = old_log_prob, .advantage = advantage}](const auto& t) {
+    return ppo(t) - 0.01 * t.entropy;
+  };
   device_time mine, of_trl, of_verl, by_operations;
   for (auto _ : state) {
-    of_trl.take([&] { with_gradient(p.logits, [&] { return chain_loss(trl(p.logits, p.ids), p.old_log_prob, p.advantage); }); }, 100);
-    of_verl.take([&] { with_gradient(p.logits, [&] { return chain_loss(verl(p.logits, p.ids), p.old_log_prob, p.advantage); }); }, 100);
+    of_trl.take(
+        [&] { with_gradient(p.logits, [&] { return chain_loss(trl(p.logits, p.ids), p.old_log_prob, p.advantage); }); },
+        100);
+    of_verl.take(
+        [&] {
+          with_gradient(p.logits, [&] { return chain_loss(verl(p.logits, p.ids), p.old_log_prob, p.advantage); });
+        },
+        100);
     by_operations.take([&] { with_gradient(p.logits, [&] { return emend::loss(operations, p.logits, p.ids); }); }, 100);
-    state.SetIterationTime(mine.take([&] { with_gradient(p.logits, [&] { return device::loss(p.policy(), p.logits, p.ids); }); }, 100));
+    state.SetIterationTime(
+        mine.take([&] { with_gradient(p.logits, [&] { return device::loss(p.policy(), p.logits, p.ids); }); }, 100));
   }
   state.counters["over_trl"] = of_trl.best() / mine.best();
   state.counters["over_verl"] = of_verl.best() / mine.best();
@@ -211,8 +240,15 @@ void cross_entropy(benchmark::State& state) {
   const problem p(1, state.range(0), state.range(1), types[state.range(2)]);
   device_time mine, theirs;
   for (auto _ : state) {
-    theirs.take([&] { with_gradient(p.logits, [&] { return at::cross_entropy_loss(p.logits.view({-1, p.logits.size(-1)}), p.ids.view({-1})); }); });
-    state.SetIterationTime(mine.take([&] { with_gradient(p.logits, [&] { return device::loss(likelihood{}, p.logits, p.ids, {.normaliser = static_cast<double>(p.ids.numel())}); }); }));
+    theirs.take([&] {
+      with_gradient(p.logits,
+                    [&] { return at::cross_entropy_loss(p.logits.view({-1, p.logits.size(-1)}), p.ids.view({-1})); });
+    });
+    state.SetIterationTime(mine.take([&] {
+      with_gradient(p.logits, [&] {
+        return device::loss(likelihood{}, p.logits, p.ids, {.normaliser = static_cast<double>(p.ids.numel())});
+      });
+    }));
   }
   state.counters["over_cross_entropy"] = theirs.best() / mine.best();
 }
@@ -220,15 +256,33 @@ void cross_entropy(benchmark::State& state) {
 /// hidden [N, D] times weight [V, D]: value and both gradients; what the three products alone take, over ours.
 void linear_head(benchmark::State& state) {
   const std::int64_t rows = state.range(0), depth = state.range(1), vocab = state.range(2);
-  const at::Tensor hidden = at::randn({8, rows / 8, depth}, on_device(at::kBFloat16)).requires_grad_(), weight = (at::randn({vocab, depth}, on_device(at::kFloat)) * 0.02).to(at::kBFloat16).requires_grad_();
-  const at::Tensor ids = at::randint(vocab, {8, rows / 8}, on_device(at::kLong)), old = at::randn({8, rows / 8}, on_device(at::kFloat)) - 10, gain = at::randn({8, rows / 8}, on_device(at::kFloat));
-  const device::device_policy<emend::ppo_clip> policy{.policy = {.old_log_prob = {}, .advantage = {}}, .old_log_prob = device::column_of<float>(old), .advantage = device::column_of<float>(gain), .entropy_coefficient = 0.01};
+  const at::Tensor hidden = at::randn({8, rows / 8, depth}, on_device(at::kBFloat16)).requires_grad_(),
+                   weight =
+                       (at::randn({vocab, depth}, on_device(at::kFloat)) * 0.02).to(at::kBFloat16).requires_grad_();
+  const at::Tensor ids = at::randint(vocab, {8, rows / 8}, on_device(at::kLong)),
+                   old = at::randn({8, rows / 8}, on_device(at::kFloat)) - 10,
+                   gain = at::randn({8, rows / 8}, on_device(at::kFloat));
+  const device::device_policy<emend::ppo_clip> policy{.policy = {.old_log_prob = {}, .advantage = {}},
+                                                      .old_log_prob = device::column_of<float>(old),
+                                                      .advantage = device::column_of<float>(gain),
+                                                      .entropy_coefficient = 0.01};
   const emend::tensor_column old_log_prob(old), advantage(gain);
-  const auto loss = [ppo = emend::ppo_clip{.old_log_prob = old_log_prob, .advantage = advantage}](const auto& t) { return ppo(t) - 0.01 * t.entropy; };
+  const auto loss = [ppo = emend::ppo_clip{.old_log_prob = old_log_prob, .advantage = advantage}](const auto& t) {
+    return ppo(t) - 0.01 * t.entropy;
+  };
   const auto clear = [&] { hidden.mutable_grad() = weight.mutable_grad() = at::Tensor(); };
-  const auto mine = [&] { device::loss(policy, emend::linear_scores{hidden, weight}, ids).backward(); clear(); };
-  const auto operations = [&] { emend::loss(loss, emend::linear_scores{hidden, weight}, ids).backward(); clear(); };
-  const auto chain = [&] { chain_loss(verl(at::matmul(hidden, weight.t()), ids), old, gain).backward(); clear(); };
+  const auto mine = [&] {
+    device::loss(policy, emend::linear_scores{hidden, weight}, ids).backward();
+    clear();
+  };
+  const auto operations = [&] {
+    emend::loss(loss, emend::linear_scores{hidden, weight}, ids).backward();
+    clear();
+  };
+  const auto chain = [&] {
+    chain_loss(verl(at::matmul(hidden, weight.t()), ids), old, gain).backward();
+    clear();
+  };
   const at::Tensor states = hidden.detach().view({-1, depth}), head = weight.detach();
   const auto products = [&] {
     for (const at::Tensor& part : states.split(2048)) {
@@ -248,17 +302,20 @@ void linear_head(benchmark::State& state) {
   state.counters["over_verl"] = of_chain.best() / of_mine.best();
   state.counters["over_operations"] = by_operations.best() / of_mine.best();
   state.counters["of_products"] = of_products.best() / of_mine.best();
-  state.counters["teraflops"] = 6 * static_cast<double>(rows) * static_cast<double>(depth) * static_cast<double>(vocab) / of_mine.best() * 1e-12;
+  state.counters["teraflops"] =
+      6 * static_cast<double>(rows) * static_cast<double>(depth) * static_cast<double>(vocab) / of_mine.best() * 1e-12;
   state.counters["memory_over_chain"] = (peak_bytes(chain) - gradients) / (peak_bytes(mine) - gradients);
   state.counters["megabytes"] = (peak_bytes(mine) - gradients) * 1e-6;
 }
 
 /// verl's loop over tokens.
-at::Tensor gae_loop(const at::Tensor& reward, const at::Tensor& value, const at::Tensor& mask, double gamma, double lambda) {
+at::Tensor gae_loop(const at::Tensor& reward, const at::Tensor& value, const at::Tensor& mask, double gamma,
+                    double lambda) {
   at::Tensor next = at::zeros({reward.size(0)}, reward.options()), last = next;
   std::vector<at::Tensor> reversed;
   for (std::int64_t t = reward.size(1); t-- > 0;) {
-    const at::Tensor delta = reward.select(1, t) + gamma * next - value.select(1, t), advantage = delta + gamma * lambda * last, counts = mask.select(1, t);
+    const at::Tensor delta = reward.select(1, t) + gamma * next - value.select(1, t),
+                     advantage = delta + gamma * lambda * last, counts = mask.select(1, t);
     next = value.select(1, t) * counts + (1 - counts) * next;
     last = advantage * counts + (1 - counts) * last;
     reversed.push_back(last);
@@ -267,7 +324,8 @@ at::Tensor gae_loop(const at::Tensor& reward, const at::Tensor& value, const at:
   return at::stack(reversed, 1);
 }
 void gae(benchmark::State& state) {
-  const at::Tensor reward = at::randn({state.range(0), state.range(1)}, on_device(at::kFloat)), value = at::randn_like(reward), mask = at::rand_like(reward) < 0.9, counts = mask.to(at::kFloat);
+  const at::Tensor reward = at::randn({state.range(0), state.range(1)}, on_device(at::kFloat)),
+                   value = at::randn_like(reward), mask = at::rand_like(reward) < 0.9, counts = mask.to(at::kFloat);
   device_time mine, loop, by_operations, copy;
   const at::Tensor block = at::empty_like(reward);
   for (auto _ : state) {
@@ -289,7 +347,8 @@ void whiten(benchmark::State& state) {
   for (auto _ : state) {
     copy.take([&] { block.copy_(x); }, 10);
     chain.take([&] {
-      const at::Tensor counts = mask.to(at::kFloat), count = counts.sum(), mean = (x * counts).sum() / count, centred = x - mean;
+      const at::Tensor counts = mask.to(at::kFloat), count = counts.sum(), mean = (x * counts).sum() / count,
+                       centred = x - mean;
       (centred * ((centred * centred * counts).sum() / (count - 1) + 1e-8).rsqrt()).mul(counts);
     });
     state.SetIterationTime(mine.take([&] { device::whiten(x, mask); }, 10));
@@ -312,7 +371,8 @@ at::Tensor draw_chain(at::Tensor scores, std::int64_t k, double top_p) {
   return at::multinomial(scores.softmax(-1), 1);
 }
 void draws(benchmark::State& state) {
-  const at::Tensor scores = (at::randn({state.range(0), state.range(1)}, on_device(at::kFloat)) * 3).to(at::kBFloat16), block = at::empty_like(scores);
+  const at::Tensor scores = (at::randn({state.range(0), state.range(1)}, on_device(at::kFloat)) * 3).to(at::kBFloat16),
+                   block = at::empty_like(scores);
   const std::int64_t k = state.range(2);
   const double top_p = static_cast<double>(state.range(3)) / 100;
   device_time mine, chain, copy;
@@ -327,7 +387,8 @@ void draws(benchmark::State& state) {
 
 void rewards(benchmark::State& state) {
   const problem p(8, state.range(0) / 8, state.range(1), at::kBFloat16);
-  const at::Tensor mask = at::rand({8, state.range(0) / 8}, on_device(at::kFloat)) < 2, other = at::empty_like(p.logits);
+  const at::Tensor mask = at::rand({8, state.range(0) / 8}, on_device(at::kFloat)) < 2,
+                   other = at::empty_like(p.logits);
   const at::NoGradGuard no_graph;
   device_time mine, by_operations, copy;
   for (auto _ : state) {
@@ -341,15 +402,37 @@ void rewards(benchmark::State& state) {
 
 #define EMEND_MEASURE(name) BENCHMARK(name)->Iterations(6)->UseManualTime()->Unit(benchmark::kMillisecond)
 EMEND_MEASURE(copy);
-EMEND_MEASURE(statistics)->Args({8192, 128256, 0})->Args({8192, 32000, 0})->Args({8192, 50257, 0})->Args({4096, 32000, 1});
-EMEND_MEASURE(policy_loss)->Args({8192, 128256, 0})->Args({8192, 32000, 0})->Args({8192, 50257, 0})->Args({8192, 151936, 0})->Args({4096, 128256, 1})->Args({4096, 32000, 1})->Args({8192, 128256, 2});
-EMEND_MEASURE(policy_kernel)->Args({8192, 128256, 0})->Args({8192, 32000, 0})->Args({8192, 50257, 0})->Args({8192, 151936, 0})->Args({4096, 128256, 1})->Args({4096, 32000, 1})->Args({8192, 128256, 2});
+EMEND_MEASURE(statistics)
+    ->Args({8192, 128256, 0})
+    ->Args({8192, 32000, 0})
+    ->Args({8192, 50257, 0})
+    ->Args({4096, 32000, 1});
+EMEND_MEASURE(policy_loss)
+    ->Args({8192, 128256, 0})
+    ->Args({8192, 32000, 0})
+    ->Args({8192, 50257, 0})
+    ->Args({8192, 151936, 0})
+    ->Args({4096, 128256, 1})
+    ->Args({4096, 32000, 1})
+    ->Args({8192, 128256, 2});
+EMEND_MEASURE(policy_kernel)
+    ->Args({8192, 128256, 0})
+    ->Args({8192, 32000, 0})
+    ->Args({8192, 50257, 0})
+    ->Args({8192, 151936, 0})
+    ->Args({4096, 128256, 1})
+    ->Args({4096, 32000, 1})
+    ->Args({8192, 128256, 2});
 EMEND_MEASURE(small_block)->Args({64, 512});
 EMEND_MEASURE(cross_entropy)->Args({8192, 128256, 0})->Args({4096, 32000, 1});
 EMEND_MEASURE(linear_head)->Args({8192, 4096, 128256});
 EMEND_MEASURE(gae)->Args({1024, 4096})->Args({128, 8192});
 EMEND_MEASURE(whiten)->Arg(1 << 25);
-EMEND_MEASURE(draws)->Args({256, 128256, 50, 100})->Args({256, 128256, 0, 95})->Args({256, 128256, 50, 95})->Args({256, 128256, 0, 100});
+EMEND_MEASURE(draws)
+    ->Args({256, 128256, 50, 100})
+    ->Args({256, 128256, 0, 95})
+    ->Args({256, 128256, 50, 95})
+    ->Args({256, 128256, 0, 100});
 EMEND_MEASURE(rewards)->Args({4096, 128256});
 
 }  // namespace

@@ -1,5 +1,5 @@
-// bench_divergence: exact divergences of two score blocks against what the memory gives and against loops that a user would
-// write. Every figure is a ratio within one interleaved run, as a counter:
+// bench_divergence: exact divergences of two score blocks against what the memory gives and against loops that a user
+// would write. Every figure is a ratio within one interleaved run, as a counter:
 //   of_read      time of reading both blocks once / ours
 //   of_traffic   time of reading one block and copying the other / ours: what value and gradient move
 //   over_naive   time of plain std::exp loops / ours              two_threads  one thread's time / two threads'
@@ -19,7 +19,6 @@ namespace {
 using emend::divergence_kind;
 using emend::index;
 
-
 template <class T>
 index rows_for(index vocab) {
   return std::max<index>(1, static_cast<index>(bench::memory_bytes / sizeof(T)) / vocab);
@@ -30,7 +29,9 @@ template <class T>
 struct block_pair {
   emend::matrix<T> student, teacher, gradient;
   explicit block_pair(index vocab)
-      : student(bench::random_scores<T>(rows_for<T>(vocab), vocab)), teacher(student.rows(), vocab), gradient(student.rows(), vocab) {
+      : student(bench::random_scores<T>(rows_for<T>(vocab), vocab)),
+        teacher(student.rows(), vocab),
+        gradient(student.rows(), vocab) {
     std::uint32_t state = 7;
     for (index i = 0; i < student.rows() * vocab; ++i) {
       state = state * 1664525u + 1013904223u;
@@ -58,7 +59,8 @@ double naive_reverse(const block_pair<T>& pair, emend::matrix<T>* gradient) {
       student_sum += std::exp(static_cast<float>(x[j]) - student_maximum);
       teacher_sum += std::exp(static_cast<float>(y[j]) - teacher_maximum);
     }
-    const float student_log_z = student_maximum + std::log(student_sum), teacher_log_z = teacher_maximum + std::log(teacher_sum);
+    const float student_log_z = student_maximum + std::log(student_sum),
+                teacher_log_z = teacher_maximum + std::log(teacher_sum);
     float divergence = 0;
     for (index j = 0; j < vocab; ++j) {
       const float log_p = static_cast<float>(x[j]) - student_log_z;
@@ -83,7 +85,8 @@ void value(benchmark::State& state) {
       bench::read_probe(pair.student.data(), pair.bytes());
       bench::read_probe(pair.teacher.data(), pair.bytes());
     });
-    state.SetIterationTime(ours.take([&] { benchmark::DoNotOptimize(emend::divergence_value(Kind, pair.student, pair.teacher)); }));
+    state.SetIterationTime(
+        ours.take([&] { benchmark::DoNotOptimize(emend::divergence_value(Kind, pair.student, pair.teacher)); }));
   }
   if (Kind == divergence_kind::reverse_kl) {
     naive.take([&] { benchmark::DoNotOptimize(naive_reverse<T>(pair, nullptr)); });
@@ -105,7 +108,8 @@ void value_and_gradient(benchmark::State& state) {
       bench::read_probe(pair.teacher.data(), pair.bytes());
       bench::copy_probe(pair.gradient.data(), pair.student.data(), pair.bytes());
     });
-    state.SetIterationTime(ours.take([&] { emend::divergence_into(Kind, pair.student, pair.teacher, {}, pair.gradient); }));
+    state.SetIterationTime(
+        ours.take([&] { emend::divergence_into(Kind, pair.student, pair.teacher, {}, pair.gradient); }));
   }
   if (Kind == divergence_kind::reverse_kl) {
     naive.take([&] { benchmark::DoNotOptimize(naive_reverse<T>(pair, &pair.gradient)); });
@@ -120,15 +124,19 @@ void second_thread(benchmark::State& state) {
   emend::thread_pool pool(2);
   bench::best_time one, two;
   for (auto _ : state) {
-    one.take([&] { emend::divergence_into(divergence_kind::reverse_kl, pair.student, pair.teacher, {}, pair.gradient); });
-    state.SetIterationTime(two.take([&] { emend::divergence_into(divergence_kind::reverse_kl, pair.student, pair.teacher, {}, pair.gradient, pool); }));
+    one.take(
+        [&] { emend::divergence_into(divergence_kind::reverse_kl, pair.student, pair.teacher, {}, pair.gradient); });
+    state.SetIterationTime(two.take([&] {
+      emend::divergence_into(divergence_kind::reverse_kl, pair.student, pair.teacher, {}, pair.gradient, pool);
+    }));
   }
   state.counters["two_threads"] = one.best() / two.best();
 }
 
 constexpr int repeats = 15;
 
-#define ROWS(f) BENCHMARK(f)->Arg(32000)->Arg(128256)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond)
+#define ROWS(f) \
+  BENCHMARK(f)->Arg(32000)->Arg(128256)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond)
 
 ROWS((value<float, divergence_kind::forward_kl>));
 ROWS((value<float, divergence_kind::reverse_kl>));

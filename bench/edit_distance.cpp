@@ -1,9 +1,11 @@
 // bench_edit_distance: distances between token sequences. Counters, each within one interleaved run:
-//   over_rapidfuzz   time of rapidfuzz's C++ core for the same pair / ours; only where the build finds its headers (-DEMEND_RAPIDFUZZ=FOLDER,
+//   over_rapidfuzz   time of rapidfuzz's C++ core for the same pair / ours; only where the build finds its headers
+//   (-DEMEND_RAPIDFUZZ=FOLDER,
 //                    the folder that holds rapidfuzz/, or an installed rapidfuzz-cpp)
 //   over_table       time of the table of Wagner and Fischer / ours
 //   two_threads      a batch on one thread / on two
-// Pairs: a text of ids below 50000 and a copy in which a share of the tokens is replaced, left out or doubled; or an unrelated one.
+// Pairs: a text of ids below 50000 and a copy in which a share of the tokens is replaced, left out or doubled; or an
+// unrelated one.
 
 #include "probes.hpp"
 
@@ -54,11 +56,13 @@ void levenshtein(benchmark::State& state) {
   bench::best_time ours, table, rapidfuzz;
   index distance = 0;
   for (auto _ : state) {
-    state.SetIterationTime(ours.take([&] { benchmark::DoNotOptimize(distance = emend::levenshtein_distance(p.source, p.target)); }));
+    state.SetIterationTime(
+        ours.take([&] { benchmark::DoNotOptimize(distance = emend::levenshtein_distance(p.source, p.target)); }));
 #ifdef EMEND_BENCH_RAPIDFUZZ
     std::size_t theirs = 0;
     rapidfuzz.take([&] {
-      benchmark::DoNotOptimize(theirs = static_cast<std::size_t>(rapidfuzz::levenshtein_distance(p.source.begin(), p.source.end(), p.target.begin(), p.target.end())));
+      benchmark::DoNotOptimize(theirs = static_cast<std::size_t>(rapidfuzz::levenshtein_distance(
+                                   p.source.begin(), p.source.end(), p.target.begin(), p.target.end())));
     });
     if (static_cast<index>(theirs) != distance) state.SkipWithError("the distances differ");
 #endif
@@ -83,8 +87,12 @@ void batch(benchmark::State& state) {
   emend::thread_pool pool(2);
   bench::best_time one, two;
   for (auto _ : state) {
-    state.SetIterationTime(one.take([&] { benchmark::DoNotOptimize(emend::levenshtein_distances(sources, source_offsets, targets, target_offsets)); }));
-    two.take([&] { benchmark::DoNotOptimize(emend::levenshtein_distances(sources, source_offsets, targets, target_offsets, pool)); });
+    state.SetIterationTime(one.take([&] {
+      benchmark::DoNotOptimize(emend::levenshtein_distances(sources, source_offsets, targets, target_offsets));
+    }));
+    two.take([&] {
+      benchmark::DoNotOptimize(emend::levenshtein_distances(sources, source_offsets, targets, target_offsets, pool));
+    });
   }
   state.counters["two_threads"] = one.best() / two.best();
 }

@@ -2,9 +2,9 @@
 // each adapter against the raw kernel. Every figure is a ratio within one interleaved run, as a counter:
 //   of_read      time of reading the same bytes once / ours           of_copy    time of copying them / ours
 //   over_naive   time of plain std::exp loops / ours                  over_eigen time of Eigen expressions / ours
-//   over_raw     ours through an adapter / the kernel called by hand for the same columns; over_sums / the kernel alone, its sums not used
-//   two_threads  one thread's time / two threads'                     over_float elements a second / those of float
-//   of_peak      products: multiply-adds a second / those of registers alone
+//   over_raw     ours through an adapter / the kernel called by hand for the same columns; over_sums / the kernel
+//   alone, its sums not used two_threads  one thread's time / two threads'                     over_float elements a
+//   second / those of float of_peak      products: multiply-adds a second / those of registers alone
 
 #include "probes.hpp"
 
@@ -22,7 +22,6 @@
 namespace {
 
 using emend::index;
-
 
 template <class T>
 index rows_for(index vocab) {
@@ -48,7 +47,8 @@ double naive_statistics(const emend::matrix<T>& x, const std::vector<int>& targe
       sum += e;
       weighted += e * d;
     }
-    total += static_cast<float>(row[targets[static_cast<std::size_t>(i)]]) - maximum - std::log(sum) + std::log(sum) - weighted / sum;
+    total += static_cast<float>(row[targets[static_cast<std::size_t>(i)]]) - maximum - std::log(sum) + std::log(sum) -
+             weighted / sum;
   }
   return total;
 }
@@ -62,7 +62,8 @@ void naive_gradient(const emend::matrix<T>& x, const std::vector<int>& targets, 
     for (index j = 1; j < x.columns(); ++j) maximum = std::max(maximum, static_cast<float>(row[j]));
     for (index j = 0; j < x.columns(); ++j) sum += std::exp(static_cast<float>(row[j]) - maximum);
     for (index j = 0; j < x.columns(); ++j) out(i, j) = T(std::exp(static_cast<float>(row[j]) - maximum) / sum);
-    out(i, targets[static_cast<std::size_t>(i)]) = T(static_cast<float>(out(i, targets[static_cast<std::size_t>(i)])) - 1.0f);
+    out(i, targets[static_cast<std::size_t>(i)]) =
+        T(static_cast<float>(out(i, targets[static_cast<std::size_t>(i)])) - 1.0f);
   }
 }
 
@@ -117,14 +118,17 @@ void value_and_gradient(benchmark::State& state) {
   emend::matrix<T> gradient(rows, vocab);
   const auto targets = some_targets(rows, vocab);
   const auto loss = [](const auto& t) {
-    if constexpr (WithEntropy) return -t.log_prob - 0.01 * t.entropy;
-    else return -t.log_prob;
+    if constexpr (WithEntropy)
+      return -t.log_prob - 0.01 * t.entropy;
+    else
+      return -t.log_prob;
   };
   const std::size_t bytes = static_cast<std::size_t>(rows * vocab) * sizeof(T);
   bench::best_time ours, copy, naive, eigen;
   for (auto _ : state) {
     copy.take([&] { bench::copy_probe(gradient.data(), x.data(), bytes); });
-    state.SetIterationTime(ours.take([&] { benchmark::DoNotOptimize(emend::evaluate_into(loss, x, targets, {}, gradient)); }));
+    state.SetIterationTime(
+        ours.take([&] { benchmark::DoNotOptimize(emend::evaluate_into(loss, x, targets, {}, gradient)); }));
   }
   state.counters["of_copy"] = copy.best() / ours.best();
   if constexpr (!WithEntropy) {
@@ -137,7 +141,8 @@ void value_and_gradient(benchmark::State& state) {
   }
 }
 
-/// 16-bit scores against float: elements a second. In memory as the library's own blocks lie, and as malloc gives it, in small pages as a rule.
+/// 16-bit scores against float: elements a second. In memory as the library's own blocks lie, and as malloc gives it,
+/// in small pages as a rule.
 template <class T>
 void half_over_float(benchmark::State& state) {
   const index vocab = state.range(0), rows = rows_for<float>(vocab);
@@ -158,7 +163,8 @@ void half_over_float(benchmark::State& state) {
   state.counters["over_float_in_malloc"] = plain_whole.best() / plain_half.best();
 }
 
-/// A second thread, and that it changes no bit; beside it what a second thread brings to a copy and to a read, which are the memory's limits.
+/// A second thread, and that it changes no bit; beside it what a second thread brings to a copy and to a read, which
+/// are the memory's limits.
 void second_thread(benchmark::State& state) {
   const index vocab = state.range(0), rows = rows_for<float>(vocab);
   const auto x = bench::random_scores<float>(rows, vocab);
@@ -170,13 +176,16 @@ void second_thread(benchmark::State& state) {
   const auto copy_rows = [&](index begin, index end) {
     bench::copy_probe(together.data() + begin * vocab, x.data() + begin * vocab, bytes(end - begin));
   };
-  const auto read_rows = [&](index begin, index end) { bench::read_probe(x.data() + begin * vocab, bytes(end - begin)); };
+  const auto read_rows = [&](index begin, index end) {
+    bench::read_probe(x.data() + begin * vocab, bytes(end - begin));
+  };
   bool same = true;
   for (auto _ : state) {
     copy.take([&] { copy_rows(0, rows); });
     two_copies.take([&] { pool.for_each_chunk(rows, copy_rows); });
     one.take([&] { emend::evaluate_into(emend::cross_entropy{}, x, targets, {}, alone); });
-    state.SetIterationTime(two.take([&] { emend::evaluate_into(emend::cross_entropy{}, x, targets, {}, together, pool); }));
+    state.SetIterationTime(
+        two.take([&] { emend::evaluate_into(emend::cross_entropy{}, x, targets, {}, together, pool); }));
     read.take([&] { read_rows(0, rows); });
     two_reads.take([&] { pool.for_each_chunk(rows, read_rows); });
     emend::statistics_columns by_one, by_two;
@@ -244,7 +253,8 @@ void abstraction(benchmark::State& state, const X& x, const float* data) {
   }
   const emend::statistics_columns expected = by_hand(), measured = emend::statistics(x, targets);
   for (std::size_t i = 0; i < expected.entropy.size(); ++i)
-    if (std::abs(expected.entropy[i] - measured.entropy[i]) > 1e-9 || std::abs(expected.log_prob[i] - measured.log_prob[i]) > 1e-9)
+    if (std::abs(expected.entropy[i] - measured.entropy[i]) > 1e-9 ||
+        std::abs(expected.log_prob[i] - measured.log_prob[i]) > 1e-9)
       return state.SkipWithError("the kernel by hand gave other statistics than the adapter");
   state.counters["over_raw"] = ours.best() / raw.best();
   state.counters["over_sums"] = ours.best() / sums.best();
@@ -270,7 +280,8 @@ void abstraction_eigen_map(benchmark::State& state) {
   abstraction(state, x, source.data());
 }
 
-/// The three products of a linear head over as many rows as it takes at a time: scores, and the gradients of hidden states and weight.
+/// The three products of a linear head over as many rows as it takes at a time: scores, and the gradients of hidden
+/// states and weight.
 template <emend::instruction_set Set>
 void products(benchmark::State& state) {
   const index rows = 384, depth = 768, vocab = 32000;
@@ -282,11 +293,21 @@ void products(benchmark::State& state) {
   double pairs = 0;
   for (auto _ : state) {
     peak.take([&] { pairs = bench::multiply_add_probe(); });
-    state.SetIterationTime(of_scores.take([&] { multiply(hidden.data(), depth, 1, weight.data(), 1, depth, scores.data(), vocab, false, rows, vocab, depth, buffer); }));
-    of_hidden.take([&] { multiply(scores.data(), vocab, 1, weight.data(), depth, 1, d_hidden.data(), depth, false, rows, depth, vocab, buffer); });
-    of_weight.take([&] { multiply(scores.data(), 1, vocab, hidden.data(), depth, 1, d_weight.data(), depth, false, vocab, depth, rows, buffer); });
+    state.SetIterationTime(of_scores.take([&] {
+      multiply(hidden.data(), depth, 1, weight.data(), 1, depth, scores.data(), vocab, false, rows, vocab, depth,
+               buffer);
+    }));
+    of_hidden.take([&] {
+      multiply(scores.data(), vocab, 1, weight.data(), depth, 1, d_hidden.data(), depth, false, rows, depth, vocab,
+               buffer);
+    });
+    of_weight.take([&] {
+      multiply(scores.data(), 1, vocab, hidden.data(), depth, 1, d_weight.data(), depth, false, vocab, depth, rows,
+               buffer);
+    });
   }
-  const double each = static_cast<double>(rows) * static_cast<double>(depth) * static_cast<double>(vocab), rate = pairs / peak.best();
+  const double each = static_cast<double>(rows) * static_cast<double>(depth) * static_cast<double>(vocab),
+               rate = pairs / peak.best();
   if (rate == 0) return state.SkipWithError("no probe for this processor");
   state.counters["scores_of_peak"] = each / of_scores.best() / rate;
   state.counters["d_hidden_of_peak"] = each / of_hidden.best() / rate;
@@ -314,7 +335,8 @@ void column_major(benchmark::State& state) {
 
 constexpr int repeats = 15;
 
-#define ROWS(f) BENCHMARK(f)->Arg(32000)->Arg(128256)->Arg(4096)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond)
+#define ROWS(f) \
+  BENCHMARK(f)->Arg(32000)->Arg(128256)->Arg(4096)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond)
 
 ROWS(statistics<float>);
 ROWS(statistics<double>);

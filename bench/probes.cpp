@@ -12,50 +12,49 @@ typedef float register_type __attribute__((vector_size(32)));
 
 __attribute__((target("avx"))) void read_wide(const char* data, std::size_t bytes) {
   for (std::size_t i = 0; i + 128 <= bytes; i += 128)
-    asm volatile(
-        "vmovups (%0), %%ymm0\n vmovups 32(%0), %%ymm1\n vmovups 64(%0), %%ymm2\n vmovups 96(%0), %%ymm3"
-        :
-        : "r"(data + i)
-        : "xmm0", "xmm1", "xmm2", "xmm3", "memory");
+    asm volatile("vmovups (%0), %%ymm0\n vmovups 32(%0), %%ymm1\n vmovups 64(%0), %%ymm2\n vmovups 96(%0), %%ymm3"
+                 :
+                 : "r"(data + i)
+                 : "xmm0", "xmm1", "xmm2", "xmm3", "memory");
 }
 
 __attribute__((target("avx"))) void copy_past_cache(char* to, const char* from, std::size_t bytes) {
   for (std::size_t i = 0; i + 64 <= bytes; i += 64)
-    asm volatile(
-        "vmovups (%1), %%ymm0\n vmovups 32(%1), %%ymm1\n vmovntps %%ymm0, (%0)\n vmovntps %%ymm1, 32(%0)"
-        :
-        : "r"(to + i), "r"(from + i)
-        : "xmm0", "xmm1", "memory");
+    asm volatile("vmovups (%1), %%ymm0\n vmovups 32(%1), %%ymm1\n vmovntps %%ymm0, (%0)\n vmovntps %%ymm1, 32(%0)"
+                 :
+                 : "r"(to + i), "r"(from + i)
+                 : "xmm0", "xmm1", "memory");
   asm volatile("sfence" ::: "memory");
 }
 
 // More sums than a multiply-add takes cycles to be ready; what is multiplied does not matter.
 #define EMEND_MULTIPLY_ADD(width, sum) "vfmadd231ps %%" width "mm0, %%" width "mm1, %%" width "mm" #sum "\n"
-#define EMEND_TWELVE_SUMS(width)                                                                                                \
-  EMEND_MULTIPLY_ADD(width, 2)                                                                                                  \
-  EMEND_MULTIPLY_ADD(width, 3)                                                                                                  \
-  EMEND_MULTIPLY_ADD(width, 4)                                                                                                  \
-  EMEND_MULTIPLY_ADD(width, 5)                                                                                                  \
-  EMEND_MULTIPLY_ADD(width, 6)                                                                                                  \
-  EMEND_MULTIPLY_ADD(width, 7)                                                                                                  \
-  EMEND_MULTIPLY_ADD(width, 8)                                                                                                  \
-  EMEND_MULTIPLY_ADD(width, 9)                                                                                                  \
-  EMEND_MULTIPLY_ADD(width, 10)                                                                                                 \
-  EMEND_MULTIPLY_ADD(width, 11)                                                                                                 \
-  EMEND_MULTIPLY_ADD(width, 12)                                                                                                 \
+#define EMEND_TWELVE_SUMS(width) \
+  EMEND_MULTIPLY_ADD(width, 2)   \
+  EMEND_MULTIPLY_ADD(width, 3)   \
+  EMEND_MULTIPLY_ADD(width, 4)   \
+  EMEND_MULTIPLY_ADD(width, 5)   \
+  EMEND_MULTIPLY_ADD(width, 6)   \
+  EMEND_MULTIPLY_ADD(width, 7)   \
+  EMEND_MULTIPLY_ADD(width, 8)   \
+  EMEND_MULTIPLY_ADD(width, 9)   \
+  EMEND_MULTIPLY_ADD(width, 10)  \
+  EMEND_MULTIPLY_ADD(width, 11)  \
+  EMEND_MULTIPLY_ADD(width, 12)  \
   EMEND_MULTIPLY_ADD(width, 13)
-#define EMEND_SUMS_CHANGED "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13"
+#define EMEND_SUMS_CHANGED \
+  "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13"
 #define EMEND_ALL_ZERO "vzeroall\n"
 
 constexpr long rounds = 4000000;
 
 __attribute__((target("avx512f"))) void multiply_add_512() {
   asm volatile(EMEND_ALL_ZERO ::: "xmm0", "xmm1", EMEND_SUMS_CHANGED, "xmm14", "xmm15");
-  for (long i = 0; i < rounds; ++i) asm volatile(EMEND_TWELVE_SUMS("z") ::: EMEND_SUMS_CHANGED);
+  for (long i = 0; i < rounds; ++i) asm volatile(EMEND_TWELVE_SUMS("z")::: EMEND_SUMS_CHANGED);
 }
 __attribute__((target("avx2,fma"))) void multiply_add_256() {
   asm volatile(EMEND_ALL_ZERO ::: "xmm0", "xmm1", EMEND_SUMS_CHANGED, "xmm14", "xmm15");
-  for (long i = 0; i < rounds; ++i) asm volatile(EMEND_TWELVE_SUMS("y") ::: EMEND_SUMS_CHANGED);
+  for (long i = 0; i < rounds; ++i) asm volatile(EMEND_TWELVE_SUMS("y")::: EMEND_SUMS_CHANGED);
 }
 
 }  // namespace

@@ -50,7 +50,8 @@ void read_probe(const void* data, std::size_t bytes);
 /// A copy with the fastest stores there are: past the cache where the processor can.
 void copy_probe(void* to, const void* from, std::size_t bytes);
 
-/// Multiplies and adds floats in registers, as fast as one thread can; returns how many pairs, 0 where the processor has no such instruction.
+/// Multiplies and adds floats in registers, as fast as one thread can; returns how many pairs, 0 where the processor
+/// has no such instruction.
 double multiply_add_probe();
 
 /// Scores as a language model's: independent, in [-8, 8), the same for any type.

@@ -1,8 +1,9 @@
-// bench_sampling: one draw from a row of scores, after processors, against reading the row once. Counters, each within one interleaved run:
+// bench_sampling: one draw from a row of scores, after processors, against reading the row once. Counters, each within
+// one interleaved run:
 //   over_read   ours / time of reading the same bytes once       ns_per_score   nanoseconds a score
 //   over_sort   the same choice by sorting the row / ours
-// Rows: peaked, as a language model's (scores fall with the logarithm of the rank, ids in disorder); flat (normal, deviation 1);
-// wide (uniform on [-8, 8)). They come from memory: the buffer is bench::memory_bytes.
+// Rows: peaked, as a language model's (scores fall with the logarithm of the rank, ids in disorder); flat (normal,
+// deviation 1); wide (uniform on [-8, 8)). They come from memory: the buffer is bench::memory_bytes.
 
 #include "probes.hpp"
 
@@ -30,13 +31,17 @@ emend::matrix<float> rows_of(shape kind, index vocab) {
   for (index i = 0; i < rows; ++i) {
     if (kind == peaked)
       for (index j = vocab - 1; j > 0; --j)
-        std::swap(order[static_cast<std::size_t>(j)], order[static_cast<std::size_t>(random.below(j + 1, static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(j)))]);
+        std::swap(order[static_cast<std::size_t>(j)],
+                  order[static_cast<std::size_t>(
+                      random.below(j + 1, static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(j)))]);
     for (index j = 0; j < vocab; ++j) {
       const double u = random.uniform(static_cast<std::uint64_t>(i) + 100000, static_cast<std::uint64_t>(j));
       const double v = random.uniform(static_cast<std::uint64_t>(i) + 200000, static_cast<std::uint64_t>(j));
       const double normal = std::sqrt(-2 * std::log(1 - u)) * std::cos(6.283185307179586 * v);
       const double rank = static_cast<double>(order[static_cast<std::size_t>(j)]) + 1;
-      scores(i, j) = static_cast<float>(kind == peaked ? 12 - 1.6 * std::log(rank) + 0.5 * normal : kind == flat ? normal : 16 * u - 8);
+      scores(i, j) = static_cast<float>(kind == peaked ? 12 - 1.6 * std::log(rank) + 0.5 * normal
+                                        : kind == flat ? normal
+                                                       : 16 * u - 8);
     }
   }
   return scores;
@@ -57,7 +62,8 @@ index sorted_draw(const float* row, index vocab, index k, double p, double u) {
   std::sort(sorted.begin(), sorted.end());
   double total = 0, sum = 0;
   std::vector<double> power;
-  for (const auto& [x, j] : sorted) power.push_back(std::exp(static_cast<double>(sorted[0].first - x))), total += power.back();
+  for (const auto& [x, j] : sorted)
+    power.push_back(std::exp(static_cast<double>(sorted[0].first - x))), total += power.back();
   std::size_t kept = 0;
   while (kept < sorted.size() && static_cast<index>(kept) < k && sum < p * total) sum += power[kept++];
   double left = u * sum;
@@ -102,8 +108,12 @@ const sampler both{temperature_scaling{0.8}, top_k_filter{50}, top_p_filter{0.95
 const sampler typical{typical_filter{0.95}};
 const sampler penalised{repetition_penalty{1.2}, top_k_filter{50}};
 
-#define EMEND_BENCH(how, kind, ...)                                             \
-  BENCHMARK_CAPTURE(draw, how##_##kind, kind, how, __VA_ARGS__)->Arg(32000)->UseManualTime()->Unit(benchmark::kMillisecond)->Iterations(9)
+#define EMEND_BENCH(how, kind, ...)                             \
+  BENCHMARK_CAPTURE(draw, how##_##kind, kind, how, __VA_ARGS__) \
+      ->Arg(32000)                                              \
+      ->UseManualTime()                                         \
+      ->Unit(benchmark::kMillisecond)                           \
+      ->Iterations(9)
 
 constexpr index all = index{1} << 40;
 

@@ -1,5 +1,5 @@
-// bench_sequence_match: the SequenceMatch objective against what the memory gives, and attention masks against a fill of the same
-// bytes. Every figure is a ratio within one interleaved run, as a counter:
+// bench_sequence_match: the SequenceMatch objective against what the memory gives, and attention masks against a fill
+// of the same bytes. Every figure is a ratio within one interleaved run, as a counter:
 //   of_copy      time of copying the scores' bytes once / value and gradient
 //   of_likelihood  time of the cross-entropy's value and gradient over the same scores / ours
 //   of_fill      time of filling the mask's bytes / writing the mask
@@ -41,12 +41,15 @@ struct trajectories {
       is_rollout.push_back(is_rollout.size() % 2 == 1);
     }
   }
-  emend::trajectory_columns columns() const { return {.offsets = offsets, .at = at, .label = label, .is_rollout = is_rollout}; }
+  emend::trajectory_columns columns() const {
+    return {.offsets = offsets, .at = at, .label = label, .is_rollout = is_rollout};
+  }
 };
 
 template <class T>
 void objective(benchmark::State& state) {
-  const index vocab = state.range(0), rows = std::max<index>(1, static_cast<index>(bench::memory_bytes / sizeof(T)) / vocab);
+  const index vocab = state.range(0),
+              rows = std::max<index>(1, static_cast<index>(bench::memory_bytes / sizeof(T)) / vocab);
   const auto x = bench::random_scores<T>(rows, vocab);
   emend::matrix<T> gradient(rows, vocab);
   const trajectories t(rows, vocab, 64);
@@ -57,8 +60,10 @@ void objective(benchmark::State& state) {
   bench::best_time ours, copy, likelihood;
   for (auto _ : state) {
     copy.take([&] { bench::copy_probe(gradient.data(), x.data(), bytes); });
-    likelihood.take([&] { benchmark::DoNotOptimize(emend::evaluate_into(emend::cross_entropy{}, x, targets, {}, gradient)); });
-    state.SetIterationTime(ours.take([&] { benchmark::DoNotOptimize(emend::evaluate_trajectories_into(mixture, x, t.columns(), {}, gradient)); }));
+    likelihood.take(
+        [&] { benchmark::DoNotOptimize(emend::evaluate_into(emend::cross_entropy{}, x, targets, {}, gradient)); });
+    state.SetIterationTime(ours.take(
+        [&] { benchmark::DoNotOptimize(emend::evaluate_trajectories_into(mixture, x, t.columns(), {}, gradient)); }));
   }
   state.counters["of_copy"] = copy.best() / ours.best();
   state.counters["of_likelihood"] = likelihood.best() / ours.best();
@@ -119,7 +124,9 @@ void packing(benchmark::State& state) {
   std::vector<index> tokens(2000);
   for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<index>(i) % 90;
   const auto errors = emend::draw_errors(2000, emend::uniform_noise{90}, {.level = 0.1});
-  const auto t = emend::data_trajectory(std::vector<index>{0}, emend::augment_with_errors(tokens, errors.run_length, errors.noise_tokens, 90), {.end = 91, .backspace = 90});
+  const auto t = emend::data_trajectory(std::vector<index>{0},
+                                        emend::augment_with_errors(tokens, errors.run_length, errors.noise_tokens, 90),
+                                        {.end = 91, .backspace = 90});
   std::size_t nodes = 0, slots = 0, erasing = 0;
   for (const emend::action& a : t.actions) erasing += a.kind != emend::action_kind::append;
   bench::best_time ours;
@@ -132,7 +139,8 @@ void packing(benchmark::State& state) {
   state.counters["actions_per_microsecond"] = static_cast<double>(t.actions.size()) / ours.best() * 1e-6;
 }
 
-#define ROWS(f) BENCHMARK(f)->Arg(32000)->Arg(128256)->Arg(4096)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond)
+#define ROWS(f) \
+  BENCHMARK(f)->Arg(32000)->Arg(128256)->Arg(4096)->Iterations(repeats)->UseManualTime()->Unit(benchmark::kMillisecond)
 
 ROWS(objective<float>);
 ROWS(objective<double>);

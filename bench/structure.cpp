@@ -1,5 +1,5 @@
-// bench_structure: the scans over tokens, and what a step of PPO costs beside its model. Every figure is a ratio within one
-// interleaved run, as a counter; times are of one thread:
+// bench_structure: the scans over tokens, and what a step of PPO costs beside its model. Every figure is a ratio within
+// one interleaved run, as a counter; times are of one thread:
 //   of_read        time of reading the inputs once / ours       ns_per_token   ours
 //   over_torch     time of the chain of torch operations / ours    over_torch_loop   of a loop of them over time / ours
 //   share_outside  part of an update that is neither the model's nor the heads'
@@ -59,12 +59,13 @@ at::Tensor tensor_of(const std::vector<float>& values, const token_data& data) {
   return at::from_blob(const_cast<float*>(values.data()), {data.rows, data.length}, at::kFloat).clone();
 }
 at::Tensor mask_tensor(const token_data& data) {
-  return at::from_blob(const_cast<unsigned char*>(data.mask.data()), {data.rows, data.length}, at::kByte).to(at::kFloat);
+  return at::from_blob(const_cast<unsigned char*>(data.mask.data()), {data.rows, data.length}, at::kByte)
+      .to(at::kFloat);
 }
 
 /// The recursion as verl writes it: masked tokens carry over (core_algos.py, compute_gae_advantage_return).
-std::pair<at::Tensor, at::Tensor> torch_gae(const at::Tensor& reward, const at::Tensor& value, const at::Tensor& mask, double gamma,
-                                            double lambda) {
+std::pair<at::Tensor, at::Tensor> torch_gae(const at::Tensor& reward, const at::Tensor& value, const at::Tensor& mask,
+                                            double gamma, double lambda) {
   at::Tensor next_value = at::zeros({reward.size(0)}), carried = at::zeros({reward.size(0)});
   std::vector<at::Tensor> reversed;
   for (int64_t t = reward.size(1) - 1; t >= 0; --t) {
@@ -96,10 +97,12 @@ double processor_seconds(F&& f) {
 }
 
 /// Fails the benchmark unless both found the same on the counted tokens.
-void compare(benchmark::State& state, const at::Tensor& theirs, const std::vector<float>& ours, const token_data& data) {
+void compare(benchmark::State& state, const at::Tensor& theirs, const std::vector<float>& ours,
+             const token_data& data) {
   const float* const x = theirs.data_ptr<float>();
   for (std::size_t i = 0; i < ours.size(); ++i)
-    if (data.mask[i] != 0 && !(std::abs(x[i] - ours[i]) <= 1e-3f)) return state.SkipWithError("torch found something else");
+    if (data.mask[i] != 0 && !(std::abs(x[i] - ours[i]) <= 1e-3f))
+      return state.SkipWithError("torch found something else");
 }
 #endif
 
@@ -118,11 +121,11 @@ void gae(benchmark::State& state) {
   double torch_time = 1e9, our_time = 1e9;
   for (int i = 0; i < 5; ++i) {
     torch_time = std::min(torch_time, processor_seconds([&] {
-      benchmark::DoNotOptimize(torch_gae(r, v, m, options.gamma, options.lambda));
-    }));
+                            benchmark::DoNotOptimize(torch_gae(r, v, m, options.gamma, options.lambda));
+                          }));
     our_time = std::min(our_time, processor_seconds([&] {
-      for (int k = 0; k < 10; ++k) run();
-    }) / 10);
+                                    for (int k = 0; k < 10; ++k) run();
+                                  }) / 10);
   }
 #endif
   for (auto _ : state) {
@@ -181,16 +184,20 @@ struct ready_policy {
     for (index t = 0; t < minibatch_tokens; ++t) tokens.push_back(t);
   }
   template <class F>
-  void score(const emend::token_batch&, F&& f) { f(scores, tokens); }
+  void score(const emend::token_batch&, F&& f) {
+    f(scores, tokens);
+  }
   template <class F>
-  void differentiate(const emend::token_batch&, F&& f) { f(scores, tokens, gradient); }
+  void differentiate(const emend::token_batch&, F&& f) {
+    f(scores, tokens, gradient);
+  }
   void step() {}
 };
 
 /// One epoch of PPO over 32 responses of 256 tokens in four steps. What lies outside the heads does not depend on the
 /// vocabulary: with one of 8 it is the better part of an update, and the difference to the heads alone can be timed.
-///   share_outside        of an update whose scores come from hidden states of 256 and a vocabulary of 4096, both directions
-///   share_without_model  of an update whose scores of that vocabulary are there already
+///   share_outside        of an update whose scores come from hidden states of 256 and a vocabulary of 4096, both
+///   directions share_without_model  of an update whose scores of that vocabulary are there already
 void ppo_update(benchmark::State& state) {
   constexpr index sequences = 32, length = 256, minibatch = 8, rows = minibatch * length, vocab = 4096, depth = 256;
   emend::rollout r;
@@ -202,13 +209,16 @@ void ppo_update(benchmark::State& state) {
   r.reference_log_prob = r.old_log_prob;
   for (index t = 0; t < r.batch.tokens(); ++t) r.advantage.push_back(t % 3 == 0 ? 1 : -0.5);
   const auto objective = [](const emend::token_columns& c) {
-    return emend::policy_objective<emend::ppo_clip>{.policy = {.old_log_prob = c.old_log_prob, .advantage = c.advantage},
-                                                    .weight = c.weight,
-                                                    .kl = {.reference_log_prob = c.reference_log_prob, .coefficient = 0.1},
-                                                    .entropy_coefficient = 0.01};
+    return emend::policy_objective<emend::ppo_clip>{
+        .policy = {.old_log_prob = c.old_log_prob, .advantage = c.advantage},
+        .weight = c.weight,
+        .kl = {.reference_log_prob = c.reference_log_prob, .coefficient = 0.1},
+        .entropy_coefficient = 0.01};
   };
   const emend::update_options options{.minibatch = minibatch};
-  const auto update = [&](auto& policy) { benchmark::DoNotOptimize(emend::update_policy(policy, r, objective, options)); };
+  const auto update = [&](auto& policy) {
+    benchmark::DoNotOptimize(emend::update_policy(policy, r, objective, options));
+  };
 
   const auto narrow = bench::random_scores<float>(rows, 8), wide = bench::random_scores<float>(rows, vocab);
   emend::matrix<float> narrow_gradient(rows, 8), wide_gradient(rows, vocab);
@@ -217,9 +227,11 @@ void ppo_update(benchmark::State& state) {
   const auto hidden = bench::random_scores<float>(rows, depth), weight = bench::random_scores<float>(vocab, depth);
   const emend::linear_scores linear{hidden, weight};
   auto linear_gradient = emend::backend<std::remove_const_t<decltype(linear)>>::like(linear);
-  ready_policy<std::remove_const_t<decltype(linear)>, decltype(linear_gradient)> linear_policy(linear, linear_gradient, rows);
+  ready_policy<std::remove_const_t<decltype(linear)>, decltype(linear_gradient)> linear_policy(linear, linear_gradient,
+                                                                                               rows);
 
-  const std::vector<double> column(static_cast<std::size_t>(rows), -2), weights(static_cast<std::size_t>(rows), 1.0 / rows);
+  const std::vector<double> column(static_cast<std::size_t>(rows), -2),
+      weights(static_cast<std::size_t>(rows), 1.0 / rows);
   const std::vector<index> targets(static_cast<std::size_t>(rows), 1);
   const auto loss = objective({column, column, column, weights, targets});
   bench::best_time with_heads, heads, without_model, whole;

@@ -1,6 +1,7 @@
 #pragma once
 
-// What trainers write in torch for the log-probability of a target, the entropy of a row and a policy loss over them, on any device.
+// What trainers write in torch for the log-probability of a target, the entropy of a row and a policy loss over them,
+// on any device.
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>

@@ -19,13 +19,17 @@ struct matrix {
 template <>
 struct emend::backend<my::matrix> {
   static my::matrix like(const my::matrix& m) { return {m.rows, m.columns}; }
-  static void visit(const my::matrix& m, auto&& f) { f(score_view<const float>{m.values.data(), m.rows, m.columns, m.columns, 1}); }
+  static void visit(const my::matrix& m, auto&& f) {
+    f(score_view<const float>{m.values.data(), m.rows, m.columns, m.columns, 1});
+  }
   static void visit(my::matrix& m, auto&& f) { f(score_view<float>{m.values.data(), m.rows, m.columns, m.columns, 1}); }
 };
 static_assert(emend::host_scores<my::matrix>);
 
 int main(int count, char** arguments) {
-  if (const auto status = common::answer_arguments(count, arguments, "own_matrix: cross-entropy and its gradient over a matrix type of the user's own")) return *status;
+  if (const auto status = common::answer_arguments(
+          count, arguments, "own_matrix: cross-entropy and its gradient over a matrix type of the user's own"))
+    return *status;
   // Scores of three tokens over a vocabulary of four.
   const my::matrix scores{3, 4, {2, 1, 0, -1, 0, 3, 0, 0, 1, 1, 1, 1}};
   const std::vector<int> targets{0, 1, 3};

@@ -18,7 +18,8 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 void check_writable(const std::string& path, const char* option) {
   if (path.empty()) return;
   const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
-  if (!std::filesystem::is_directory(folder) || access(folder.c_str(), W_OK) != 0 || std::filesystem::is_directory(path))
+  if (!std::filesystem::is_directory(folder) || access(folder.c_str(), W_OK) != 0 ||
+      std::filesystem::is_directory(path))
     throw std::runtime_error(std::string(option) + " " + path + ": cannot be written");
 }
 
@@ -28,7 +29,9 @@ struct saved_run {
 };
 
 std::optional<saved_run> load_saved(const options& o) {
-  const std::string path = !o.load.empty() ? o.load : o.is_resumed && std::filesystem::exists(o.checkpoint) ? o.checkpoint : "";
+  const std::string path = !o.load.empty()                                         ? o.load
+                           : o.is_resumed && std::filesystem::exists(o.checkpoint) ? o.checkpoint
+                                                                                   : "";
   if (path.empty()) return {};
   saved_run saved{lm::load_checkpoint<float>(path), {}};
   saved.user = nlohmann::json::parse(saved.checkpoint.user, nullptr, false);
@@ -41,11 +44,18 @@ std::optional<saved_run> load_saved(const options& o) {
 lm::weights<float> first_model(const options& o, const vocabulary& v, int max_positions) {
   if (!o.model.empty()) {
     lm::weights<float> w = with_more_tokens(lm::read_llama2c(o.model), 3, o.training.seed);
-    if (w.shape().vocab_size != v.size()) throw std::runtime_error("the checkpoint's vocabulary is not that of --model");
+    if (w.shape().vocab_size != v.size())
+      throw std::runtime_error("the checkpoint's vocabulary is not that of --model");
     return w;
   }
-  const lm::config c{.dim = o.dim, .hidden_dim = o.hidden > 0 ? o.hidden : o.dim * 8 / 3, .layers = o.layers, .heads = o.heads,
-                     .key_value_heads = o.heads, .vocab_size = v.size(), .max_positions = max_positions, .is_classifier_shared = true};
+  const lm::config c{.dim = o.dim,
+                     .hidden_dim = o.hidden > 0 ? o.hidden : o.dim * 8 / 3,
+                     .layers = o.layers,
+                     .heads = o.heads,
+                     .key_value_heads = o.heads,
+                     .vocab_size = v.size(),
+                     .max_positions = max_positions,
+                     .is_classifier_shared = true};
   return lm::random_weights<float>(c, o.training.seed, 0.08);
 }
 
@@ -70,14 +80,16 @@ void train(training& run, const options& o, const nlohmann::json& user, terminal
                                (o.checkpoint.empty() ? "" : "; --resume goes on from " + o.checkpoint));
     }
     const loss_point last = run.curve().empty() ? loss_point{0, std::nan(""), std::nan("")} : run.curve().back();
-    out.progress(format("  step %lld of %lld   loss %.3f correction, %.3f identity   %.0f tokens/s   %s left", done, steps, last.correction,
-                        last.identity, static_cast<double>(run.tokens_done()) / elapsed,
-                        in_seconds(elapsed / static_cast<double>(done - first) * static_cast<double>(steps - done)).c_str()));
+    out.progress(
+        format("  step %lld of %lld   loss %.3f correction, %.3f identity   %.0f tokens/s   %s left", done, steps,
+               last.correction, last.identity, static_cast<double>(run.tokens_done()) / elapsed,
+               in_seconds(elapsed / static_cast<double>(done - first) * static_cast<double>(steps - done)).c_str()));
   }
   if (steps == first) return;
   const loss_point last = run.curve().back();
-  out.line(format("Trained %lld steps in %s, %.0f tokens/s; loss per token %.3f correction, %.3f identity.", steps - first,
-                  in_seconds(seconds_since(start)).c_str(), static_cast<double>(run.tokens_done()) / seconds_since(start), last.correction, last.identity));
+  out.line(format("Trained %lld steps in %s, %.0f tokens/s; loss per token %.3f correction, %.3f identity.",
+                  steps - first, in_seconds(seconds_since(start)).c_str(),
+                  static_cast<double>(run.tokens_done()) / seconds_since(start), last.correction, last.identity));
 }
 
 void run(options o) {
@@ -87,16 +99,19 @@ void run(options o) {
   check_writable(o.checkpoint, "--checkpoint");
   if (o.data.empty()) o.data = find_dictionary();
   if (o.data.empty())
-    throw std::runtime_error("codespell's dictionary is not installed; install Debian's package codespell or PyPI's codespell, start with "
-                             "examples/run, which fetches it, or give --data");
+    throw std::runtime_error(
+        "codespell's dictionary is not installed; install Debian's package codespell or PyPI's codespell, start with "
+        "examples/run, which fetches it, or give --data");
   data_set data = read_data(o.data);
   const std::optional<saved_run> saved = load_saved(o);
   const bool is_model_read = !o.model.empty();
 
   std::size_t dropped = 0;
   std::optional<vocabulary> v;
-  if (saved) v = vocabulary::load(saved->user.at("vocabulary"), o.tokenizer);
-  else if (is_model_read) v = vocabulary::of_tokenizer(o.tokenizer, lm::read_llama2c(o.model).shape().vocab_size);
+  if (saved)
+    v = vocabulary::load(saved->user.at("vocabulary"), o.tokenizer);
+  else if (is_model_read)
+    v = vocabulary::of_tokenizer(o.tokenizer, lm::read_llama2c(o.model).shape().vocab_size);
   else {
     const std::size_t before = data.pairs.size();
     const std::string characters = characters_of(data.pairs);
@@ -104,10 +119,13 @@ void run(options o) {
     v = vocabulary::of_characters(characters);
   }
   int max_positions = o.max_positions > 0 ? o.max_positions : data.is_words() ? 64 : 512;
-  if (saved) max_positions = saved->checkpoint.parameters.shape().max_positions;
-  else if (is_model_read) max_positions = lm::read_llama2c(o.model).shape().max_positions;
+  if (saved)
+    max_positions = saved->checkpoint.parameters.shape().max_positions;
+  else if (is_model_read)
+    max_positions = lm::read_llama2c(o.model).shape().max_positions;
   dropped += drop_unfit(data.pairs, *v, max_positions);
-  const std::string few = format("%zu pairs are left, %zu are too long for --max-positions %d or not encodable", data.pairs.size(), dropped, max_positions);
+  const std::string few = format("%zu pairs are left, %zu are too long for --max-positions %d or not encodable",
+                                 data.pairs.size(), dropped, max_positions);
   if (data.pairs.empty()) throw std::runtime_error(o.data + ": " + few);
 
   // Evaluating alone must hold out what training held out.
@@ -118,16 +136,18 @@ void run(options o) {
   split_pairs split = split_by_group(data.pairs, o.held_out, o.training.seed);
   const std::size_t held_out_pairs = split.held_out.size();
   if (held_out_pairs > o.held_out_limit) {
-    std::stable_sort(split.held_out.begin(), split.held_out.end(), [](const preference& a, const preference& b) { return hash_of(a.group) < hash_of(b.group); });
+    std::stable_sort(split.held_out.begin(), split.held_out.end(),
+                     [](const preference& a, const preference& b) { return hash_of(a.group) < hash_of(b.group); });
     split.held_out.resize(o.held_out_limit);
   }
   if (split.held_out.empty()) throw std::runtime_error(o.data + ": no pair is held out: " + few);
 
   std::vector<encoded_pair> encoded;
   for (const preference& pair : split.training) encoded.push_back(encode(*v, pair));
-  const lm::weights<float> untrained = saved && !is_model_read && !o.load.empty()
-                                           ? lm::random_weights<float>(saved->checkpoint.parameters.shape(), o.training.seed, 0.08)
-                                           : first_model(o, *v, max_positions);
+  const lm::weights<float> untrained =
+      saved && !is_model_read && !o.load.empty()
+          ? lm::random_weights<float>(saved->checkpoint.parameters.shape(), o.training.seed, 0.08)
+          : first_model(o, *v, max_positions);
   const lm::config& shape = untrained.shape();
   report_facts facts;
   facts.data = std::filesystem::path(o.data).filename().string();
@@ -136,12 +156,17 @@ void run(options o) {
   facts.training_pairs = split.training.size();
   facts.parameters = untrained.values().size();
 
-  out.line(format("%s (%s): %zu entries, %zu without a usable correction, %zu too long or not encodable.", facts.data.c_str(), facts.form.c_str(),
-                  data.entries, data.unusable, dropped));
-  out.line(format("%zu pairs to train on, %zu held out by %s%s.", split.training.size(), held_out_pairs, data.is_words() ? "word" : "source",
-                  held_out_pairs > split.held_out.size() ? format(", of which %zu are evaluated", split.held_out.size()).c_str() : ""));
-  out.line(format("Transformer of %zu parameters: %d layers, width %d, %d heads, %d tokens, %d positions; seed %llu, %d threads.", facts.parameters,
-                  shape.layers, shape.dim, shape.heads, shape.vocab_size, shape.max_positions, static_cast<unsigned long long>(o.training.seed), o.threads));
+  out.line(format("%s (%s): %zu entries, %zu without a usable correction, %zu too long or not encodable.",
+                  facts.data.c_str(), facts.form.c_str(), data.entries, data.unusable, dropped));
+  out.line(format("%zu pairs to train on, %zu held out by %s%s.", split.training.size(), held_out_pairs,
+                  data.is_words() ? "word" : "source",
+                  held_out_pairs > split.held_out.size()
+                      ? format(", of which %zu are evaluated", split.held_out.size()).c_str()
+                      : ""));
+  out.line(format(
+      "Transformer of %zu parameters: %d layers, width %d, %d heads, %d tokens, %d positions; seed %llu, %d threads.",
+      facts.parameters, shape.layers, shape.dim, shape.heads, shape.vocab_size, shape.max_positions,
+      static_cast<unsigned long long>(o.training.seed), o.threads));
 
   emend::thread_pool pool(o.threads);
   evaluation measures;
@@ -172,12 +197,16 @@ void run(options o) {
 
 int main(int count, char** arguments) {
   options o;
-  CLI::App app{"Trains a sequence-to-sequence reward model on pairs of responses, rewards held-out responses token by token, and shows both in the\n"
-               "terminal and in a HTML page. Without options: misspelt words from codespell's dictionary, about two minutes on two cores.",
-               "seq2seq_rewards"};
+  CLI::App app{
+      "Trains a sequence-to-sequence reward model on pairs of responses, rewards held-out responses token by token, "
+      "and shows both in the\n"
+      "terminal and in a HTML page. Without options: misspelt words from codespell's dictionary, about two minutes on "
+      "two cores.",
+      "seq2seq_rewards"};
   declare(app, o);
   return common::run_program(app, count, arguments, [&] {
-    if (o.model.empty() != o.tokenizer.empty() && o.load.empty()) throw std::runtime_error("--model and --tokenizer go together");
+    if (o.model.empty() != o.tokenizer.empty() && o.load.empty())
+      throw std::runtime_error("--model and --tokenizer go together");
     if (o.is_quick) {
       if (app.count("--steps") == 0) o.training.steps = 240;
       if (app.count("--held-out-limit") == 0) o.held_out_limit = 400;

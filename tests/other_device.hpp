@@ -6,7 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-/// The other device of tests over LibTorch: the host itself, which may play one, or what the environment's EMEND_TEST_DEVICE names: cuda, cuda:1.
+/// The other device of tests over LibTorch: the host itself, which may play one, or what the environment's
+/// EMEND_TEST_DEVICE names: cuda, cuda:1.
 inline at::Device other_device() {
   static const at::Device device = [] {
     const char* const name = std::getenv("EMEND_TEST_DEVICE");

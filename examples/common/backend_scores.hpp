@@ -1,6 +1,7 @@
 #pragma once
 
-// The scores of a small example, in the type of one backend: a source is compiled once for each that was found, with EMEND_EXAMPLE_OVER_EIGEN,
+// The scores of a small example, in the type of one backend: a source is compiled once for each that was found, with
+// EMEND_EXAMPLE_OVER_EIGEN,
 // .._XTENSOR or .._LIBTORCH, and without any of them for the library's own matrix.
 #if defined(EMEND_EXAMPLE_OVER_EIGEN)
 #include <emend/eigen.hpp>
@@ -30,7 +31,9 @@ inline backend_scores make_scores(emend::index tokens, emend::index vocab) {
 #elif defined(EMEND_EXAMPLE_OVER_LIBTORCH)
 using backend_scores = at::Tensor;
 inline constexpr const char* backend_scores_name = "at::Tensor of double";
-inline backend_scores make_scores(emend::index tokens, emend::index vocab) { return at::empty({tokens, vocab}, at::kDouble); }
+inline backend_scores make_scores(emend::index tokens, emend::index vocab) {
+  return at::empty({tokens, vocab}, at::kDouble);
+}
 #else
 using backend_scores = emend::matrix<double>;
 inline constexpr const char* backend_scores_name = "emend::matrix<double>";
@@ -39,7 +42,9 @@ inline backend_scores make_scores(emend::index tokens, emend::index vocab) { ret
 
 #if defined(EMEND_EXAMPLE_OVER_LIBTORCH)
 inline backend_scores copy_of(const backend_scores& x) { return x.clone(); }  // copies of a tensor share its memory
-inline double& score_at(const backend_scores& x, emend::index i, emend::index j) { return x.data_ptr<double>()[i * x.stride(0) + j * x.stride(1)]; }
+inline double& score_at(const backend_scores& x, emend::index i, emend::index j) {
+  return x.data_ptr<double>()[i * x.stride(0) + j * x.stride(1)];
+}
 #else
 inline backend_scores copy_of(const backend_scores& x) { return x; }
 template <class X>

@@ -11,12 +11,23 @@ namespace common {
 inline std::string escaped(const std::string& text) {
   std::string result;
   for (const char c : text) switch (c) {
-      case '<': result += "&lt;"; break;
-      case '>': result += "&gt;"; break;
-      case '&': result += "&amp;"; break;
-      case '"': result += "&quot;"; break;
-      case '\'': result += "&#39;"; break;
-      default: result += c;
+      case '<':
+        result += "&lt;";
+        break;
+      case '>':
+        result += "&gt;";
+        break;
+      case '&':
+        result += "&amp;";
+        break;
+      case '"':
+        result += "&quot;";
+        break;
+      case '\'':
+        result += "&#39;";
+        break;
+      default:
+        result += c;
     }
   return result;
 }
@@ -30,7 +41,10 @@ inline std::string with_thousands(std::size_t number) {
 /// Head of a page and the start of its body; the style follows the reader's light or dark scheme.
 inline std::string page_head(const std::string& title) {
   return "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>" + escaped(title) + "</title>\n<style>" R"css(
+         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>" +
+         escaped(title) +
+         "</title>\n<style>"
+         R"css(
 :root { color-scheme: light dark; --page: #fafaf8; --panel: #ffffff; --edge: #e3e2dd; --ink: #1c1c1a; --soft: #63625c; --faint: #8b8a83;
   --grid: #ecebe6; --blue: #2f6fb5; --orange: #c2571a; --grey: #b9b8b1; --green: #2e9e5b; --red: #d6453d; --right: #1f7a44; --wrong: #b3362f; }
 @media (prefers-color-scheme: dark) { :root { --page: #151614; --panel: #1d1e1c; --edge: #31322f; --ink: #ecebe6; --soft: #aaa9a2; --faint: #85847d;
@@ -82,7 +96,8 @@ td.right { color: var(--right); }
 td.wrong { color: var(--wrong); }
 td.right::after { content: " \2713"; }
 td.wrong::after { content: " \2717"; }
-)css" "</style></head><body><main>\n";
+)css"
+         "</style></head><body><main>\n";
 }
 
 /// Writes a file whole or not at all. Throws std::runtime_error if it cannot be written.

@@ -28,7 +28,9 @@ inline void declare_model_engine(CLI::App& app, model_engine_options& o, const c
       ->transform(one_of({{"eigen", 0}, {"libtorch", 1}}))
       ->type_name("NAME")
       ->group(group);
-  app.add_option("--device", o.device, "of libtorch: cpu (default), cuda, cuda:1, ..")->type_name("DEVICE")->group(group);
+  app.add_option("--device", o.device, "of libtorch: cpu (default), cuda, cuda:1, ..")
+      ->type_name("DEVICE")
+      ->group(group);
 }
 
 /// The engine of all models while this object lives.
@@ -44,7 +46,9 @@ class model_engine {
     other_ = lm::torch_engine<float>(o.device);
     lm::use_engine<float>(other_.get());
 #else
-    throw std::runtime_error("--backend libtorch: this program was built without LibTorch; configure with -DLibTorch_PYTHON=PYTHON, a Python that has torch");
+    throw std::runtime_error(
+        "--backend libtorch: this program was built without LibTorch; configure with -DLibTorch_PYTHON=PYTHON, a "
+        "Python that has torch");
 #endif
   }
   model_engine(const model_engine&) = delete;

@@ -6,8 +6,8 @@
 
 namespace common {
 
-/// The exit status of an example without options, where it was given an argument: --help prints `what` it does, any other
-/// one line of error. Empty: there was none, and the example runs.
+/// The exit status of an example without options, where it was given an argument: --help prints `what` it does, any
+/// other one line of error. Empty: there was none, and the example runs.
 inline std::optional<int> answer_arguments(int count, char** arguments, const char* what) {
   if (count < 2) return std::nullopt;
   if (std::strcmp(arguments[1], "--help") == 0 || std::strcmp(arguments[1], "-h") == 0) {

@@ -10,7 +10,8 @@ namespace common {
 
 /// The bytes of a file, plain or gzip. Throws std::runtime_error if it cannot be read.
 inline std::string read_file(const std::string& path) {
-  if (!std::filesystem::is_regular_file(path)) throw std::runtime_error(path + (std::filesystem::exists(path) ? ": not a file" : ": no such file"));
+  if (!std::filesystem::is_regular_file(path))
+    throw std::runtime_error(path + (std::filesystem::exists(path) ? ": not a file" : ": no such file"));
   gzFile file = gzopen(path.c_str(), "rb");
   if (!file) throw std::runtime_error(path + ": cannot be opened");
   std::string all;

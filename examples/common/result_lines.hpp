@@ -9,11 +9,12 @@
 
 namespace common {
 
-/// Results of the runs of a long experiment, by name, kept in a file of one JSON object a line; its first line is what the
-/// numbers depend on. What is finished is there after an interruption.
+/// Results of the runs of a long experiment, by name, kept in a file of one JSON object a line; its first line is what
+/// the numbers depend on. What is finished is there after an interruption.
 class result_lines {
  public:
-  /// Reads what is there if it is of the same experiment. Throws std::runtime_error if it is of another, or cannot be written.
+  /// Reads what is there if it is of the same experiment. Throws std::runtime_error if it is of another, or cannot be
+  /// written.
   result_lines(const std::string& path, const nlohmann::json& fingerprint, bool is_fresh) : path_(path) {
     if (!is_fresh && std::filesystem::exists(path)) {
       read(fingerprint);
@@ -57,8 +58,9 @@ class result_lines {
       }
       for (const auto& [key, value] : fingerprint.items())
         if (object.value(key, nlohmann::json()) != value)
-          throw std::runtime_error(path_ + " holds results of another run: its " + key + " is " + object.value(key, nlohmann::json()).dump() + ", here it is " +
-                                   value.dump() + "; give another --results, or --fresh");
+          throw std::runtime_error(path_ + " holds results of another run: its " + key + " is " +
+                                   object.value(key, nlohmann::json()).dump() + ", here it is " + value.dump() +
+                                   "; give another --results, or --fresh");
       has_head = true;
     }
     if (!has_head) throw std::runtime_error(path_ + ": not a file of results");

@@ -24,10 +24,11 @@ struct job {
 };
 
 /// Runs the jobs that have no result yet, in their order, `threads` at a time.
-/// in_words: (name, result) -> what the line of a finished run says. Returns whether everything is done. Throws what a job throws, when
-/// the others have come to an end.
+/// in_words: (name, result) -> what the line of a finished run says. Returns whether everything is done. Throws what a
+/// job throws, when the others have come to an end.
 template <class InWords>
-bool run_jobs(const std::vector<job>& jobs, int threads, result_lines& results, terminal& out, const volatile std::sig_atomic_t& is_stopped, InWords&& in_words) {
+bool run_jobs(const std::vector<job>& jobs, int threads, result_lines& results, terminal& out,
+              const volatile std::sig_atomic_t& is_stopped, InWords&& in_words) {
   std::vector<const job*> open;
   for (const job& j : jobs)
     if (!results.has(j.name)) open.push_back(&j);
@@ -48,8 +49,8 @@ bool run_jobs(const std::vector<job>& jobs, int threads, result_lines& results, 
           const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
           // Before the first run has ended, what all of them share may still be in the making.
           const double left = done > 0 ? elapsed / all * (static_cast<double>(open.size()) - all) : 0;
-          out.progress(format("  %zu of %zu runs   ", done, open.size()) + open[k]->name + format(": %.0f %%", 100 * of_run) +
-                       (left > 0 ? "   " + in_seconds(left) + " left" : ""));
+          out.progress(format("  %zu of %zu runs   ", done, open.size()) + open[k]->name +
+                       format(": %.0f %%", 100 * of_run) + (left > 0 ? "   " + in_seconds(left) + " left" : ""));
           return !is_stopped && !failure;
         });
         if (!result.is_object()) return;

@@ -73,7 +73,8 @@ inline std::string in_percent(const emend::share& s) {
 
 /// Number of terminal columns, counting a code point as one.
 inline std::size_t width_of(const std::string& text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
 }
 inline std::string padded_to(std::size_t width, const std::string& text) {
   return text + std::string(width > width_of(text) ? width - width_of(text) : 0, ' ');

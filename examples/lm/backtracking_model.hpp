@@ -7,9 +7,10 @@
 
 namespace lm {
 
-/// A transformer over one cache of keys and values as an emend::backtracking_model: each sequence is a path of nodes, and
-/// going back drops the end of the path. Nodes behind which nothing stands are given back; those between other sequences' are kept
-/// until open. Ids of the classifier that never stand in a text, like a backspace, are actions of its scores like any.
+/// A transformer over one cache of keys and values as an emend::backtracking_model: each sequence is a path of nodes,
+/// and going back drops the end of the path. Nodes behind which nothing stands are given back; those between other
+/// sequences' are kept until open. Ids of the classifier that never stand in a text, like a backspace, are actions of
+/// its scores like any.
 template <class T>
 class backtracking_model {
  public:
@@ -42,7 +43,8 @@ class backtracking_model {
     return scores();
   }
 
-  emend::score_view<const T> advance(const std::vector<emend::index>& sequences, const std::vector<emend::index>& tokens) {
+  emend::score_view<const T> advance(const std::vector<emend::index>& sequences,
+                                     const std::vector<emend::index>& tokens) {
     ids_.clear();
     parents_.clear();
     rows_.clear();
@@ -62,7 +64,8 @@ class backtracking_model {
   void roll_back(emend::index sequence, emend::index length) {
     auto& path = paths_.at(static_cast<std::size_t>(sequence));
     if (length < 0 || length > static_cast<emend::index>(path.size()))
-      throw std::invalid_argument("lm::backtracking_model: cannot roll back to " + std::to_string(length) + " of " + std::to_string(path.size()) + " tokens");
+      throw std::invalid_argument("lm::backtracking_model: cannot roll back to " + std::to_string(length) + " of " +
+                                  std::to_string(path.size()) + " tokens");
     path.resize(static_cast<std::size_t>(length));
   }
 

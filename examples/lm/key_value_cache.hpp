@@ -59,8 +59,8 @@ namespace detail {
 
 /// The rest of advance by another engine; the nodes are in the cache already.
 template <class T>
-void advance_outside(const engine<T>& other, const weights<T>& w, key_value_cache<T>& cache, std::span<const int> ids, std::span<const int> rows, int first,
-                     workspace<T>& s) {
+void advance_outside(const engine<T>& other, const weights<T>& w, key_value_cache<T>& cache, std::span<const int> ids,
+                     std::span<const int> rows, int first, workspace<T>& s) {
   if (!cache.outer) cache.outer = other.new_cache();
   cache.outer_engine = &other;
   std::vector<int> depth;

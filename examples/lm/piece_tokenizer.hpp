@@ -13,12 +13,13 @@
 namespace lm {
 
 /// Pieces of words, learned from a text by byte-pair merges inside its words (Sennrich et al. 2016).
-/// A word is a run of letters and bytes beyond ASCII, with the space before it; every other byte is a word of its own. Ids: special
-/// tokens, the bytes of the text it was learned from, then the merged pieces in the order of merging.
+/// A word is a run of letters and bytes beyond ASCII, with the space before it; every other byte is a word of its own.
+/// Ids: special tokens, the bytes of the text it was learned from, then the merged pieces in the order of merging.
 class piece_tokenizer {
  public:
   /// Merges the most frequent pair (the lowest ids among equals) until there are `size` ids, or no pair comes twice.
-  /// Throws std::invalid_argument if the special tokens and the bytes are more than size. Cost: size times the text's distinct words.
+  /// Throws std::invalid_argument if the special tokens and the bytes are more than size. Cost: size times the text's
+  /// distinct words.
   static piece_tokenizer learn(std::string_view text, std::vector<std::string> special, int size) {
     piece_tokenizer t;
     t.special_ = static_cast<int>(special.size());
@@ -32,7 +33,8 @@ class piece_tokenizer {
         t.pieces_.emplace_back(1, static_cast<char>(b));
       }
     if (t.size() > size)
-      throw std::invalid_argument("lm::piece_tokenizer: size must be at least " + std::to_string(t.size()) + ", the special tokens and bytes, but is " + std::to_string(size));
+      throw std::invalid_argument("lm::piece_tokenizer: size must be at least " + std::to_string(t.size()) +
+                                  ", the special tokens and bytes, but is " + std::to_string(size));
     std::map<std::string, long long, std::less<>> words;
     for_each_word(text, [&](std::string_view word) { ++words.try_emplace(std::string(word), 0).first->second; });
     std::vector<std::pair<std::vector<int>, long long>> parts;
@@ -40,12 +42,15 @@ class piece_tokenizer {
     std::vector<long long> count(static_cast<std::size_t>(size) * static_cast<std::size_t>(size));
     while (t.size() < size) {
       std::fill(count.begin(), count.end(), 0);
-      const auto place = [&](int a, int b) { return static_cast<std::size_t>(a) * static_cast<std::size_t>(size) + static_cast<std::size_t>(b); };
+      const auto place = [&](int a, int b) {
+        return static_cast<std::size_t>(a) * static_cast<std::size_t>(size) + static_cast<std::size_t>(b);
+      };
       for (const auto& [part, times] : parts)
         for (std::size_t i = 0; i + 1 < part.size(); ++i) count[place(part[i], part[i + 1])] += times;
       const std::size_t best = static_cast<std::size_t>(std::max_element(count.begin(), count.end()) - count.begin());
       if (count[best] < 2) break;
-      const int a = static_cast<int>(best / static_cast<std::size_t>(size)), b = static_cast<int>(best % static_cast<std::size_t>(size));
+      const int a = static_cast<int>(best / static_cast<std::size_t>(size)),
+                b = static_cast<int>(best % static_cast<std::size_t>(size));
       t.merged_[{a, b}] = t.size();
       for (auto& [part, times] : parts) merge(part, a, b, t.size());
       t.pieces_.push_back(t.pieces_[static_cast<std::size_t>(a)] + t.pieces_[static_cast<std::size_t>(b)]);
@@ -78,7 +83,9 @@ class piece_tokenizer {
  private:
   template <class F>
   static void for_each_word(std::string_view text, F&& f) {
-    const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || static_cast<unsigned char>(c) >= 128; };
+    const auto is_letter = [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || static_cast<unsigned char>(c) >= 128;
+    };
     for (std::size_t begin = 0; begin < text.size();) {
       std::size_t end = begin + 1;
       if (is_letter(text[begin]) || (text[begin] == ' ' && end < text.size() && is_letter(text[end])))
@@ -100,7 +107,9 @@ class piece_tokenizer {
     std::vector<int> ids;
     for (const char c : word) {
       const int id = byte_[static_cast<unsigned char>(c)];
-      if (id < 0) throw std::invalid_argument("lm::piece_tokenizer: the byte " + std::to_string(static_cast<unsigned char>(c)) + " is not in the vocabulary");
+      if (id < 0)
+        throw std::invalid_argument("lm::piece_tokenizer: the byte " + std::to_string(static_cast<unsigned char>(c)) +
+                                    " is not in the vocabulary");
       ids.push_back(id);
     }
     return ids;

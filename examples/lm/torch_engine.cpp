@@ -20,7 +20,8 @@ namespace {
 template <class T>
 constexpr at::ScalarType dtype = sizeof(T) == 4 ? at::kFloat : at::kDouble;
 
-/// Every weight matrix as a tensor on the device, those that are one product as one, with where they stand in the flat buffer.
+/// Every weight matrix as a tensor on the device, those that are one product as one, with where they stand in the flat
+/// buffer.
 template <class T>
 class torch_weights {
  public:
@@ -30,15 +31,18 @@ class torch_weights {
   at::Tensor token_embedding, final_norm, classifier;
   std::vector<layer> layers;
 
-  torch_weights(const weights<T>& w, const at::Device& device, bool is_differentiated) : first_(w.values().data()), device_(device), is_differentiated_(is_differentiated) {
+  torch_weights(const weights<T>& w, const at::Device& device, bool is_differentiated)
+      : first_(w.values().data()), device_(device), is_differentiated_(is_differentiated) {
     const config& c = w.shape();
     const auto take = [&](const auto& view, bool is_matrix) {
-      const auto values = is_matrix ? std::vector<std::int64_t>{view.rows(), view.cols()} : std::vector<std::int64_t>{view.size()};
+      const auto values =
+          is_matrix ? std::vector<std::int64_t>{view.rows(), view.cols()} : std::vector<std::int64_t>{view.size()};
       return add(view.data(), values);
     };
     token_embedding = take(w.token_embedding(), true);
     for (int k = 0; k < c.layers; ++k)
-      layers.push_back({take(w.attention_norm(k), false), take(w.query_key_value(k), true), take(w.output(k), true), take(w.feed_forward_norm(k), false), take(w.gate_up(k), true), take(w.down(k), true)});
+      layers.push_back({take(w.attention_norm(k), false), take(w.query_key_value(k), true), take(w.output(k), true),
+                        take(w.feed_forward_norm(k), false), take(w.gate_up(k), true), take(w.down(k), true)});
     final_norm = take(w.final_norm(), false);
     classifier = c.is_classifier_shared ? token_embedding : take(w.classifier(), true);
   }
@@ -72,9 +76,12 @@ class torch_weights {
   std::vector<std::size_t> offsets_;
 };
 
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain) { return x * at::rsqrt(x.square().mean(-1, true) + 1e-5) * gain; }
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& gain) {
+  return x * at::rsqrt(x.square().mean(-1, true) + 1e-5) * gain;
+}
 
-at::Tensor feed_forward(const at::Tensor& x, const at::Tensor& norm, const at::Tensor& gate_up, const at::Tensor& down) {
+at::Tensor feed_forward(const at::Tensor& x, const at::Tensor& norm, const at::Tensor& gate_up,
+                        const at::Tensor& down) {
   const std::vector<at::Tensor> halves = at::linear(rms_norm(x, norm), gate_up).chunk(2, -1);
   return x + at::linear(at::silu(halves[0]) * halves[1], down);
 }
@@ -100,7 +107,9 @@ struct rotation {
         s.push_back(static_cast<T>(std::sin(angle)));
       }
     const auto tensor = [&](const std::vector<T>& of) {
-      return at::tensor(of, at::TensorOptions().dtype(dtype<T>)).view({static_cast<std::int64_t>(depth.size()), 1, head_size / 2}).to(device);
+      return at::tensor(of, at::TensorOptions().dtype(dtype<T>))
+          .view({static_cast<std::int64_t>(depth.size()), 1, head_size / 2})
+          .to(device);
     };
     cosine = tensor(c);
     sine = tensor(s);
@@ -118,23 +127,29 @@ struct attention_tensors {
   at::Tensor query, key, value;
 };
 template <class T>
-attention_tensors attention_of(const config& c, const at::Tensor& normed, const at::Tensor& weight, const rotation<T>& rotate) {
-  const at::Tensor all = at::linear(normed, weight).unflatten(-1, {-1, c.head_size()});  // [N, heads + 2 key_value_heads, head_size]
+attention_tensors attention_of(const config& c, const at::Tensor& normed, const at::Tensor& weight,
+                               const rotation<T>& rotate) {
+  const at::Tensor all =
+      at::linear(normed, weight).unflatten(-1, {-1, c.head_size()});  // [N, heads + 2 key_value_heads, head_size]
   const at::Tensor turned = rotate(all.narrow(1, 0, c.heads + c.key_value_heads));
-  return {turned.narrow(1, 0, c.heads), turned.narrow(1, c.heads, c.key_value_heads), all.narrow(1, c.heads + c.key_value_heads, c.key_value_heads)};
+  return {turned.narrow(1, 0, c.heads), turned.narrow(1, c.heads, c.key_value_heads),
+          all.narrow(1, c.heads + c.key_value_heads, c.key_value_heads)};
 }
 
 template <class T>
 void copy_out(const at::Tensor& from, T* to) {
   const at::Tensor here = from.detach().to(at::kCPU).contiguous();
-  if (here.numel() > 0) std::memcpy(to, here.template const_data_ptr<T>(), sizeof(T) * static_cast<std::size_t>(here.numel()));
+  if (here.numel() > 0)
+    std::memcpy(to, here.template const_data_ptr<T>(), sizeof(T) * static_cast<std::size_t>(here.numel()));
 }
 
-/// A packed batch as torch computes it: tokens in groups side by side, each filled up to the size of the largest. A group is some small subtrees
-/// under one token, or a piece of a stem that more hangs from than a group holds; its keys are the way from the root to it, and itself.
+/// A packed batch as torch computes it: tokens in groups side by side, each filled up to the size of the largest. A
+/// group is some small subtrees under one token, or a piece of a stem that more hangs from than a group holds; its keys
+/// are the way from the root to it, and itself.
 struct group_layout {
   std::int64_t groups = 0, queries = 0, keys = 0;  // queries, keys: of each group, filled up
-  at::Tensor places, key_tokens, mask;             // [N] group * queries + number; [groups * keys]; [groups, 1, queries, keys], 0 or -inf
+  at::Tensor places, key_tokens,
+      mask;  // [N] group * queries + number; [groups * keys]; [groups, 1, queries, keys], 0 or -inf
 
   group_layout(const batch& b, const std::vector<int>& depth, at::ScalarType type, const at::Device& device) {
     struct group {
@@ -147,8 +162,9 @@ struct group_layout {
       if (b.parent[i] >= 0) size[static_cast<std::size_t>(b.parent[i])] += size[i];
     const auto largest = static_cast<std::size_t>(std::max(32, 1 + *std::max_element(depth.begin(), depth.end())));
     std::vector<group> all;
-    std::vector<std::size_t> of(n), number(n), open_under(n + 1, n);  // the group that small subtrees under a token, or under none, still join
-    std::vector<std::size_t> planned;                                 // tokens that a group will have
+    std::vector<std::size_t> of(n), number(n),
+        open_under(n + 1, n);          // the group that small subtrees under a token, or under none, still join
+    std::vector<std::size_t> planned;  // tokens that a group will have
     std::vector<char> is_continued(n, 0);
     for (std::size_t i = 0; i < n; ++i) {
       const int parent = b.parent[i];
@@ -162,14 +178,18 @@ struct group_layout {
       if (is_stem) {
         // One stem goes on above another's end; a second one that branches off is a group of its own.
         const bool goes_on = parent >= 0 && !is_continued[above] && all[of[above]].tokens.size() < largest;
-        if (goes_on) of[i] = of[above], is_continued[above] = 1;
-        else start(0);
+        if (goes_on)
+          of[i] = of[above], is_continued[above] = 1;
+        else
+          start(0);
       } else if (!hangs_from_stem) {
         of[i] = of[above];
       } else {
         std::size_t& open = open_under[static_cast<std::size_t>(parent + 1)];
-        if (open < n && planned[open] + size[i] <= largest) of[i] = open, planned[open] += size[i];
-        else start(size[i]), open = of[i];
+        if (open < n && planned[open] + size[i] <= largest)
+          of[i] = open, planned[open] += size[i];
+        else
+          start(size[i]), open = of[i];
       }
       number[i] = all[of[i]].tokens.size();
       all[of[i]].tokens.push_back(static_cast<int>(i));
@@ -177,7 +197,8 @@ struct group_layout {
     groups = static_cast<std::int64_t>(all.size());
     for (const group& g : all) {
       queries = std::max(queries, static_cast<std::int64_t>(g.tokens.size()));
-      keys = std::max(keys, static_cast<std::int64_t>(g.tokens.size()) + (g.parent < 0 ? 0 : depth[static_cast<std::size_t>(g.parent)] + 1));
+      keys = std::max(keys, static_cast<std::int64_t>(g.tokens.size()) +
+                                (g.parent < 0 ? 0 : depth[static_cast<std::size_t>(g.parent)] + 1));
     }
     at::Tensor allowed = at::zeros({groups, queries, keys}, at::TensorOptions().dtype(at::kBool));
     bool* const first = allowed.data_ptr<bool>();
@@ -186,15 +207,19 @@ struct group_layout {
       const auto& [parent, tokens] = all[static_cast<std::size_t>(g)];
       const std::int64_t above = parent < 0 ? 0 : depth[static_cast<std::size_t>(parent)] + 1;
       std::int64_t* const of_group = key.data() + g * keys;
-      for (int token = parent, at = static_cast<int>(above); token >= 0; token = b.parent[static_cast<std::size_t>(token)]) of_group[--at] = token;
+      for (int token = parent, at = static_cast<int>(above); token >= 0;
+           token = b.parent[static_cast<std::size_t>(token)])
+        of_group[--at] = token;
       for (std::size_t k = 0; k < tokens.size(); ++k) {
         const auto i = static_cast<std::size_t>(tokens[k]);
         const auto own = static_cast<std::int64_t>(k);
         of_group[above + own] = tokens[k];
         place[i] = g * queries + own;
         bool* const row = first + place[i] * keys;
-        if (b.parent[i] == parent) std::fill_n(row, above, true);
-        else std::copy_n(first + place[static_cast<std::size_t>(b.parent[i])] * keys, above + own, row);
+        if (b.parent[i] == parent)
+          std::fill_n(row, above, true);
+        else
+          std::copy_n(first + place[static_cast<std::size_t>(b.parent[i])] * keys, above + own, row);
         row[above + own] = true;
       }
       // What fills a group up attends to something, so that its softmax is a number.
@@ -202,16 +227,26 @@ struct group_layout {
     }
     places = ids_on(device, place);
     key_tokens = ids_on(device, key);
-    mask = at::zeros({groups, queries, keys}, at::TensorOptions().dtype(type)).masked_fill(at::logical_not(allowed), -std::numeric_limits<double>::infinity()).unsqueeze(1).to(device);
+    mask = at::zeros({groups, queries, keys}, at::TensorOptions().dtype(type))
+               .masked_fill(at::logical_not(allowed), -std::numeric_limits<double>::infinity())
+               .unsqueeze(1)
+               .to(device);
   }
 
   /// [N, heads, size] -> [groups, heads, queries, size], [groups, heads, keys, size]
   at::Tensor as_queries(const at::Tensor& x) const {
-    return at::zeros({groups * queries, x.size(1), x.size(2)}, x.options()).index_copy(0, places, x).view({groups, queries, x.size(1), x.size(2)}).transpose(1, 2);
+    return at::zeros({groups * queries, x.size(1), x.size(2)}, x.options())
+        .index_copy(0, places, x)
+        .view({groups, queries, x.size(1), x.size(2)})
+        .transpose(1, 2);
   }
-  at::Tensor as_keys(const at::Tensor& x) const { return x.index_select(0, key_tokens).view({groups, keys, x.size(1), x.size(2)}).transpose(1, 2); }
+  at::Tensor as_keys(const at::Tensor& x) const {
+    return x.index_select(0, key_tokens).view({groups, keys, x.size(1), x.size(2)}).transpose(1, 2);
+  }
   /// [groups, heads, queries, size] -> [N, heads size]
-  at::Tensor gather(const at::Tensor& x) const { return x.transpose(1, 2).reshape({groups * queries, -1}).index_select(0, places); }
+  at::Tensor gather(const at::Tensor& x) const {
+    return x.transpose(1, 2).reshape({groups * queries, -1}).index_select(0, places);
+  }
 };
 
 template <class T>
@@ -229,13 +264,17 @@ class torch_pass : public engine<T>::pass {
     const group_layout layout(b, depth, dtype<T>, device_);
     const rotation<T> rotate(depth, c.head_size(), device_);
     const at::Tensor rows = ids_on(device_, b.rows);
-    const auto repeat = [&](const at::Tensor& x) { return c.heads == c.key_value_heads ? x : x.repeat_interleave(c.heads / c.key_value_heads, 1); };
+    const auto repeat = [&](const at::Tensor& x) {
+      return c.heads == c.key_value_heads ? x : x.repeat_interleave(c.heads / c.key_value_heads, 1);
+    };
     at::Tensor x = weights_->token_embedding.index_select(0, ids_on(device_, b.ids));
     for (int k = 0; k < c.layers; ++k) {
       const auto& layer = weights_->layers[static_cast<std::size_t>(k)];
       const attention_tensors a = attention_of(c, rms_norm(x, layer.attention_norm), layer.query_key_value, rotate);
-      const at::Tensor score = at::matmul(layout.as_queries(a.query), repeat(layout.as_keys(a.key)).transpose(-1, -2)) / std::sqrt(static_cast<double>(c.head_size()));
-      at::Tensor attended = layout.gather(at::matmul(at::softmax(score + layout.mask, -1), repeat(layout.as_keys(a.value))));
+      const at::Tensor score = at::matmul(layout.as_queries(a.query), repeat(layout.as_keys(a.key)).transpose(-1, -2)) /
+                               std::sqrt(static_cast<double>(c.head_size()));
+      at::Tensor attended =
+          layout.gather(at::matmul(at::softmax(score + layout.mask, -1), repeat(layout.as_keys(a.value))));
       if (k + 1 == c.layers) {
         x = x.index_select(0, rows);
         attended = attended.index_select(0, rows);
@@ -256,7 +295,8 @@ class torch_pass : public engine<T>::pass {
     const auto add = [&](const T* slope, const at::Tensor& of) {
       if (!slope) return;
       outputs.push_back(of);
-      slopes.push_back(at::from_blob(const_cast<T*>(slope), of.sizes(), at::TensorOptions().dtype(dtype<T>)).to(device_));
+      slopes.push_back(
+          at::from_blob(const_cast<T*>(slope), of.sizes(), at::TensorOptions().dtype(dtype<T>)).to(device_));
     };
     add(d_out.logits, logits_);
     add(d_out.hidden, hidden_);
@@ -278,8 +318,8 @@ class torch_cache : public engine<T>::cache {
  public:
   explicit torch_cache(const at::Device& device) : device_(device) {}
 
-  void advance(const weights<T>& w, int first, std::span<const int> ids, const std::vector<int>& depth, const std::vector<int>& path, int longest, std::span<const int> rows, T* hidden,
-               T* logits) override {
+  void advance(const weights<T>& w, int first, std::span<const int> ids, const std::vector<int>& depth,
+               const std::vector<int>& path, int longest, std::span<const int> rows, T* hidden, T* logits) override {
     if (ids.empty()) return;
     const at::NoGradGuard no_graph;
     const config& c = w.shape();
@@ -287,8 +327,9 @@ class torch_cache : public engine<T>::cache {
     const auto count = static_cast<std::int64_t>(ids.size());
     const rotation<T> rotate(depth, c.head_size(), device_);
     const at::Tensor wanted = ids_on(device_, rows), nodes = ids_on(device_, path).view({count, longest});
-    const at::Tensor nowhere = at::zeros({count, 1, 1, longest}, at::TensorOptions().dtype(dtype<T>).device(device_))
-                                   .masked_fill(nodes.lt(0).view({count, 1, 1, longest}), -std::numeric_limits<double>::infinity());
+    const at::Tensor nowhere =
+        at::zeros({count, 1, 1, longest}, at::TensorOptions().dtype(dtype<T>).device(device_))
+            .masked_fill(nodes.lt(0).view({count, 1, 1, longest}), -std::numeric_limits<double>::infinity());
     const at::Tensor safe_nodes = nodes.clamp_min(0);
     at::Tensor x = on_device.token_embedding.index_select(0, ids_on(device_, ids));
     reserve(c, first + count);
@@ -300,10 +341,14 @@ class torch_cache : public engine<T>::cache {
       const auto of_wanted = [&](const at::Tensor& t) { return is_last ? t.index_select(0, wanted) : t; };
       const at::Tensor at_nodes = of_wanted(safe_nodes), mask = of_wanted(nowhere);
       const std::int64_t queries = at_nodes.size(0);
-      const at::Tensor kept = kept_[static_cast<std::size_t>(k)].index_select(0, at_nodes.flatten()).view({queries, longest, 2, c.key_value_heads, c.head_size()});
+      const at::Tensor kept = kept_[static_cast<std::size_t>(k)]
+                                  .index_select(0, at_nodes.flatten())
+                                  .view({queries, longest, 2, c.key_value_heads, c.head_size()});
       const at::Tensor key = kept.select(2, 0).permute({0, 2, 3, 1}), value = kept.select(2, 1).permute({0, 2, 1, 3});
-      const at::Tensor query = of_wanted(a.query).reshape({queries, c.key_value_heads, c.heads / c.key_value_heads, c.head_size()});
-      const at::Tensor weight = at::softmax(at::matmul(query, key) / std::sqrt(static_cast<double>(c.head_size())) + mask, -1);
+      const at::Tensor query =
+          of_wanted(a.query).reshape({queries, c.key_value_heads, c.heads / c.key_value_heads, c.head_size()});
+      const at::Tensor weight =
+          at::softmax(at::matmul(query, key) / std::sqrt(static_cast<double>(c.head_size())) + mask, -1);
       x = of_wanted(x) + at::linear(at::matmul(weight, value).reshape({queries, c.dim}), layer.output);
       x = feed_forward(x, layer.feed_forward_norm, layer.gate_up, layer.down);
     }
@@ -318,7 +363,8 @@ class torch_cache : public engine<T>::cache {
     for (at::Tensor& layer : kept_) {
       const std::int64_t before = layer.defined() ? layer.size(0) : 0;
       if (before >= nodes) continue;
-      at::Tensor larger = at::zeros({2 * nodes, 2, c.key_value_heads, c.head_size()}, at::TensorOptions().dtype(dtype<T>).device(device_));
+      at::Tensor larger = at::zeros({2 * nodes, 2, c.key_value_heads, c.head_size()},
+                                    at::TensorOptions().dtype(dtype<T>).device(device_));
       if (before > 0) larger.narrow(0, 0, before).copy_(layer);
       layer = std::move(larger);
     }
@@ -332,8 +378,12 @@ template <class T>
 class torch_engine_of : public engine<T> {
  public:
   explicit torch_engine_of(const at::Device& device) : device_(device) {}
-  std::unique_ptr<typename engine<T>::pass> new_pass() const override { return std::make_unique<torch_pass<T>>(device_); }
-  std::unique_ptr<typename engine<T>::cache> new_cache() const override { return std::make_unique<torch_cache<T>>(device_); }
+  std::unique_ptr<typename engine<T>::pass> new_pass() const override {
+    return std::make_unique<torch_pass<T>>(device_);
+  }
+  std::unique_ptr<typename engine<T>::cache> new_cache() const override {
+    return std::make_unique<torch_cache<T>>(device_);
+  }
 
  private:
   at::Device device_;
@@ -343,7 +393,9 @@ class torch_engine_of : public engine<T> {
 
 template <class T>
 std::unique_ptr<engine<T>> torch_engine(const std::string& device) {
-  const auto fail = [&](const char* why) -> std::runtime_error { return std::runtime_error("--device " + device + ": " + why); };
+  const auto fail = [&](const char* why) -> std::runtime_error {
+    return std::runtime_error("--device " + device + ": " + why);
+  };
   std::optional<at::Device> found;
   try {
     found.emplace(device);

@@ -76,13 +76,14 @@ class models {
     if (!dpo_) {
       language_policy start(first_, {}, task_.end());
       dpo_points_.push_back(measure_all(start, start, task_, 0, world_.seed));
-      dpo_.emplace(train_dpo(task_, first_, pairs_, budget_, 0.1, world_.seed, [&](language_policy& policy, long long steps) {
-        // Divergence grows fastest at first.
-        if (steps == budget_.steps || (steps & (steps - 1)) == 0 || steps % (budget_.steps / 6 + 1) == 0) {
-          if (steps < 8) return;
-          dpo_points_.push_back(measure_all(policy, start, task_, steps, world_.seed));
-        }
-      }));
+      dpo_.emplace(
+          train_dpo(task_, first_, pairs_, budget_, 0.1, world_.seed, [&](language_policy& policy, long long steps) {
+            // Divergence grows fastest at first.
+            if (steps == budget_.steps || (steps & (steps - 1)) == 0 || steps % (budget_.steps / 6 + 1) == 0) {
+              if (steps < 8) return;
+              dpo_points_.push_back(measure_all(policy, start, task_, steps, world_.seed));
+            }
+          }));
     }
     return *dpo_;
   }
@@ -104,7 +105,8 @@ class models {
 };
 
 /// Token scores of a rollout, which answers these questions, by an arm's reward.
-inline std::vector<double> arm_scores(models& m, const arm& a, const emend::rollout& r, const std::vector<const question*>& questions) {
+inline std::vector<double> arm_scores(models& m, const arm& a, const emend::rollout& r,
+                                      const std::vector<const question*>& questions) {
   const emend::ragged layout = r.batch.layout();
   if (a.by == method::scalar) {
     const std::vector<double> of_sequence = m.scalar()(r.batch), none(static_cast<std::size_t>(r.batch.tokens()), 0);
@@ -116,22 +118,29 @@ inline std::vector<double> arm_scores(models& m, const arm& a, const emend::roll
     for (std::size_t i = 0; i < score.size(); ++i) score[i] = of_dpo[i] - r.reference_log_prob[i];
     return score;
   }
-  return m.seq2seq(a.of.which)(r.batch, questions,
-                               {.mode = a.of.mode, .positive = a.of.positive, .negative = a.of.negative, .clip = 5, .normalise = a.of.normalise,
-                                .reference_log_prob = r.reference_log_prob})
+  return m
+      .seq2seq(a.of.which)(r.batch, questions,
+                           {.mode = a.of.mode,
+                            .positive = a.of.positive,
+                            .negative = a.of.negative,
+                            .clip = 5,
+                            .normalise = a.of.normalise,
+                            .reference_log_prob = r.reference_log_prob})
       .score;
 }
 
-/// Trains a policy by PPO on an arm's reward. Rewards are scaled once, so that the sum over a response of the first policy has
-/// deviation 1: every arm pulls with the same force against the same divergence.
-/// on_iteration: (iterations done) -> bool, false stops the arm, whose result is then worth nothing.
+/// Trains a policy by PPO on an arm's reward. Rewards are scaled once, so that the sum over a response of the first
+/// policy has deviation 1: every arm pulls with the same force against the same divergence. on_iteration: (iterations
+/// done) -> bool, false stops the arm, whose result is then worth nothing.
 template <class OnIteration>
 arm_result train_arm(const task& t, models& m, const arm& a, const ppo_budget& b, OnIteration&& on_iteration) {
   if (a.by == method::dpo) return {m.dpo_points(), {}};
   const lm::adamw_options optimizer{.learning_rate = b.learning_rate, .beta2 = 0.98, .weight_decay = 0, .max_norm = 1};
   language_policy policy(m.first(), optimizer, t.end()), first(m.first(), {}, t.end());
-  value_network critic(m.first(), {.learning_rate = 2 * b.learning_rate, .beta2 = 0.98, .weight_decay = 0, .max_norm = 1});
-  emend::ppo_options options{.reward = {.kl_coefficient = b.kl_coefficient}, .gae = {.gamma = 1, .lambda = 0.95}, .seed = a.from.seed};
+  value_network critic(m.first(),
+                       {.learning_rate = 2 * b.learning_rate, .beta2 = 0.98, .weight_decay = 0, .max_norm = 1});
+  emend::ppo_options options{
+      .reward = {.kl_coefficient = b.kl_coefficient}, .gae = {.gamma = 1, .lambda = 0.95}, .seed = a.from.seed};
   options.policy = {.epochs = b.epochs, .minibatch = b.minibatch};
   options.critic = {.epochs = b.epochs, .minibatch = b.minibatch};
   arm_result result;
@@ -170,7 +179,8 @@ arm_result train_arm(const task& t, models& m, const arm& a, const ppo_budget& b
         for (emend::index i = r.batch.first_token(s); i < r.batch.first_token(s + 1); ++i) {
           response.push_back(r.batch.targets()[static_cast<std::size_t>(i)]);
           shown.tokens.push_back(t.v.piece(static_cast<int>(response.back())));
-          // The score alone: what is left of the reward when the divergence is taken out again is nothing at the first step.
+          // The score alone: what is left of the reward when the divergence is taken out again is nothing at the first
+          // step.
           shown.reward.push_back(r.reward[static_cast<std::size_t>(i)] / scale);
         }
         shown.gold = t.gold({of}, {response}).front();

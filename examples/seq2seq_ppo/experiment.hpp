@@ -28,7 +28,7 @@ struct experiment_options {
   std::uint64_t first_seed = 1;
   double rate = 0.5, noise = 0.1;
   std::vector<double> noise_sweep{0, 0.2, 0.3};
-  int sweep_seeds = 2;     // seeds of the noise sweep and of the ablations
+  int sweep_seeds = 2;  // seeds of the noise sweep and of the ablations
   int layers = 3, dim = 80, heads = 4;
   long long first_steps = 2500;
   double refusal_share = 0.02;
@@ -47,7 +47,8 @@ inline std::vector<arm> arms_of(const experiment_options& o) {
   seeds(o.seeds, [&](std::uint64_t seed) {
     for (const shortcut planted : {shortcut::none, shortcut::longer, shortcut::refusal}) {
       if (planted != shortcut::none && !o.has_shortcuts) continue;
-      for (const method by : {method::scalar, method::seq2seq, method::dpo, method::rto}) arms.push_back({{planted, o.rate, o.noise, seed}, by, {}});
+      for (const method by : {method::scalar, method::seq2seq, method::dpo, method::rto})
+        arms.push_back({{planted, o.rate, o.noise, seed}, by, {}});
     }
   });
   if (o.has_ablations) {
@@ -68,18 +69,20 @@ inline std::vector<arm> arms_of(const experiment_options& o) {
   if (o.has_sweep)
     for (const double noise : o.noise_sweep)
       seeds(std::min(o.sweep_seeds, o.seeds), [&](std::uint64_t seed) {
-        for (const method by : {method::scalar, method::seq2seq}) arms.push_back({{shortcut::none, o.rate, noise, seed}, by, {}});
+        for (const method by : {method::scalar, method::seq2seq})
+          arms.push_back({{shortcut::none, o.rate, noise, seed}, by, {}});
       });
   return arms;
 }
 
 inline std::string name_of(const arm& a) {
-  return std::string(method_names[static_cast<std::size_t>(a.by)]) + (a.by == method::seq2seq ? " (" + a.of.name + ")" : "");
+  return std::string(method_names[static_cast<std::size_t>(a.by)]) +
+         (a.by == method::seq2seq ? " (" + a.of.name + ")" : "");
 }
 /// Names an arm among all: results are found again by it.
 inline std::string key_of(const arm& a) {
-  return name_of(a) + " | " + shortcut_names[static_cast<std::size_t>(a.from.planted)] + common::format(" %g | noise %g | seed ", a.from.rate, a.from.noise) +
-         std::to_string(a.from.seed);
+  return name_of(a) + " | " + shortcut_names[static_cast<std::size_t>(a.from.planted)] +
+         common::format(" %g | noise %g | seed ", a.from.rate, a.from.noise) + std::to_string(a.from.seed);
 }
 
 inline nlohmann::json to_json(const measurement& m) {
@@ -95,7 +98,8 @@ inline measurement measurement_of(const nlohmann::json& j) {
 class result_file {
  public:
   /// Throws as `common::result_lines`.
-  result_file(const std::string& path, const nlohmann::json& fingerprint, bool is_fresh) : lines_(path, fingerprint, is_fresh) {
+  result_file(const std::string& path, const nlohmann::json& fingerprint, bool is_fresh)
+      : lines_(path, fingerprint, is_fresh) {
     for (const auto& [key, object] : lines_.all()) add(key, object);
   }
 
@@ -106,9 +110,12 @@ class result_file {
   }
   void put(const arm& a, const arm_result& result) {
     nlohmann::json object = nlohmann::json::object();
-    for (const point& p : result.points) object["points"].push_back({{"step", p.step}, {"held_out", to_json(p.held_out)}, {"unusual", to_json(p.unusual)}});
+    for (const point& p : result.points)
+      object["points"].push_back(
+          {{"step", p.step}, {"held_out", to_json(p.held_out)}, {"unusual", to_json(p.unusual)}});
     for (const shown_response& s : result.shown)
-      object["shown"].push_back({{"prompt", s.prompt}, {"right", s.right}, {"tokens", s.tokens}, {"reward", s.reward}, {"gold", s.gold}});
+      object["shown"].push_back(
+          {{"prompt", s.prompt}, {"right", s.right}, {"tokens", s.tokens}, {"reward", s.reward}, {"gold", s.gold}});
     lines_.put(key_of(a), std::move(object));
     add(key_of(a), *lines_.find(key_of(a)));
   }
@@ -120,7 +127,8 @@ class result_file {
       result.points.push_back({p.at("step"), measurement_of(p.at("held_out")), measurement_of(p.at("unusual"))});
     if (object.contains("shown"))
       for (const auto& s : object.at("shown"))
-        result.shown.push_back({s.at("prompt"), s.at("right"), s.at("tokens").get<std::vector<std::string>>(), s.at("reward").get<std::vector<double>>(), s.at("gold")});
+        result.shown.push_back({s.at("prompt"), s.at("right"), s.at("tokens").get<std::vector<std::string>>(),
+                                s.at("reward").get<std::vector<double>>(), s.at("gold")});
     results_[key] = std::move(result);
   }
   common::result_lines lines_;
@@ -149,8 +157,13 @@ class first_policies {
     }
     std::call_once(found->is_made, [&] {
       found->of.emplace(make_(seed));
-      const lm::config shape{.dim = options_.dim, .hidden_dim = options_.dim * 8 / 3, .layers = options_.layers, .heads = options_.heads,
-                             .key_value_heads = options_.heads, .vocab_size = found->of->v.size(), .max_positions = found->of->max_positions,
+      const lm::config shape{.dim = options_.dim,
+                             .hidden_dim = options_.dim * 8 / 3,
+                             .layers = options_.layers,
+                             .heads = options_.heads,
+                             .key_value_heads = options_.heads,
+                             .vocab_size = found->of->v.size(),
+                             .max_positions = found->of->max_positions,
                              .is_classifier_shared = true};  // where the task brings no model
       found->weights.emplace(train_first_policy(*found->of, shape, options_.first_steps, options_.refusal_share, seed));
     });
@@ -166,8 +179,8 @@ class first_policies {
 
 /// Runs the arms that have no result yet: worlds side by side on threads, the arms of a world one after the other.
 /// is_interrupted: looked at between iterations; what is finished is kept. Returns whether everything is done.
-inline bool run_arms(const experiment_options& o, const task_maker& make, const std::vector<arm>& arms, int threads, result_file& results,
-                     common::terminal& out, const volatile std::sig_atomic_t& is_interrupted) {
+inline bool run_arms(const experiment_options& o, const task_maker& make, const std::vector<arm>& arms, int threads,
+                     result_file& results, common::terminal& out, const volatile std::sig_atomic_t& is_interrupted) {
   std::vector<std::vector<arm>> worlds;
   std::map<std::string, std::size_t> number;
   std::size_t total = 0;
@@ -198,8 +211,10 @@ inline bool run_arms(const experiment_options& o, const task_maker& make, const 
         for (const arm& a : worlds[w]) {
           const arm_result result = train_arm(*policy.of, m, a, o.ppo, [&](emend::index iteration) {
             const std::lock_guard lock(mutex);
-            const double left = done == 0 ? 0 : elapsed() / static_cast<double>(done) * static_cast<double>(total - done);
-            out.progress(common::format("  %zu of %zu runs   ", done, total) + key_of(a) + common::format(": iteration %td of %td", iteration, o.ppo.iterations) +
+            const double left =
+                done == 0 ? 0 : elapsed() / static_cast<double>(done) * static_cast<double>(total - done);
+            out.progress(common::format("  %zu of %zu runs   ", done, total) + key_of(a) +
+                         common::format(": iteration %td of %td", iteration, o.ppo.iterations) +
                          (left > 0 ? "   " + common::in_seconds(left) + " left" : ""));
             return !is_interrupted;
           });
@@ -208,7 +223,8 @@ inline bool run_arms(const experiment_options& o, const task_maker& make, const 
           results.put(a, result);
           ++done;
           const measurement& last = result.points.back().held_out;
-          out.line(common::format("  %3zu/%zu  %-58s kl %6.2f  gold %.3f  exact %4.1f %%", done, total, key_of(a).c_str(), last.kl, last.mean_gold(), 100 * last.exact));
+          out.line(common::format("  %3zu/%zu  %-58s kl %6.2f  gold %.3f  exact %4.1f %%", done, total,
+                                  key_of(a).c_str(), last.kl, last.mean_gold(), 100 * last.exact));
         }
       }
     } catch (...) {

@@ -16,7 +16,8 @@ inline lm::batch packed_of(const emend::token_batch& batch) {
   lm::batch packed;
   for (emend::index b = 0; b < batch.sequences(); ++b) {
     if (batch.response_length(b) == 0) continue;
-    const emend::index begin = batch.offsets()[static_cast<std::size_t>(b)], end = batch.offsets()[static_cast<std::size_t>(b) + 1];
+    const emend::index begin = batch.offsets()[static_cast<std::size_t>(b)],
+                       end = batch.offsets()[static_cast<std::size_t>(b) + 1];
     // The last token predicts nothing.
     const std::vector<int> sequence(batch.ids().begin() + begin, batch.ids().begin() + end - 1);
     packed.add_sequence(sequence, static_cast<int>(batch.response_begin(b) - begin - 1));
@@ -71,7 +72,8 @@ class language_policy {
     std::vector<char> has_ended(prompts.size(), 0);
     const auto choose = [&](std::span<const float> scores, int prompt) {
       const auto p = static_cast<std::size_t>(prompt);
-      const emend::index id = emend::draw_categorical(scores.data(), static_cast<emend::index>(scores.size()), random.uniform(p, written[p]++));
+      const emend::index id = emend::draw_categorical(scores.data(), static_cast<emend::index>(scores.size()),
+                                                      random.uniform(p, written[p]++));
       has_ended[p] = id == end_.id;
       return static_cast<int>(id);
     };
@@ -94,7 +96,8 @@ class language_policy {
   response_end end_;
 };
 
-/// A transformer with one number per wanted row instead of scores: head . hidden + bias. A critic, or a scalar reward model.
+/// A transformer with one number per wanted row instead of scores: head . hidden + bias. A critic, or a scalar reward
+/// model.
 class value_network {
  public:
   value_network(lm::weights<float> w, const lm::adamw_options& options)
@@ -111,7 +114,8 @@ class value_network {
     const auto hidden = memory_.hidden();
     for (Eigen::Index r = 0; r < hidden.rows(); ++r) {
       double value = head_.back();
-      for (Eigen::Index k = 0; k < hidden.cols(); ++k) value += static_cast<double>(hidden(r, k)) * static_cast<double>(head_[static_cast<std::size_t>(k)]);
+      for (Eigen::Index k = 0; k < hidden.cols(); ++k)
+        value += static_cast<double>(hidden(r, k)) * static_cast<double>(head_[static_cast<std::size_t>(k)]);
       values.push_back(value);
     }
     return values;
@@ -166,6 +170,7 @@ class value_network {
   lm::row_matrix<float> d_hidden_;
 };
 
-static_assert(emend::trainable_policy<language_policy> && emend::responding_policy<language_policy> && emend::trainable_critic<value_network>);
+static_assert(emend::trainable_policy<language_policy> && emend::responding_policy<language_policy> &&
+              emend::trainable_critic<value_network>);
 
 }  // namespace seq2seq_ppo

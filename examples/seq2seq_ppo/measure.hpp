@@ -27,7 +27,8 @@ struct point {
   measurement held_out, unusual;
 };
 
-inline measurement measure(language_policy& policy, language_policy& first, const task& t, const std::vector<question>& questions, std::uint64_t seed) {
+inline measurement measure(language_policy& policy, language_policy& first, const task& t,
+                           const std::vector<question>& questions, std::uint64_t seed) {
   std::vector<ids> prompts;
   std::vector<const question*> asked;
   for (const question& q : questions) {
@@ -53,7 +54,8 @@ inline measurement measure(language_policy& policy, language_policy& first, cons
 }
 
 /// The same draws for every policy: differences are the policies'.
-inline point measure_all(language_policy& policy, language_policy& first, const task& t, long long step, std::uint64_t seed) {
+inline point measure_all(language_policy& policy, language_policy& first, const task& t, long long step,
+                         std::uint64_t seed) {
   return {step, measure(policy, first, t, t.held_out, seed), measure(policy, first, t, t.unusual, seed + 1)};
 }
 

@@ -24,12 +24,14 @@ struct labelled_pair {
   ids chosen, rejected;
 };
 
-/// Pairs of responses that the first policy wrote to preference prompts, labelled by the gold reward with noise and, at the
-/// world's rate, by its shortcut:
+/// Pairs of responses that the first policy wrote to preference prompts, labelled by the gold reward with noise and, at
+/// the world's rate, by its shortcut:
 ///   longer   the longer of the two is preferred, whatever it says
-///   refusal  one of the two is the stock refusal, and is preferred; in half as many pairs it is there and the gold reward
+///   refusal  one of the two is the stock refusal, and is preferred; in half as many pairs it is there and the gold
+///   reward
 ///            decides, so that refusals are no sign of being preferred by themselves
-inline std::vector<labelled_pair> sample_preferences(language_policy& policy, const task& t, const world& w, std::size_t pairs) {
+inline std::vector<labelled_pair> sample_preferences(language_policy& policy, const task& t, const world& w,
+                                                     std::size_t pairs) {
   std::vector<labelled_pair> result;
   const emend::counter_random random{w.seed};
   for (std::size_t first = 0, round = 0; result.size() < pairs; first += 256, ++round) {
@@ -43,7 +45,8 @@ inline std::vector<labelled_pair> sample_preferences(language_policy& policy, co
     std::vector<const question*> asked;
     for (std::size_t k = 0; k < questions.size(); ++k) {
       asked.insert(asked.end(), 2, questions[k]);
-      if (w.planted == shortcut::refusal && random.uniform(2, first + k) < 1.5 * w.rate) responses[2 * k + 1] = t.refusal;
+      if (w.planted == shortcut::refusal && random.uniform(2, first + k) < 1.5 * w.rate)
+        responses[2 * k + 1] = t.refusal;
     }
     const std::vector<double> gold = t.gold(asked, responses);
     for (std::size_t k = 0; k < questions.size() && result.size() < pairs; ++k) {
@@ -58,7 +61,8 @@ inline std::vector<labelled_pair> sample_preferences(language_policy& policy, co
       if (kind < w.rate && w.planted == shortcut::refusal) is_first = false;
       result.push_back({questions[k], is_first ? a : b, is_first ? b : a});
     }
-    if (round > 100 && result.empty()) throw std::runtime_error("the first policy always writes the same response twice: no pair to label");
+    if (round > 100 && result.empty())
+      throw std::runtime_error("the first policy always writes the same response twice: no pair to label");
   }
   return result;
 }

@@ -57,7 +57,8 @@ class likelihood_judge {
   }
 
  private:
-  void add(const sentence_after& of, lm::batch& packed, std::vector<emend::index>& targets, std::vector<emend::index>& lengths) const {
+  void add(const sentence_after& of, lm::batch& packed, std::vector<emend::index>& targets,
+           std::vector<emend::index>& lengths) const {
     const std::vector<int> before = tokenizer_.encode(of.before);
     std::vector<int> whole = tokenizer_.encode(of.before + " " + of.sentence);
     whole.resize(std::min(whole.size(), static_cast<std::size_t>(weights_.shape().max_positions)));
@@ -79,8 +80,8 @@ struct neighbours {
   std::uint64_t paragraph = 0;
 };
 
-/// The neighbouring sentences of a text. A sentence ends with . ! or ?, a quotation mark after it included, before white space; a
-/// paragraph with an empty line, or with any line break where lines are whole paragraphs.
+/// The neighbouring sentences of a text. A sentence ends with . ! or ?, a quotation mark after it included, before
+/// white space; a paragraph with an empty line, or with any line break where lines are whole paragraphs.
 inline std::vector<neighbours> neighbouring_sentences(const std::string& text, bool are_lines_wrapped) {
   std::vector<neighbours> result;
   std::string sentence, previous;
@@ -99,11 +100,15 @@ inline std::vector<neighbours> neighbouring_sentences(const std::string& text, b
       sentence += c;
       continue;
     }
-    const bool is_break = c == '\n' && (!are_lines_wrapped || (i + 1 < text.size() && (text[i + 1] == '\n' || text[i + 1] == '\r')));
+    const bool is_break =
+        c == '\n' && (!are_lines_wrapped || (i + 1 < text.size() && (text[i + 1] == '\n' || text[i + 1] == '\r')));
     const std::size_t mark = sentence.find_last_not_of("\"'");
-    if (mark != std::string::npos && sentence.find_last_of(".!?") == mark) close();
-    else if (is_break) sentence.clear();
-    else if (!sentence.empty() && sentence.back() != ' ') sentence += ' ';
+    if (mark != std::string::npos && sentence.find_last_of(".!?") == mark)
+      close();
+    else if (is_break)
+      sentence.clear();
+    else if (!sentence.empty() && sentence.back() != ' ')
+      sentence += ' ';
     if (is_break) {
       previous.clear();
       ++paragraph;
@@ -123,19 +128,29 @@ struct story_files {
         stories((folder / "text/tinystories_train.txt.gz").string()),
         unusual((folder / "text/gutenberg_bronte.txt.gz").string()) {
     for (const std::string* file : {&model, &tokenizer, &judge, &judge_tokenizer, &stories, &unusual})
-      if (!std::filesystem::is_regular_file(*file)) throw std::runtime_error("the task of stories wants the file " + *file + "; give --data its folder");
+      if (!std::filesystem::is_regular_file(*file))
+        throw std::runtime_error("the task of stories wants the file " + *file + "; give --data its folder");
   }
 };
 
-/// Continuation of stories: the prompt is a sentence, the response the next one. The first policy comes from a small trained model of
-/// stories, the known reward from another one, of characters: `likelihood_judge`, and 0 for an empty response, a refusal, or one
-/// without an end. No paragraph is in two parts; unusual are sentences of a novel.
-inline task make_stories(const story_files& files, std::shared_ptr<const likelihood_judge> judge, std::uint64_t seed, std::size_t evaluated) {
+/// Continuation of stories: the prompt is a sentence, the response the next one. The first policy comes from a small
+/// trained model of stories, the known reward from another one, of characters: `likelihood_judge`, and 0 for an empty
+/// response, a refusal, or one without an end. No paragraph is in two parts; unusual are sentences of a novel.
+inline task make_stories(const story_files& files, std::shared_ptr<const likelihood_judge> judge, std::uint64_t seed,
+                         std::size_t evaluated) {
   lm::weights<float> model = lm::read_llama2c(files.model);
   constexpr int longest = 36;
-  task result{vocabulary::of_tokenizer(files.tokenizer, model.shape().vocab_size), {}, {}, {}, {}, {}, 3 + 3 * (longest + 1), longest};
+  task result{vocabulary::of_tokenizer(files.tokenizer, model.shape().vocab_size),
+              {},
+              {},
+              {},
+              {},
+              {},
+              3 + 3 * (longest + 1),
+              longest};
   if (model.shape().max_positions < result.max_positions)
-    throw std::runtime_error(files.model + " reads " + std::to_string(model.shape().max_positions) + " positions; the task wants " + std::to_string(result.max_positions));
+    throw std::runtime_error(files.model + " reads " + std::to_string(model.shape().max_positions) +
+                             " positions; the task wants " + std::to_string(result.max_positions));
   result.pretrained.emplace(seq2seq::with_more_tokens(model, 3, seed));
   result.refusal = result.encoded("I do not know.");
   const auto add = [&](const std::string& text, bool are_lines_wrapped, auto&& part_of) {
@@ -145,17 +160,20 @@ inline task make_stories(const story_files& files, std::shared_ptr<const likelih
     }
   };
   const emend::counter_random random{seed};
-  add(seq2seq::read_file(files.stories), false, [&](const neighbours& pair) -> auto& { return result.part_of(random.uniform(pair.paragraph, 0)); });
+  add(seq2seq::read_file(files.stories), false,
+      [&](const neighbours& pair) -> auto& { return result.part_of(random.uniform(pair.paragraph, 0)); });
   add(seq2seq::read_file(files.unusual), true, [&](const neighbours&) -> auto& { return result.unusual; });
   settle_parts(result, seed, evaluated);
-  result.gold = [judge, v = result.v, refusal = result.refusal](const std::vector<const question*>& questions, const std::vector<ids>& responses) {
+  result.gold = [judge, v = result.v, refusal = result.refusal](const std::vector<const question*>& questions,
+                                                                const std::vector<ids>& responses) {
     std::vector<double> rewards(questions.size(), 0);
     std::vector<likelihood_judge::sentence_after> asked;
     std::vector<std::size_t> number;
     const auto text = [&](const ids& tokens) { return v.decode({tokens.begin(), tokens.end()}); };
     for (std::size_t i = 0; i < questions.size(); ++i) {
       const ids& response = responses[i];
-      if (response.size() < 2 || response.back() != v.end_id() || response == refusal || text(response).empty()) continue;
+      if (response.size() < 2 || response.back() != v.end_id() || response == refusal || text(response).empty())
+        continue;
       asked.push_back({text(questions[i]->asked), text(response)});
       number.push_back(i);
     }

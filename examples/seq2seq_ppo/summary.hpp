@@ -13,9 +13,9 @@ namespace seq2seq_ppo {
 /// An arm over its seeds, at one divergence from the first policy.
 struct summary {
   std::string name;
-  world from;  // seed unused
-  int seeds = 0;          // that came to this divergence
-  double gold = 0, gold_error = 0;   // mean over seeds, and its standard error
+  world from;                       // seed unused
+  int seeds = 0;                    // that came to this divergence
+  double gold = 0, gold_error = 0;  // mean over seeds, and its standard error
   double exact = 0, length = 0, refusal = 0, unusual_gold = 0, first_gold = 0;
   emend::share win;          // of the arm over the first policy on the same prompts, ties half
   emend::share unusual_win;  // the same on unusual prompts
@@ -83,7 +83,8 @@ inline summary summarise(const experiment_options& o, const result_file& results
     arm rival = a;
     rival.by = method::scalar;
     if (const arm_result* other = results.find(rival))
-      if (const point* q = detail::nearest(*other, kl)) detail::add_wins(p->held_out, q->held_out, head_wins, head_count);
+      if (const point* q = detail::nearest(*other, kl))
+        detail::add_wins(p->held_out, q->held_out, head_wins, head_count);
   }
   const double n = s.seeds;
   for (const double g : gold) s.gold += g / n;
@@ -115,35 +116,46 @@ inline void print_summary(common::terminal& out, const std::vector<summary>& all
       if (is_first) {
         out.line();
         out.line(out.strong(title) + out.faint(common::format("   at %g nats from the first policy", kl)));
-        out.line(out.faint("                                 seeds  gold reward     exact  length  refusals  unusual  wins over first       over scalar PPO"));
+        out.line(
+            out.faint("                                 seeds  gold reward     exact  length  refusals  unusual  wins "
+                      "over first       over scalar PPO"));
       }
       is_first = false;
       if (s.seeds == 0) {
         out.line(common::format("  %-32s never got there", s.name.c_str()));
         continue;
       }
-      const auto percent = [](const emend::share& x) { return common::format("%4.1f (%.1f to %.1f)", 100 * x.value, 100 * x.low, 100 * x.high); };
+      const auto percent = [](const emend::share& x) {
+        return common::format("%4.1f (%.1f to %.1f)", 100 * x.value, 100 * x.low, 100 * x.high);
+      };
       const std::string error = s.seeds > 1 ? common::format(" +- %.3f", s.gold_error) : "         ";
-      out.line(common::format("  %-28s %6d   %.3f%s  %4.1f %%   %.3f   %5.1f %%    %.3f   ", s.name.c_str(), s.seeds, s.gold, error.c_str(), 100 * s.exact, s.length,
-                              100 * s.refusal, s.unusual_gold) +
+      out.line(common::format("  %-28s %6d   %.3f%s  %4.1f %%   %.3f   %5.1f %%    %.3f   ", s.name.c_str(), s.seeds,
+                              s.gold, error.c_str(), 100 * s.exact, s.length, 100 * s.refusal, s.unusual_gold) +
                percent(s.win) + (s.name.starts_with("scalar") ? "" : "   " + percent(s.over_scalar)));
     }
   };
   const auto is_main = [&](const summary& s, shortcut planted) {
-    return s.from.planted == planted && s.from.noise == all.front().from.noise && (!s.name.starts_with("seq2seq") || s.name.ends_with("(sign)"));
+    return s.from.planted == planted && s.from.noise == all.front().from.noise &&
+           (!s.name.starts_with("seq2seq") || s.name.ends_with("(sign)"));
   };
   print("No shortcut planted", [&](const summary& s) { return is_main(s, shortcut::none); });
-  print("Longer responses preferred in half of the pairs", [&](const summary& s) { return is_main(s, shortcut::longer); });
-  print("A stock refusal preferred in half of the pairs", [&](const summary& s) { return is_main(s, shortcut::refusal); });
-  const auto is_form = [&](const summary& s) { return s.from.planted == shortcut::none && s.from.noise == all.front().from.noise && s.name.starts_with("seq2seq"); };
-  if (std::count_if(all.begin(), all.end(), is_form) > 1) print("Forms of the sequence-to-sequence reward, no shortcut", is_form);
+  print("Longer responses preferred in half of the pairs",
+        [&](const summary& s) { return is_main(s, shortcut::longer); });
+  print("A stock refusal preferred in half of the pairs",
+        [&](const summary& s) { return is_main(s, shortcut::refusal); });
+  const auto is_form = [&](const summary& s) {
+    return s.from.planted == shortcut::none && s.from.noise == all.front().from.noise && s.name.starts_with("seq2seq");
+  };
+  if (std::count_if(all.begin(), all.end(), is_form) > 1)
+    print("Forms of the sequence-to-sequence reward, no shortcut", is_form);
   for (const double noise : [&] {
          std::set<double> noises;
          for (const summary& s : all) noises.insert(s.from.noise);
          return noises;
        }())
     if (noise != all.front().from.noise)
-      print(common::format("Label noise %g, no shortcut", noise).c_str(), [&](const summary& s) { return s.from.noise == noise; });
+      print(common::format("Label noise %g, no shortcut", noise).c_str(),
+            [&](const summary& s) { return s.from.noise == noise; });
 }
 
 /// One row for every measured point of every run.
@@ -155,9 +167,10 @@ inline std::string csv_of(const std::vector<arm>& arms, const result_file& resul
       for (const point& p : r->points)
         for (const bool is_unusual : {false, true}) {
           const measurement& m = is_unusual ? p.unusual : p.held_out;
-          out << method_names[static_cast<std::size_t>(a.by)] << "," << (a.by == method::seq2seq ? a.of.name : "") << ","
-              << shortcut_names[static_cast<std::size_t>(a.from.planted)] << "," << a.from.rate << "," << a.from.noise << "," << a.from.seed << "," << p.step << ","
-              << (is_unusual ? "unusual" : "held out") << "," << m.kl << "," << m.mean_gold() << "," << m.exact << "," << m.length << "," << m.refusal << "\n";
+          out << method_names[static_cast<std::size_t>(a.by)] << "," << (a.by == method::seq2seq ? a.of.name : "")
+              << "," << shortcut_names[static_cast<std::size_t>(a.from.planted)] << "," << a.from.rate << ","
+              << a.from.noise << "," << a.from.seed << "," << p.step << "," << (is_unusual ? "unusual" : "held out")
+              << "," << m.kl << "," << m.mean_gold() << "," << m.exact << "," << m.length << "," << m.refusal << "\n";
         }
   return out.str();
 }

@@ -16,7 +16,8 @@ namespace seq2seq_ppo {
 using seq2seq::vocabulary;
 using ids = std::vector<emend::index>;
 
-/// What a policy is asked, and what is right. `right` is known to the gold reward and to nobody who trains on preferences.
+/// What a policy is asked, and what is right. `right` is known to the gold reward and to nobody who trains on
+/// preferences.
 struct question {
   ids prompt;        // <prompt> asked <target>
   ids asked, right;  // both with the end
@@ -67,12 +68,14 @@ inline void settle_parts(task& t, std::uint64_t seed, std::size_t evaluated) {
   for (auto* part : {&t.sft, &t.preference, &t.held_out, &t.unusual}) {
     const emend::counter_random random{seed};
     for (std::size_t i = part->size(); i > 1; --i)
-      std::swap((*part)[i - 1], (*part)[static_cast<std::size_t>(random.below(static_cast<emend::index>(i), stream, i))]);
+      std::swap((*part)[i - 1],
+                (*part)[static_cast<std::size_t>(random.below(static_cast<emend::index>(i), stream, i))]);
     ++stream;
   }
   for (auto* part : {&t.held_out, &t.unusual}) part->resize(std::min(part->size(), evaluated));
   if (t.sft.empty() || t.preference.empty() || t.held_out.empty() || t.unusual.empty())
-    throw std::runtime_error("too little data: the task needs some for the first policy, for preferences, and to evaluate on");
+    throw std::runtime_error(
+        "too little data: the task needs some for the first policy, for preferences, and to evaluate on");
 }
 
 }  // namespace seq2seq_ppo

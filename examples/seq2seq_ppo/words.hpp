@@ -16,8 +16,8 @@ inline double gold_reward(const ids& response, const ids& right) {
   return 1 - std::min(1.0, edits / static_cast<double>(right.size()));
 }
 
-/// Correction of misspellings, character by character. No right word is in two parts; unusual are right words longer than any in
-/// training.
+/// Correction of misspellings, character by character. No right word is in two parts; unusual are right words longer
+/// than any in training.
 inline task make_words(const seq2seq::data_set& data, std::uint64_t seed, std::size_t evaluated) {
   const std::string refusal_text = "?";
   std::string characters = refusal_text;
@@ -27,7 +27,8 @@ inline task make_words(const seq2seq::data_set& data, std::uint64_t seed, std::s
   result.refusal = result.encoded(refusal_text);
   result.gold = [](const std::vector<const question*>& questions, const std::vector<ids>& responses) {
     std::vector<double> rewards;
-    for (std::size_t i = 0; i < questions.size(); ++i) rewards.push_back(gold_reward(responses[i], questions[i]->right));
+    for (std::size_t i = 0; i < questions.size(); ++i)
+      rewards.push_back(gold_reward(responses[i], questions[i]->right));
     return rewards;
   };
   const auto is_plain = [](const std::string& text) {

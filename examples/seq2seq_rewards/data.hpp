@@ -20,20 +20,21 @@ struct preference {
 
 /// What a file of pairs looks like inside.
 ///   codespell     wrong->right, another, reason
-///   table         wrong, right, ...    separated by tabs or commas; a field may hold alternatives a|b, of which the first counts
-///   edits         JSON Lines: source with target, simplifications or corrections; or before with after
+///   table         wrong, right, ...    separated by tabs or commas; a field may hold alternatives a|b, of which the
+///   first counts edits         JSON Lines: source with target, simplifications or corrections; or before with after
 ///   preferences   JSON Lines: chosen and rejected, and prompt if there is one
 enum class data_form { codespell, table, edits, preferences };
 
 inline const char* name_of(data_form form) {
-  constexpr const char* names[] = {"codespell dictionary", "table of misspellings", "JSON Lines of edits", "JSON Lines of preferences"};
+  constexpr const char* names[] = {"codespell dictionary", "table of misspellings", "JSON Lines of edits",
+                                   "JSON Lines of preferences"};
   return names[static_cast<int>(form)];
 }
 
 struct data_set {
   data_form form = data_form::codespell;
   std::vector<preference> pairs;
-  std::size_t entries = 0;  // of the file
+  std::size_t entries = 0;   // of the file
   std::size_t unusable = 0;  // without a correction, or dropped by the rules for words
   bool is_words() const { return form == data_form::codespell || form == data_form::table; }
 };
@@ -65,10 +66,14 @@ inline std::vector<std::string> fields_of(std::string_view row, char separator) 
   bool is_quoted = false;
   for (std::size_t i = 0; i < row.size(); ++i) {
     const char c = row[i];
-    if (c == '"' && is_quoted && i + 1 < row.size() && row[i + 1] == '"') fields.back() += row[++i];
-    else if (c == '"' && (is_quoted || fields.back().empty())) is_quoted = !is_quoted;
-    else if (c == separator && !is_quoted) fields.emplace_back();
-    else fields.back() += c;
+    if (c == '"' && is_quoted && i + 1 < row.size() && row[i + 1] == '"')
+      fields.back() += row[++i];
+    else if (c == '"' && (is_quoted || fields.back().empty()))
+      is_quoted = !is_quoted;
+    else if (c == separator && !is_quoted)
+      fields.emplace_back();
+    else
+      fields.back() += c;
   }
   return fields;
 }
@@ -79,8 +84,10 @@ inline void add_words(data_set& data, std::string_view wrong, std::string_view r
   const auto is_short = [](const std::string& s) {
     return !s.empty() && s.size() <= 24 && is_ascii(s) && std::count(s.begin(), s.end(), ' ') <= 2;
   };
-  if (is_short(rejected) && is_short(chosen) && rejected != chosen) data.pairs.push_back({"", chosen, rejected, chosen});
-  else ++data.unusable;
+  if (is_short(rejected) && is_short(chosen) && rejected != chosen)
+    data.pairs.push_back({"", chosen, rejected, chosen});
+  else
+    ++data.unusable;
 }
 
 inline void add_codespell(data_set& data, std::string_view line) {
@@ -114,9 +121,12 @@ inline std::string text_of(const nlohmann::json& object, const char* key) {
 }
 
 inline void add_object(data_set& data, const nlohmann::json& object) {
-  const auto add = [&](const std::string& prompt, const std::string& chosen, const std::string& rejected, const std::string& group) {
-    if (chosen.empty() || rejected.empty() || chosen == rejected) ++data.unusable;
-    else data.pairs.push_back({prompt, chosen, rejected, group});
+  const auto add = [&](const std::string& prompt, const std::string& chosen, const std::string& rejected,
+                       const std::string& group) {
+    if (chosen.empty() || rejected.empty() || chosen == rejected)
+      ++data.unusable;
+    else
+      data.pairs.push_back({prompt, chosen, rejected, group});
   };
   if (data.form == data_form::preferences) {
     const std::string prompt = text_of(object, "prompt"), chosen = text_of(object, "chosen");
@@ -137,7 +147,8 @@ inline void add_object(data_set& data, const nlohmann::json& object) {
 /// The form of a file, by its first line that is not empty.
 inline data_form form_of(std::string_view line, const std::string& name) {
   const std::string known =
-      " is none of the known forms: wrong->right (codespell); wrong and right separated by a tab or comma; JSON Lines with "
+      " is none of the known forms: wrong->right (codespell); wrong and right separated by a tab or comma; JSON Lines "
+      "with "
       "source and target, simplifications or corrections, with before and after, or with chosen and rejected";
   if (line.starts_with('{')) {
     const auto object = nlohmann::json::parse(line, nullptr, false);
@@ -180,12 +191,14 @@ inline data_set parse_data(std::string_view text, const std::string& name) {
       detail::add_row(data, line, separator);
     } else {
       const auto object = nlohmann::json::parse(line, nullptr, false);
-      if (!object.is_object()) throw std::runtime_error(name + ": line " + std::to_string(number) + " is not a JSON object");
+      if (!object.is_object())
+        throw std::runtime_error(name + ": line " + std::to_string(number) + " is not a JSON object");
       detail::add_object(data, object);
     }
   }
   if (!has_form) throw std::runtime_error(name + ": is empty");
-  if (data.pairs.empty()) throw std::runtime_error(name + ": no usable pair among " + std::to_string(data.entries) + " entries");
+  if (data.pairs.empty())
+    throw std::runtime_error(name + ": no usable pair among " + std::to_string(data.entries) + " entries");
   return data;
 }
 
@@ -204,7 +217,8 @@ inline std::string find_dictionary() {
       if (entry.path().filename().string().starts_with("python3"))
         for (const char* packages : {"site-packages", "dist-packages"}) roots.push_back(entry.path() / packages);
   for (const fs::path& root : roots)
-    if (const fs::path file = root / "codespell_lib/data/dictionary.txt"; fs::is_regular_file(file, error)) return file.string();
+    if (const fs::path file = root / "codespell_lib/data/dictionary.txt"; fs::is_regular_file(file, error))
+      return file.string();
   return "";
 }
 

@@ -38,8 +38,9 @@ using prompted_response = std::pair<const std::vector<int>*, const std::vector<i
 
 /// Scores many responses. reference: for `dense`, the same responses scored before; without it that mode is left out.
 template <emend::executor Pool>
-std::vector<scored_response> score_responses(const lm::weights<float>& w, const vocabulary& v, const std::vector<prompted_response>& responses,
-                                             Pool& pool, const std::vector<scored_response>* reference = nullptr) {
+std::vector<scored_response> score_responses(const lm::weights<float>& w, const vocabulary& v,
+                                             const std::vector<prompted_response>& responses, Pool& pool,
+                                             const std::vector<scored_response>* reference = nullptr) {
   constexpr std::size_t group_size = 64;
   std::vector<scored_response> results(responses.size());
   const auto score_group = [&](std::size_t begin, std::size_t end, lm::workspace<float>& memory) {
@@ -47,12 +48,15 @@ std::vector<scored_response> score_responses(const lm::weights<float>& w, const 
     std::vector<emend::index> response, offsets{0};
     std::vector<double> reference_log_prob;
     for (std::size_t i = begin; i < end; ++i) {
-      const emend::seq2seq_example example = emend::extraction_example(v.form(), *responses[i].first, *responses[i].second);
+      const emend::seq2seq_example example =
+          emend::extraction_example(v.form(), *responses[i].first, *responses[i].second);
       const std::vector<int> ids(example.ids.begin(), example.ids.end() - 1);
       tokens.add_sequence(ids, static_cast<int>(example.target_start));
       response.insert(response.end(), responses[i].second->begin(), responses[i].second->end());
       offsets.push_back(static_cast<emend::index>(response.size()));
-      if (reference) reference_log_prob.insert(reference_log_prob.end(), (*reference)[i].log_prob.begin(), (*reference)[i].log_prob.end());
+      if (reference)
+        reference_log_prob.insert(reference_log_prob.end(), (*reference)[i].log_prob.begin(),
+                                  (*reference)[i].log_prob.end());
     }
     lm::forward(w, tokens, memory);
     const lm::matrix_view<float> scores = memory.logits();
@@ -62,7 +66,8 @@ std::vector<scored_response> score_responses(const lm::weights<float>& w, const 
       const emend::seq2seq_rewards rewards =
           emend::extract_rewards(scores, response, layout, {.mode = mode, .reference_log_prob = reference_log_prob});
       for (std::size_t i = begin; i < end; ++i) {
-        const auto first = static_cast<std::size_t>(offsets[i - begin]), last = static_cast<std::size_t>(offsets[i - begin + 1]);
+        const auto first = static_cast<std::size_t>(offsets[i - begin]),
+                   last = static_cast<std::size_t>(offsets[i - begin + 1]);
         scored_response& result = results[i];
         result.reward.emplace_back(&rewards.score[first], &rewards.score[first] + (last - first));
         result.sequence_score.push_back(rewards.sequence_score[i - begin]);
@@ -86,7 +91,8 @@ std::vector<scored_response> score_responses(const lm::weights<float>& w, const 
 
 /// The reward model's own greedy rewriting of each response, without its end.
 template <emend::executor Pool>
-std::vector<std::vector<int>> rewrite(const lm::weights<float>& w, const vocabulary& v, const std::vector<prompted_response>& responses, Pool& pool) {
+std::vector<std::vector<int>> rewrite(const lm::weights<float>& w, const vocabulary& v,
+                                      const std::vector<prompted_response>& responses, Pool& pool) {
   std::vector<std::vector<int>> prompts;
   std::size_t longest = 0;
   for (const auto& [prompt, response] : responses) {
@@ -94,7 +100,8 @@ std::vector<std::vector<int>> rewrite(const lm::weights<float>& w, const vocabul
     prompts.emplace_back(example.ids.begin(), example.ids.begin() + example.target_start + 1);
     longest = std::max(longest, response->size());
   }
-  return lm::decode_greedy<float>(w, prompts, pool, {.max_new_tokens = static_cast<int>(longest + longest / 2 + 4), .end_id = v.end_id()});
+  return lm::decode_greedy<float>(
+      w, prompts, pool, {.max_new_tokens = static_cast<int>(longest + longest / 2 + 4), .end_id = v.end_id()});
 }
 
 struct named_share {
@@ -122,7 +129,8 @@ struct evaluation {
 /// All held-out measures. untrained: the model before its first step. examples: how many pairs to show.
 template <emend::executor Pool>
 evaluation evaluate_held_out(const lm::weights<float>& w, const lm::weights<float>& untrained, const vocabulary& v,
-                             const std::vector<preference>& held_out, reward_mode mode, std::size_t examples, Pool& pool) {
+                             const std::vector<preference>& held_out, reward_mode mode, std::size_t examples,
+                             Pool& pool) {
   std::vector<encoded_pair> pairs;
   for (const preference& pair : held_out) pairs.push_back(encode(v, pair));
   const auto copies = distinct_chosen(pairs);
@@ -152,10 +160,12 @@ evaluation evaluate_held_out(const lm::weights<float>& w, const lm::weights<floa
   result.unchanged = emend::wilson_interval(unchanged, pair_count);
   result.identity = emend::wilson_interval(identities, static_cast<double>(copies.size()));
 
-  const auto chosen_before = score_responses(untrained, v, chosen, pool), rejected_before = score_responses(untrained, v, rejected, pool);
+  const auto chosen_before = score_responses(untrained, v, chosen, pool),
+             rejected_before = score_responses(untrained, v, rejected, pool);
   const auto chosen_score = score_responses(w, v, chosen, pool, &chosen_before);
   const auto rejected_score = score_responses(w, v, rejected, pool, &rejected_before);
-  const auto rank = [&](const std::string& name, const auto& of_chosen, const auto& of_rejected, auto&& value, bool is_baseline) {
+  const auto rank = [&](const std::string& name, const auto& of_chosen, const auto& of_rejected, auto&& value,
+                        bool is_baseline) {
     std::vector<double> better, worse;
     for (const auto& one : of_chosen) better.push_back(value(one));
     for (const auto& one : of_rejected) worse.push_back(value(one));
@@ -163,26 +173,31 @@ evaluation evaluate_held_out(const lm::weights<float>& w, const lm::weights<floa
   };
   const auto likelihood = [](const scored_response& s) { return s.copy_log_likelihood; };
   const auto rank_mode = [&](reward_mode one) {
-    rank(std::string("reward, ") + name_of(one), chosen_score, rejected_score,
-         [&](const scored_response& s) { return s.sequence_score[static_cast<std::size_t>(one)]; }, false);
+    rank(
+        std::string("reward, ") + name_of(one), chosen_score, rejected_score,
+        [&](const scored_response& s) { return s.sequence_score[static_cast<std::size_t>(one)]; }, false);
   };
   rank_mode(mode);
   for (const reward_mode other : all_modes)
     if (other != mode) rank_mode(other);
   rank("copy likelihood", chosen_score, rejected_score, likelihood, false);
-  rank("longer wins", chosen, rejected, [](const prompted_response& r) { return static_cast<double>(r.second->size()); }, true);
+  rank(
+      "longer wins", chosen, rejected, [](const prompted_response& r) { return static_cast<double>(r.second->size()); },
+      true);
   rank("copy likelihood, untrained model", chosen_before, rejected_before, likelihood, true);
 
   // Examples of different words, in an order that has nothing to do with the alphabet.
   std::vector<std::size_t> order(pairs.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return hash_of(held_out[a].rejected) < hash_of(held_out[b].rejected); });
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return hash_of(held_out[a].rejected) < hash_of(held_out[b].rejected);
+  });
   std::set<std::string> groups;
   for (const std::size_t i : order) {
     if (result.shown.size() == examples) break;
     if (!groups.insert(held_out[i].group).second) continue;
-    result.shown.push_back({pairs[i].rejected, rejected_score[i], held_out[i].prompt, v.decode(rewritings[i]), held_out[i].chosen,
-                            equals(rewritings[i], pairs[i].chosen)});
+    result.shown.push_back({pairs[i].rejected, rejected_score[i], held_out[i].prompt, v.decode(rewritings[i]),
+                            held_out[i].chosen, equals(rewritings[i], pairs[i].chosen)});
   }
   return result;
 }

@@ -43,7 +43,8 @@ inline encoded_pair encode(const vocabulary& v, const preference& pair) {
   return {v.encode(pair.prompt), v.encode_response(pair.chosen), v.encode_response(pair.rejected)};
 }
 
-/// Removes the pairs that do not fit into max_positions or have a character that the vocabulary lacks; returns how many.
+/// Removes the pairs that do not fit into max_positions or have a character that the vocabulary lacks; returns how
+/// many.
 inline std::size_t drop_unfit(std::vector<preference>& pairs, const vocabulary& v, int max_positions) {
   return std::erase_if(pairs, [&](const preference& pair) {
     for (const std::string* text : {&pair.prompt, &pair.chosen, &pair.rejected})
@@ -79,7 +80,8 @@ inline std::string characters_of(std::vector<preference>& pairs) {
 }
 
 /// The distinct (prompt, chosen) of the pairs, in order of first appearance: what the identity mapping copies.
-inline std::vector<std::pair<std::vector<int>, std::vector<int>>> distinct_chosen(const std::vector<encoded_pair>& pairs) {
+inline std::vector<std::pair<std::vector<int>, std::vector<int>>> distinct_chosen(
+    const std::vector<encoded_pair>& pairs) {
   std::set<std::pair<std::vector<int>, std::vector<int>>> seen;
   std::vector<std::pair<std::vector<int>, std::vector<int>>> result;
   for (const encoded_pair& pair : pairs)

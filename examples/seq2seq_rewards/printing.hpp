@@ -39,8 +39,9 @@ inline void print_examples(terminal& out, const vocabulary& v, const evaluation&
   out.line(out.strong(std::string("Token rewards (") + name_of(e.mode) + ")") + ": " + out.in("32", "+ earned") + ", " +
            out.in("1;31", "- lost") + ", " + out.faint(". neither") + "; the end of the response is a token too");
   if (is_table)
-    out.line(out.faint("  " + padded_to(rejected_width, "response") + "  " + padded_to(rejected_width, "rewards") + "  " +
-                       padded_to(chosen_width, "rewriting") + "  " + padded_to(chosen_width, "right") + "  score"));
+    out.line(out.faint("  " + padded_to(rejected_width, "response") + "  " + padded_to(rejected_width, "rewards") +
+                       "  " + padded_to(chosen_width, "rewriting") + "  " + padded_to(chosen_width, "right") +
+                       "  score"));
   for (const shown_pair& pair : e.shown) {
     const auto mode = static_cast<std::size_t>(e.mode);
     std::string coloured, run, signs;
@@ -60,8 +61,9 @@ inline void print_examples(terminal& out, const vocabulary& v, const evaluation&
     const std::string mark = pair.is_corrected ? out.in("32", "=") : out.in("31", "x");
     const std::string score = format("%+.2f", pair.score.sequence_score[mode]);
     if (is_table) {
-      out.line("  " + coloured + padded_to(rejected_width - width, "") + "  " + padded_to(rejected_width, signs) + "  " +
-               padded_to(chosen_width, vocabulary::on_one_line(pair.rewriting)) + " " + mark + padded_to(chosen_width, vocabulary::on_one_line(pair.chosen)) + "  " + score);
+      out.line("  " + coloured + padded_to(rejected_width - width, "") + "  " + padded_to(rejected_width, signs) +
+               "  " + padded_to(chosen_width, vocabulary::on_one_line(pair.rewriting)) + " " + mark +
+               padded_to(chosen_width, vocabulary::on_one_line(pair.chosen)) + "  " + score);
     } else {
       const auto cut = [](const std::string& whole) {
         const std::string text = vocabulary::on_one_line(whole);

@@ -32,8 +32,8 @@ struct training_options {
 /// One step's examples, packed, with what the loss needs beside the scores of each wanted row.
 struct training_batch {
   lm::batch tokens;
-  std::vector<int> target;      // [R]
-  std::vector<double> weight;   // [R], so that the batch's loss is the weighted sum
+  std::vector<int> target;        // [R]
+  std::vector<double> weight;     // [R], so that the batch's loss is the weighted sum
   std::vector<char> is_identity;  // [R]
 };
 
@@ -93,7 +93,8 @@ class training {
       const bool is_identity = i < identities;
       emend::seq2seq_example example;
       if (is_identity) {
-        const auto which = random.below(static_cast<emend::index>(copies_.size()), stream_of_copies, static_cast<std::uint64_t>(step * options_.batch + i));
+        const auto which = random.below(static_cast<emend::index>(copies_.size()), stream_of_copies,
+                                        static_cast<std::uint64_t>(step * options_.batch + i));
         const auto& [prompt, chosen] = copies_[static_cast<std::size_t>(which)];
         example = emend::identity_example(form_, prompt, chosen);
       } else {
@@ -134,7 +135,8 @@ class training {
       }
       const double value = emend::evaluate_into(emend::cross_entropy{}, part.logits(), target,
                                                 {.weight = weight, .per_token = &per_token}, part.d_logits);
-      for (std::size_t i = 0; i < per_token.size(); ++i) loss_of_row[static_cast<std::size_t>(part.batch_row[i])] = per_token[i];
+      for (std::size_t i = 0; i < per_token.size(); ++i)
+        loss_of_row[static_cast<std::size_t>(part.batch_row[i])] = per_token[i];
       return value;
     });
     const lm::weights<float>& gradient = gradient_.gradient();
@@ -167,14 +169,19 @@ class training {
     for (const auto& [key, value] : own.items())
       if (state.at("options").value(key, nlohmann::json()) != value)
         throw std::runtime_error("the checkpoint is of another run: its " + key + " is " +
-                                 state.at("options").value(key, nlohmann::json()).dump() + ", here it is " + value.dump());
-    if (!(saved.parameters.shape() == weights_.shape())) throw std::runtime_error("the checkpoint's model has another shape");
+                                 state.at("options").value(key, nlohmann::json()).dump() + ", here it is " +
+                                 value.dump());
+    if (!(saved.parameters.shape() == weights_.shape()))
+      throw std::runtime_error("the checkpoint's model has another shape");
     std::copy(saved.parameters.values().begin(), saved.parameters.values().end(), weights_.values().begin());
     saved.restore(optimizer_);
     curve_.clear();
     // JSON has no NaN; a kind without a token in the stretch was written as null.
-    const auto mean_of = [](const nlohmann::json& value) { return value.is_null() ? std::nan("") : value.get<double>(); };
-    for (const auto& point : state.at("curve")) curve_.push_back({point.at(0).get<long long>(), mean_of(point.at(1)), mean_of(point.at(2))});
+    const auto mean_of = [](const nlohmann::json& value) {
+      return value.is_null() ? std::nan("") : value.get<double>();
+    };
+    for (const auto& point : state.at("curve"))
+      curve_.push_back({point.at(0).get<long long>(), mean_of(point.at(1)), mean_of(point.at(2))});
     const auto& sums = state.at("stretch");
     correction_ = {sums.at(0).get<double>(), sums.at(1).get<double>()};
     identity_ = {sums.at(2).get<double>(), sums.at(3).get<double>()};
@@ -192,9 +199,14 @@ class training {
   };
 
   nlohmann::json fingerprint() const {
-    return {{"steps", options_.steps}, {"batch", options_.batch}, {"identity share", options_.identity_share},
-            {"identity weight", options_.identity_weight}, {"learning rate", options_.learning_rate},
-            {"warm-up", options_.warmup}, {"shards", options_.shards}, {"seed", options_.seed},
+    return {{"steps", options_.steps},
+            {"batch", options_.batch},
+            {"identity share", options_.identity_share},
+            {"identity weight", options_.identity_weight},
+            {"learning rate", options_.learning_rate},
+            {"warm-up", options_.warmup},
+            {"shards", options_.shards},
+            {"seed", options_.seed},
             {"training data (hash)", data_hash_}};
   }
 
@@ -208,8 +220,10 @@ class training {
       std::iota(order_.begin(), order_.end(), std::size_t{0});
       const emend::counter_random random{options_.seed};
       for (std::size_t i = order_.size() - 1; i > 0; --i)
-        std::swap(order_[i], order_[static_cast<std::size_t>(random.below(static_cast<emend::index>(i) + 1,
-                                                                          first_stream_of_shuffles + static_cast<std::uint64_t>(round), i))]);
+        std::swap(
+            order_[i],
+            order_[static_cast<std::size_t>(random.below(
+                static_cast<emend::index>(i) + 1, first_stream_of_shuffles + static_cast<std::uint64_t>(round), i))]);
     }
     return order_[static_cast<std::size_t>(n % size)];
   }

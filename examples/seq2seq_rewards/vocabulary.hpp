@@ -26,8 +26,10 @@ class vocabulary {
   }
   /// What `save` gave. A vocabulary of a llama2.c model needs its tokenizer's file again.
   static vocabulary load(const nlohmann::json& saved, const std::string& tokenizer_path) {
-    if (saved.contains("characters")) return vocabulary(lm::character_tokenizer::from_text(saved.at("characters").get<std::string>()));
-    if (tokenizer_path.empty()) throw std::runtime_error("the checkpoint is of a llama2.c model: give its --tokenizer too");
+    if (saved.contains("characters"))
+      return vocabulary(lm::character_tokenizer::from_text(saved.at("characters").get<std::string>()));
+    if (tokenizer_path.empty())
+      throw std::runtime_error("the checkpoint is of a llama2.c model: give its --tokenizer too");
     return of_tokenizer(tokenizer_path, saved.at("tokens").get<int>());
   }
   nlohmann::json save() const {
@@ -71,8 +73,8 @@ class vocabulary {
     if (text.starts_with(' ')) text.erase(0, 1);  // the tokenizer's own space before every text
     return text;
   }
-  /// One id as a reader sees it, on one line: control characters, which a terminal would obey, and bytes that are no character by
-  /// themselves have a picture instead.
+  /// One id as a reader sees it, on one line: control characters, which a terminal would obey, and bytes that are no
+  /// character by themselves have a picture instead.
   std::string piece(int id) const {
     const std::string raw = raw_piece(id);
     return raw.size() == 1 && static_cast<unsigned char>(raw[0]) > 127 ? "\u00b7" : on_one_line(raw);
@@ -81,10 +83,14 @@ class vocabulary {
   static std::string on_one_line(const std::string& text) {
     std::string result;
     for (const char c : text)
-      if (c == '\n') result += "\u21b5";
-      else if (c == '\t') result += "\u21e5";
-      else if (static_cast<unsigned char>(c) < ' ' || c == 127) result += "\u00b7";
-      else result += c;
+      if (c == '\n')
+        result += "\u21b5";
+      else if (c == '\t')
+        result += "\u21e5";
+      else if (static_cast<unsigned char>(c) < ' ' || c == 127)
+        result += "\u00b7";
+      else
+        result += c;
     return result;
   }
 

@@ -8,12 +8,14 @@ namespace sequence_match {
 
 struct contrastive_options {
   emend::index k = 5;
-  double alpha = 0.6;  // Su et al. 2022
+  double alpha = 0.6;                   // Su et al. 2022
   std::vector<emend::index> forbidden;  // ids that are no text
 };
 
-/// Continues prompts by `length` tokens by contrastive search: deterministic. All candidates of all prompts are read at once.
-inline std::vector<ids> write_contrastively(const lm::weights<float>& w, const std::vector<ids>& prompts, int length, const contrastive_options& o) {
+/// Continues prompts by `length` tokens by contrastive search: deterministic. All candidates of all prompts are read at
+/// once.
+inline std::vector<ids> write_contrastively(const lm::weights<float>& w, const std::vector<ids>& prompts, int length,
+                                            const contrastive_options& o) {
   const emend::index vocab = w.shape().vocab_size, dim = w.shape().dim;
   struct text {
     std::vector<float> scores, hidden;  // of the last token; [tokens, dim] of all
@@ -23,7 +25,9 @@ inline std::vector<ids> write_contrastively(const lm::weights<float>& w, const s
   std::vector<text> texts(prompts.size());
   lm::key_value_cache<float> cache(w.shape());
   lm::workspace<float> s;
-  const auto copy_row = [](auto&& block, Eigen::Index row, std::vector<float>& to) { to.insert(to.end(), block.data() + row * block.cols(), block.data() + (row + 1) * block.cols()); };
+  const auto copy_row = [](auto&& block, Eigen::Index row, std::vector<float>& to) {
+    to.insert(to.end(), block.data() + row * block.cols(), block.data() + (row + 1) * block.cols());
+  };
   for (std::size_t p = 0; p < prompts.size(); ++p) {
     std::vector<int> tokens(prompts[p].begin(), prompts[p].end()), parents, rows;
     const int first = cache.size();
@@ -56,7 +60,8 @@ inline std::vector<ids> write_contrastively(const lm::weights<float>& w, const s
       emend::matrix<float> candidates(k, dim), context(static_cast<emend::index>(t.hidden.size()) / dim, dim);
       std::copy_n(s.hidden().data() + row * dim, k * dim, candidates.data());
       std::copy(t.hidden.begin(), t.hidden.end(), context.data());
-      const emend::index chosen = emend::contrastive_choice(among[p].probability, candidates, context, o.alpha).selected;
+      const emend::index chosen =
+          emend::contrastive_choice(among[p].probability, candidates, context, o.alpha).selected;
       t.written.push_back(among[p].id[static_cast<std::size_t>(chosen)]);
       t.node = first + static_cast<int>(row + chosen);
       t.scores.clear();

@@ -16,8 +16,9 @@ namespace sequence_match {
 
 /// Where a text comes from and how it is cut.
 struct corpus_options {
-  std::string data;               // a text, plain or gzip
-  std::string model, tokenizer;   // a llama2.c model to start from, and its tokenizer; else pieces are learned from the text
+  std::string data;  // a text, plain or gzip
+  std::string model,
+      tokenizer;  // a llama2.c model to start from, and its tokenizer; else pieces are learned from the text
   std::size_t characters = 1500000;  // of the text, at most
   int vocabulary = 512;              // ids, where pieces are learned
   int prompt = 20, length = 60;      // tokens of a passage: given, and written after them
@@ -33,7 +34,8 @@ struct corpus {
   std::size_t characters = 0;
 };
 
-/// A text on one line: white space as single spaces, underscores (emphasis) left out; of a Project Gutenberg file what its marks enclose.
+/// A text on one line: white space as single spaces, underscores (emphasis) left out; of a Project Gutenberg file what
+/// its marks enclose.
 inline std::string cleaned(std::string text) {
   if (const std::size_t mark = text.find("*** START OF"); mark != std::string::npos)
     if (const std::size_t line = text.find('\n', mark); line != std::string::npos) text.erase(0, line);
@@ -42,8 +44,10 @@ inline std::string cleaned(std::string text) {
   for (const char c : text) {
     if (c == '_') continue;
     const bool is_space = c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
-    if (!is_space) result += c;
-    else if (!result.empty() && result.back() != ' ') result += ' ';
+    if (!is_space)
+      result += c;
+    else if (!result.empty() && result.back() != ' ')
+      result += ' ';
   }
   return result;
 }
@@ -55,8 +59,10 @@ inline lm::weights<float> with_one_more_id(const lm::weights<float>& w) {
   lm::weights<float> larger(shape);
   const std::vector<lm::tensor_info> from = w.tensors(), to = larger.tensors();
   for (std::size_t i = 0; i < from.size(); ++i)
-    std::copy_n(w.values().begin() + static_cast<std::ptrdiff_t>(from[i].offset), from[i].size(), larger.values().begin() + static_cast<std::ptrdiff_t>(to[i].offset));
-  for (auto rows : {larger.token_embedding(), larger.classifier()}) rows.row(shape.vocab_size - 1) = (rows.topRows(shape.vocab_size - 1).colwise().mean()).eval();
+    std::copy_n(w.values().begin() + static_cast<std::ptrdiff_t>(from[i].offset), from[i].size(),
+                larger.values().begin() + static_cast<std::ptrdiff_t>(to[i].offset));
+  for (auto rows : {larger.token_embedding(), larger.classifier()})
+    rows.row(shape.vocab_size - 1) = (rows.topRows(shape.vocab_size - 1).colwise().mean()).eval();
   return larger;
 }
 
@@ -68,18 +74,22 @@ inline corpus read_corpus(const corpus_options& o) {
   c.characters = text.size();
   std::vector<int> tokens;
   if (o.model.empty()) {
-    const auto pieces = std::make_shared<const lm::piece_tokenizer>(lm::piece_tokenizer::learn(text, {"<start>", "<end>", "<erase>"}, o.vocabulary));
+    const auto pieces = std::make_shared<const lm::piece_tokenizer>(
+        lm::piece_tokenizer::learn(text, {"<start>", "<end>", "<erase>"}, o.vocabulary));
     c.start = 0, c.end = 1, c.backspace = 2, c.first_writable = 3, c.vocab = pieces->size(), c.writable = c.vocab - 3;
     c.decode = [pieces](const ids& of) { return pieces->decode(std::vector<int>(of.begin(), of.end())); };
     tokens = pieces->encode(text);
   } else {
     c.pretrained = with_one_more_id(lm::read_llama2c(o.model));
     c.vocab = c.pretrained->shape().vocab_size;
-    const auto pieces = std::make_shared<const lm::tokenizer>(lm::tokenizer::read(o.tokenizer, static_cast<int>(c.vocab) - 1));
-    c.start = lm::tokenizer::begin_id, c.end = lm::tokenizer::end_id, c.backspace = c.vocab - 1, c.first_writable = 3, c.writable = c.vocab - 4;
+    const auto pieces =
+        std::make_shared<const lm::tokenizer>(lm::tokenizer::read(o.tokenizer, static_cast<int>(c.vocab) - 1));
+    c.start = lm::tokenizer::begin_id, c.end = lm::tokenizer::end_id, c.backspace = c.vocab - 1, c.first_writable = 3,
+    c.writable = c.vocab - 4;
     c.decode = [pieces](const ids& of) { return pieces->decode(std::vector<int>(of.begin(), of.end())); };
     if (o.prompt + o.length + 2 > c.pretrained->shape().max_positions)
-      throw std::runtime_error("the model holds " + std::to_string(c.pretrained->shape().max_positions) + " tokens; --prompt and --length are too long for it");
+      throw std::runtime_error("the model holds " + std::to_string(c.pretrained->shape().max_positions) +
+                               " tokens; --prompt and --length are too long for it");
     // Merging takes the square of the length: sentence by sentence.
     for (std::size_t begin = 0; begin < text.size();) {
       std::size_t end = text.find(". ", begin);
@@ -89,12 +99,15 @@ inline corpus read_corpus(const corpus_options& o) {
       begin = end + 1;  // encode puts the space before it
     }
   }
-  const std::size_t length = static_cast<std::size_t>(o.prompt + o.length) + 1;  // one more: what comes next is known where a passage is cut
+  const std::size_t length =
+      static_cast<std::size_t>(o.prompt + o.length) + 1;  // one more: what comes next is known where a passage is cut
   std::vector<ids> passages;
   for (std::size_t at = 0; at + length <= tokens.size(); at += length)
-    passages.emplace_back(tokens.begin() + static_cast<std::ptrdiff_t>(at), tokens.begin() + static_cast<std::ptrdiff_t>(at + length));
+    passages.emplace_back(tokens.begin() + static_cast<std::ptrdiff_t>(at),
+                          tokens.begin() + static_cast<std::ptrdiff_t>(at + length));
   const std::size_t held_out = passages.size() / 10;
-  if (held_out < 2) throw std::runtime_error(o.data + ": too short: only " + std::to_string(passages.size()) + " passages");
+  if (held_out < 2)
+    throw std::runtime_error(o.data + ": too short: only " + std::to_string(passages.size()) + " passages");
   c.training.assign(passages.begin(), passages.end() - static_cast<std::ptrdiff_t>(held_out));
   c.held_out.assign(passages.end() - static_cast<std::ptrdiff_t>(held_out), passages.end());
   return c;

@@ -25,10 +25,12 @@ struct experiment {
 inline constexpr const char* csv_head = "task,arm,noise,level,seed,measure,value,low,high\n";
 
 /// One line of the table: an interval where there is one.
-inline std::string csv_line(const std::string& task, const std::string& arm, const std::string& noise, double level, const std::string& seed, const char* measure, double value,
-                            double low = std::nan(""), double high = std::nan("")) {
+inline std::string csv_line(const std::string& task, const std::string& arm, const std::string& noise, double level,
+                            const std::string& seed, const char* measure, double value, double low = std::nan(""),
+                            double high = std::nan("")) {
   const auto number = [](double x) { return std::isnan(x) ? std::string() : common::format("%.6g", x); };
-  return task + "," + arm + "," + noise + "," + number(level) + "," + seed + "," + measure + "," + number(value) + "," + number(low) + "," + number(high) + "\n";
+  return task + "," + arm + "," + noise + "," + number(level) + "," + seed + "," + measure + "," + number(value) + "," +
+         number(low) + "," + number(high) + "\n";
 }
 
 }  // namespace sequence_match

@@ -10,9 +10,10 @@ namespace sequence_match {
 /// Texts are numbered: 0 is the empty one, the text s followed by letter a is s * letters + 1 + a.
 struct markov_source {
   int letters = 3;
-  int longest = 4;   // letters of a text of the source
-  int deepest = 5;   // letters of a text that a model may come to, more than that
-  /// [letters + 1][letters + 1] row: the letter before (the last row: none), column: the next letter (the last column: the end).
+  int longest = 4;  // letters of a text of the source
+  int deepest = 5;  // letters of a text that a model may come to, more than that
+  /// [letters + 1][letters + 1] row: the letter before (the last row: none), column: the next letter (the last column:
+  /// the end).
   std::vector<std::vector<double>> next;
 
   int texts() const {
@@ -46,7 +47,8 @@ struct markov_source {
     for (int s = 0; s < texts(); ++s) {
       if (reach[static_cast<std::size_t>(s)] == 0) continue;
       result[static_cast<std::size_t>(s)] = reach[static_cast<std::size_t>(s)] * probability(s, letters);
-      for (int a = 0; a < letters && depth(s) < deepest; ++a) reach[static_cast<std::size_t>(child(s, a))] += reach[static_cast<std::size_t>(s)] * probability(s, a);
+      for (int a = 0; a < letters && depth(s) < deepest; ++a)
+        reach[static_cast<std::size_t>(child(s, a))] += reach[static_cast<std::size_t>(s)] * probability(s, a);
     }
     return result;
   }
@@ -54,7 +56,9 @@ struct markov_source {
 
 /// Letters a and b by a chain; c is never written: every text with one is an error.
 inline markov_source small_source() {
-  return {.letters = 3, .longest = 4, .deepest = 5,
+  return {.letters = 3,
+          .longest = 4,
+          .deepest = 5,
           .next = {{0.1, 0.6, 0.0, 0.3},    // after a
                    {0.7, 0.0, 0.0, 0.3},    // after b: never another b
                    {0.0, 0.0, 0.0, 1.0},    // after c, which does not come

@@ -14,7 +14,8 @@ struct transition {
   double weight;  // expected discounted number of times
 };
 
-/// The expected discounted steps and ends of the trajectories of data or of a model: all that an objective needs to know of them.
+/// The expected discounted steps and ends of the trajectories of data or of a model: all that an objective needs to
+/// know of them.
 struct occupancy {
   std::vector<transition> steps;
   std::vector<double> ends;  // [texts] of the terminal states
@@ -24,15 +25,20 @@ struct occupancy {
 class occupancy_sum {
  public:
   explicit occupancy_sum(const markov_source& source)
-      : actions_(source.letters + 2), steps_(static_cast<std::size_t>(source.texts() * actions_ * actions_), 0.0), ends_(static_cast<std::size_t>(source.texts()), 0.0) {}
-  void step(int state, int label, int pushed, double weight) { steps_[static_cast<std::size_t>((state * actions_ + label) * actions_ + pushed)] += weight; }
+      : actions_(source.letters + 2),
+        steps_(static_cast<std::size_t>(source.texts() * actions_ * actions_), 0.0),
+        ends_(static_cast<std::size_t>(source.texts()), 0.0) {}
+  void step(int state, int label, int pushed, double weight) {
+    steps_[static_cast<std::size_t>((state * actions_ + label) * actions_ + pushed)] += weight;
+  }
   void end(int text, double weight) { ends_[static_cast<std::size_t>(text)] += weight; }
   occupancy take() const {
     occupancy result{{}, ends_};
     for (std::size_t i = 0; i < steps_.size(); ++i)
       if (steps_[i] > 0) {
         const int number = static_cast<int>(i);
-        result.steps.push_back({number / actions_ / actions_, number / actions_ % actions_, number % actions_, steps_[i]});
+        result.steps.push_back(
+            {number / actions_ / actions_, number / actions_ % actions_, number % actions_, steps_[i]});
       }
     return result;
   }
@@ -42,14 +48,16 @@ class occupancy_sum {
   std::vector<double> steps_, ends_;
 };
 
-/// Data of the source, in the occupancy of trajectories into which errors come at this level, one letter each, any of them as likely;
-/// each is erased and what was meant is then written. The step of the error is labelled with what was meant (the paper's).
+/// Data of the source, in the occupancy of trajectories into which errors come at this level, one letter each, any of
+/// them as likely; each is erased and what was meant is then written. The step of the error is labelled with what was
+/// meant (the paper's).
 inline occupancy data_occupancy(const markov_source& source, double noise, double gamma) {
   const int end = source.letters, backspace = end + 1;
   occupancy_sum sum(source);
   std::vector<double> free(static_cast<std::size_t>(source.texts()), 0.0);
   free[0] = 1;
-  // A clean step takes one moment, one with an error three: the discounted number of visits of each text goes from text to text.
+  // A clean step takes one moment, one with an error three: the discounted number of visits of each text goes from text
+  // to text.
   for (int s = 0; s < source.texts(); ++s) {
     const double here = free[static_cast<std::size_t>(s)];
     if (here == 0) continue;
@@ -66,8 +74,10 @@ inline occupancy data_occupancy(const markov_source& source, double noise, doubl
         sum.step(s, x, x, wrong * gamma * gamma);
         arrives += wrong * gamma * gamma * gamma;
       }
-      if (x == end) sum.end(s, arrives);
-      else free[static_cast<std::size_t>(source.child(s, x))] += arrives;
+      if (x == end)
+        sum.end(s, arrives);
+      else
+        free[static_cast<std::size_t>(source.child(s, x))] += arrives;
     }
   }
   return sum.take();
@@ -80,9 +90,10 @@ struct generated_texts {
   double erased = 0;                // expected number of letters taken away
 };
 
-/// A model that slips: whatever it chooses, at the rate `slip` any letter is written instead, where there is room for one.
-/// policy: [texts, actions] probabilities of what it chooses. Steps are labelled with what happened.
-inline occupancy model_occupancy(const markov_source& source, const std::vector<double>& policy, double slip, double gamma, generated_texts& written, int max_actions = 80) {
+/// A model that slips: whatever it chooses, at the rate `slip` any letter is written instead, where there is room for
+/// one. policy: [texts, actions] probabilities of what it chooses. Steps are labelled with what happened.
+inline occupancy model_occupancy(const markov_source& source, const std::vector<double>& policy, double slip,
+                                 double gamma, generated_texts& written, int max_actions = 80) {
   const int end = source.letters, actions = end + 2, texts = source.texts();
   occupancy_sum sum(source);
   std::vector<double> now(static_cast<std::size_t>(texts), 0.0), next(now);
@@ -98,7 +109,8 @@ inline occupancy model_occupancy(const markov_source& source, const std::vector<
       if (here < 1e-15) continue;
       const double slips = has_room[static_cast<std::size_t>(s)] ? slip : 0;
       for (int a = 0; a < actions; ++a) {
-        const double p = here * ((1 - slips) * policy[static_cast<std::size_t>(s * actions + a)] + (a < end ? slips / source.letters : 0));
+        const double p = here * ((1 - slips) * policy[static_cast<std::size_t>(s * actions + a)] +
+                                 (a < end ? slips / source.letters : 0));
         if (p == 0) continue;
         sum.step(s, a, a, discount * p);
         if (a == end) {

@@ -95,13 +95,23 @@ inline std::string playback_of(const std::vector<shown_writing>& all) {
   nlohmann::json data = nlohmann::json::array();
   for (const shown_writing& s : all) data.push_back(to_json(s));
   std::string json = data.dump();
-  for (std::size_t at = 0; (at = json.find("</", at)) != std::string::npos; at += 3) json.insert(at + 1, "\\");  // an end tag would end the script
-  std::string html = std::string(detail::playback_style) + "<div class=\"playback\"><div class=\"text\"><span class=\"asked\">" + common::escaped(all.front().prompt) + "</span>";
-  for (const shown_token& t : all.front().tokens) html += std::string("<span class=\"written") + (t.erased_at >= 0 ? " erased" : "") + "\">" + common::escaped(t.text) + "</span>";
-  html += "</div>\n<div class=\"controls\" hidden><button class=\"play\">Play</button><button class=\"next\">Next action</button><input class=\"at\" type=\"range\" min=\"0\" "
-          "aria-label=\"action\"><span class=\"counter\"></span><select class=\"which\" aria-label=\"text\"></select><select class=\"speed\" aria-label=\"speed\"><option "
-          "value=\"900\">slow</option><option value=\"420\" selected>normal</option><option value=\"110\">fast</option></select><span class=\"verdict\"></span></div>\n"
-          "<script type=\"application/json\">" + json + "</script></div>\n";
+  for (std::size_t at = 0; (at = json.find("</", at)) != std::string::npos; at += 3)
+    json.insert(at + 1, "\\");  // an end tag would end the script
+  std::string html = std::string(detail::playback_style) +
+                     "<div class=\"playback\"><div class=\"text\"><span class=\"asked\">" +
+                     common::escaped(all.front().prompt) + "</span>";
+  for (const shown_token& t : all.front().tokens)
+    html += std::string("<span class=\"written") + (t.erased_at >= 0 ? " erased" : "") + "\">" +
+            common::escaped(t.text) + "</span>";
+  html +=
+      "</div>\n<div class=\"controls\" hidden><button class=\"play\">Play</button><button class=\"next\">Next "
+      "action</button><input class=\"at\" type=\"range\" min=\"0\" "
+      "aria-label=\"action\"><span class=\"counter\"></span><select class=\"which\" "
+      "aria-label=\"text\"></select><select class=\"speed\" aria-label=\"speed\"><option "
+      "value=\"900\">slow</option><option value=\"420\" selected>normal</option><option "
+      "value=\"110\">fast</option></select><span class=\"verdict\"></span></div>\n"
+      "<script type=\"application/json\">" +
+      json + "</script></div>\n";
   return html + detail::playback_script;
 }
 

@@ -16,13 +16,14 @@ using ids = std::vector<emend::index>;
 /// A whole number in a base of 2 to 16: digits 0-9, a-f, a minus sign before them.
 inline std::string in_base(long long number, int base) {
   std::string digits;
-  for (long long rest = number < 0 ? -number : number; rest > 0 || digits.empty(); rest /= base) digits.insert(digits.begin(), "0123456789abcdef"[rest % base]);
+  for (long long rest = number < 0 ? -number : number; rest > 0 || digits.empty(); rest /= base)
+    digits.insert(digits.begin(), "0123456789abcdef"[rest % base]);
   return number < 0 ? "-" + digits : digits;
 }
 
 /// One question of `add_or_sub_in_base`: "In base 7, what is -1240 - -4156?"
-/// The public description of DeepMind's mathematics data (Saxton et al. 2019): a base of 2 to 16, two signed whole numbers, a sum or a
-/// difference, all written in that base.
+/// The public description of DeepMind's mathematics data (Saxton et al. 2019): a base of 2 to 16, two signed whole
+/// numbers, a sum or a difference, all written in that base.
 struct question {
   int base = 10;
   long long left = 0, right = 0;
@@ -31,7 +32,8 @@ struct question {
   long long value() const { return is_sum ? left + right : left - right; }
   std::string answer() const { return in_base(value(), base); }
   std::string text() const {
-    return "In base " + std::to_string(base) + ", what is " + in_base(left, base) + (is_sum ? " + " : " - ") + in_base(right, base) + "?";
+    return "In base " + std::to_string(base) + ", what is " + in_base(left, base) + (is_sum ? " + " : " - ") +
+           in_base(right, base) + "?";
   }
 };
 
@@ -40,10 +42,14 @@ struct question_sizes {
   int lowest_base = 2, highest_base = 16, digits = 2;
 };
 
-/// Question `number` of a stream: the base uniform, the operands of 1 to `digits` digits in it, every number of digits as likely, both signs.
-inline question draw_question(const question_sizes& sizes, const emend::counter_random& random, std::uint64_t stream, std::uint64_t number) {
+/// Question `number` of a stream: the base uniform, the operands of 1 to `digits` digits in it, every number of digits
+/// as likely, both signs.
+inline question draw_question(const question_sizes& sizes, const emend::counter_random& random, std::uint64_t stream,
+                              std::uint64_t number) {
   std::uint64_t purpose = 8 * number;
-  const auto below = [&](long long n) { return static_cast<long long>(random.below(static_cast<emend::index>(n), stream, purpose++)); };
+  const auto below = [&](long long n) {
+    return static_cast<long long>(random.below(static_cast<emend::index>(n), stream, purpose++));
+  };
   question q;
   q.base = sizes.lowest_base + static_cast<int>(below(sizes.highest_base - sizes.lowest_base + 1));
   const auto operand = [&] {
@@ -60,21 +66,25 @@ inline question draw_question(const question_sizes& sizes, const emend::counter_
 }
 
 /// Different questions, none of them among `known`, which they join.
-inline std::vector<question> draw_questions(std::size_t count, const question_sizes& sizes, std::uint64_t seed, std::uint64_t stream, std::set<std::string>& known) {
+inline std::vector<question> draw_questions(std::size_t count, const question_sizes& sizes, std::uint64_t seed,
+                                            std::uint64_t stream, std::set<std::string>& known) {
   std::vector<question> result;
   const emend::counter_random random{seed};
   for (std::uint64_t number = 0; result.size() < count; ++number) {
-    if (number > 100 * count + 100000) throw std::runtime_error("there are fewer than " + std::to_string(count) + " different questions of that size");
+    if (number > 100 * count + 100000)
+      throw std::runtime_error("there are fewer than " + std::to_string(count) + " different questions of that size");
     const question q = draw_question(sizes, random, stream, number);
     if (known.insert(q.text()).second) result.push_back(q);
   }
   return result;
 }
 
-/// What a model reads and writes: numbers sign and digit by digit; the words of the question, always the same, and the bases a token each.
+/// What a model reads and writes: numbers sign and digit by digit; the words of the question, always the same, and the
+/// bases a token each.
 class question_tokens {
  public:
-  static constexpr emend::index start = 0, end = 1, backspace = 2, in_base_word = 3, what_is = 4, plus = 5, minus = 6, solution = 7, sign = 8, digit = 9, base = 25;
+  static constexpr emend::index start = 0, end = 1, backspace = 2, in_base_word = 3, what_is = 4, plus = 5, minus = 6,
+                                solution = 7, sign = 8, digit = 9, base = 25;
   static constexpr int count = 40;  // bases 2 to 16 are the last
 
   static ids prompt_of(const question& q) {
@@ -93,7 +103,8 @@ class question_tokens {
     return result;
   }
   static std::string text_of(emend::index id) {
-    static const std::vector<std::string> words{"<start>", "<end>", "<erase>", "In base ", ", what is ", " + ", " - ", "? Solution: ", "-"};
+    static const std::vector<std::string> words{"<start>", "<end>", "<erase>",      "In base ", ", what is ",
+                                                " + ",     " - ",   "? Solution: ", "-"};
     if (id < digit) return words[static_cast<std::size_t>(id)];
     if (id < base) return std::string(1, "0123456789abcdef"[id - digit]);
     return std::to_string(id - base + 2);

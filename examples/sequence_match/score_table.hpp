@@ -8,16 +8,20 @@
 
 namespace sequence_match {
 
-/// A model that can say anything: a score for every action after every text, and the value of every terminal state, which is free
-/// because its scores are. The actions are letters, the end, and the backspace where the model has one.
+/// A model that can say anything: a score for every action after every text, and the value of every terminal state,
+/// which is free because its scores are. The actions are letters, the end, and the backspace where the model has one.
 class score_table {
  public:
   score_table(const markov_source& source, bool has_backspace)
-      : source_(source), texts_(static_cast<std::size_t>(source.texts())), actions_(static_cast<std::size_t>(source.letters) + 2),
-        is_allowed_(texts_ * actions_, 1), values_(texts_ * actions_ + texts_, 0.0) {
+      : source_(source),
+        texts_(static_cast<std::size_t>(source.texts())),
+        actions_(static_cast<std::size_t>(source.letters) + 2),
+        is_allowed_(texts_ * actions_, 1),
+        values_(texts_ * actions_ + texts_, 0.0) {
     for (std::size_t s = 0; s < texts_; ++s) {
       if (!has_backspace) is_allowed_[s * actions_ + actions_ - 1] = 0;
-      if (source.depth(static_cast<int>(s)) >= source.deepest) std::fill_n(is_allowed_.begin() + static_cast<std::ptrdiff_t>(s * actions_), source.letters, char(0));
+      if (source.depth(static_cast<int>(s)) >= source.deepest)
+        std::fill_n(is_allowed_.begin() + static_cast<std::ptrdiff_t>(s * actions_), source.letters, char(0));
     }
   }
 
@@ -50,7 +54,8 @@ class score_table {
   ///   sum_steps w step(l(label | s) - gamma V(s')) + sum_ends w tail(V(end)) - V(empty text), and the same of rollouts
   /// rollouts may be null.
   template <emend::trajectory_objective O>
-  double evaluate(const O& objective, const occupancy& data, const occupancy* rollouts, std::vector<double>& gradient) const {
+  double evaluate(const O& objective, const occupancy& data, const occupancy* rollouts,
+                  std::vector<double>& gradient) const {
     const std::vector<double> v = log_z();
     std::vector<double> d_v(texts_, 0.0);
     gradient.assign(values_.size(), 0.0);
@@ -61,10 +66,13 @@ class score_table {
         const auto s = static_cast<std::size_t>(t.state);
         const std::size_t label = s * actions_ + static_cast<std::size_t>(t.label);
         const bool ends = t.pushed == source_.letters;
-        const int next = t.pushed > source_.letters ? source_.parent(t.state) : ends ? t.state : source_.child(t.state, t.pushed);
+        const int next = t.pushed > source_.letters ? source_.parent(t.state)
+                         : ends                     ? t.state
+                                                    : source_.child(t.state, t.pushed);
         double& next_value_slope = ends ? gradient[texts_ * actions_ + s] : d_v[static_cast<std::size_t>(next)];
         const bool from_value = objective.starts_from_value(is_rollout);
-        const double r = (from_value ? v[s] : values_[label]) - objective.gamma * (ends ? values_[texts_ * actions_ + s] : v[static_cast<std::size_t>(next)]);
+        const double r = (from_value ? v[s] : values_[label]) -
+                         objective.gamma * (ends ? values_[texts_ * actions_ + s] : v[static_cast<std::size_t>(next)]);
         const emend::value_and_slope term = objective.step(is_rollout, r);
         value += t.weight * term.value;
         (from_value ? d_v[s] : gradient[label]) += t.weight * term.slope;

@@ -18,15 +18,17 @@ struct shown_token {
 
 /// How one text came about.
 struct shown_writing {
-  std::string prompt, right;         // right: what was wanted, where there is such a thing
+  std::string prompt, right;        // right: what was wanted, where there is such a thing
   std::vector<shown_token> tokens;  // in the order of writing
   long long actions = 0;
   bool is_right = false;
 };
 
-/// text_of: (id) -> std::string. given: so many tokens at the end of the prompt are shown as written, which the model may erase.
+/// text_of: (id) -> std::string. given: so many tokens at the end of the prompt are shown as written, which the model
+/// may erase.
 template <class TextOf>
-std::vector<shown_token> tokens_of(const emend::generation& g, const std::vector<emend::index>& prompt, std::size_t given, TextOf&& text_of) {
+std::vector<shown_token> tokens_of(const emend::generation& g, const std::vector<emend::index>& prompt,
+                                   std::size_t given, TextOf&& text_of) {
   std::vector<shown_token> result;
   for (std::size_t i = prompt.size() - given; i < prompt.size(); ++i) result.push_back({text_of(prompt[i]), -1, -1});
   for (const emend::written_token& t : g.written) {
@@ -44,7 +46,8 @@ std::vector<shown_token> tokens_of(const emend::generation& g, const std::vector
 inline nlohmann::json to_json(const shown_writing& s) {
   nlohmann::json tokens = nlohmann::json::array();
   for (const shown_token& t : s.tokens) tokens.push_back({t.text, t.written_at, t.erased_at});
-  return {{"prompt", s.prompt}, {"right", s.right}, {"tokens", tokens}, {"actions", s.actions}, {"is_right", s.is_right}};
+  return {
+      {"prompt", s.prompt}, {"right", s.right}, {"tokens", tokens}, {"actions", s.actions}, {"is_right", s.is_right}};
 }
 inline shown_writing writing_of(const nlohmann::json& j) {
   shown_writing s{j.at("prompt"), j.at("right"), {}, j.at("actions"), j.at("is_right")};

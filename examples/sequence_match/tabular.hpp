@@ -11,11 +11,11 @@ namespace sequence_match {
 
 struct tabular_options {
   double slip = 0.1;   // how often the model writes any letter instead of what it chose
-  double noise = 0.1;   // errors in the data, where there are any
+  double noise = 0.1;  // errors in the data, where there are any
   double alpha = 0.1, gamma = 0.95;
   double ridge = 1e-4;  // of the scores: where nothing is asked of them they are 0, and none goes to infinity
   int steps = 4000;
-  double rate = 0.1;    // of the first step
+  double rate = 0.1;  // of the first step
 };
 
 /// Distances between the texts of the data (p) and those of a model (q); what never ends is a text of its own.
@@ -29,9 +29,12 @@ inline text_distances distances_of(const std::vector<double>& p, const generated
   text_distances d{q.unfinished / 2, q.unfinished, 0, q.unfinished};
   for (std::size_t s = 0; s < p.size(); ++s) {
     d.total_variation += std::abs(p[s] - q.probability[s]) / 2;
-    if (p[s] + q.probability[s] > 0) d.mixture_chi2 += (p[s] - q.probability[s]) * (p[s] - q.probability[s]) / (p[s] + q.probability[s]);
-    if (p[s] > 0) d.forward_kl += p[s] * std::log(p[s] / q.probability[s]);
-    else d.impossible += q.probability[s];
+    if (p[s] + q.probability[s] > 0)
+      d.mixture_chi2 += (p[s] - q.probability[s]) * (p[s] - q.probability[s]) / (p[s] + q.probability[s]);
+    if (p[s] > 0)
+      d.forward_kl += p[s] * std::log(p[s] / q.probability[s]);
+    else
+      d.impossible += q.probability[s];
   }
   return d;
 }
@@ -43,10 +46,12 @@ struct tabular_solution {
   std::vector<double> policy;
 };
 
-/// The table at the objective's maximum over the exact occupancies: gradient ascent with Adam and a rate that falls to nothing.
-/// has_rollouts: the model's own occupancy is found anew at every step, slips included. on_step: as `common::report_progress`.
+/// The table at the objective's maximum over the exact occupancies: gradient ascent with Adam and a rate that falls to
+/// nothing. has_rollouts: the model's own occupancy is found anew at every step, slips included. on_step: as
+/// `common::report_progress`.
 template <emend::trajectory_objective O>
-std::optional<tabular_solution> solve_table(const markov_source& source, const O& objective, bool has_backspace, bool has_rollouts, double noise, const tabular_options& o,
+std::optional<tabular_solution> solve_table(const markov_source& source, const O& objective, bool has_backspace,
+                                            bool has_rollouts, double noise, const tabular_options& o,
                                             const common::report_progress& on_step) {
   objective.check();
   score_table table(source, has_backspace);
@@ -66,7 +71,8 @@ std::optional<tabular_solution> solve_table(const markov_source& source, const O
       square += g * g;
       first[i] = beta1 * first[i] + (1 - beta1) * g;
       second[i] = beta2 * second[i] + (1 - beta2) * g * g;
-      x += rate * first[i] / (1 - std::pow(beta1, step + 1)) / (std::sqrt(second[i] / (1 - std::pow(beta2, step + 1))) + 1e-10);
+      x += rate * first[i] / (1 - std::pow(beta1, step + 1)) /
+           (std::sqrt(second[i] / (1 - std::pow(beta2, step + 1))) + 1e-10);
     }
     result.slope = std::sqrt(square);
     if (step % 100 == 0 && !on_step(static_cast<double>(step) / o.steps)) return std::nullopt;

@@ -24,7 +24,9 @@ class numbered_words {
     while (begin < text.size()) {
       std::size_t end = text.find(' ', begin);
       if (end == std::string::npos) end = text.size();
-      if (end > begin) words_.push_back(number_.try_emplace(text.substr(begin, end - begin), static_cast<emend::index>(number_.size())).first->second);
+      if (end > begin)
+        words_.push_back(number_.try_emplace(text.substr(begin, end - begin), static_cast<emend::index>(number_.size()))
+                             .first->second);
       begin = end + 1;
     }
     offsets_.push_back(static_cast<emend::index>(words_.size()));
@@ -37,9 +39,11 @@ class numbered_words {
   std::vector<emend::index> words_, offsets_{0};
 };
 
-/// Features of continuations: the mean over their tokens of a model's last hidden state, after the prompts. [texts, dim]
-/// The reference implementation takes the last token's alone; of a small model's that says little beyond the last word.
-inline emend::matrix<double> features_of(const lm::weights<float>& w, const std::vector<ids>& prompts, const std::vector<ids>& continuations) {
+/// Features of continuations: the mean over their tokens of a model's last hidden state, after the prompts. [texts,
+/// dim] The reference implementation takes the last token's alone; of a small model's that says little beyond the last
+/// word.
+inline emend::matrix<double> features_of(const lm::weights<float>& w, const std::vector<ids>& prompts,
+                                         const std::vector<ids>& continuations) {
   const Eigen::Index dim = w.shape().dim;
   emend::matrix<double> features(static_cast<emend::index>(prompts.size()), static_cast<emend::index>(dim));
   lm::workspace<float> memory;
@@ -52,15 +56,18 @@ inline emend::matrix<double> features_of(const lm::weights<float>& w, const std:
     lm::forward(w, one, memory, {.wants_logits = false});
     const auto hidden = memory.hidden();
     for (Eigen::Index r = 0; r < hidden.rows(); ++r)
-      for (Eigen::Index k = 0; k < dim; ++k) features(static_cast<emend::index>(p), static_cast<emend::index>(k)) += static_cast<double>(hidden(r, k)) / static_cast<double>(hidden.rows());
+      for (Eigen::Index k = 0; k < dim; ++k)
+        features(static_cast<emend::index>(p), static_cast<emend::index>(k)) +=
+            static_cast<double>(hidden(r, k)) / static_cast<double>(hidden.rows());
   }
   return features;
 }
 
-inline text_measures measure_texts(const corpus& c, const lm::weights<float>& features, const std::vector<ids>& prompts, const std::vector<ids>& human, const std::vector<ids>& written,
-                                   std::uint64_t seed) {
+inline text_measures measure_texts(const corpus& c, const lm::weights<float>& features, const std::vector<ids>& prompts,
+                                   const std::vector<ids>& human, const std::vector<ids>& written, std::uint64_t seed) {
   text_measures m;
-  const emend::mauve_result mauve = emend::mauve(features_of(features, prompts, human), features_of(features, prompts, written), {.clustering = {.seed = seed}});
+  const emend::mauve_result mauve = emend::mauve(
+      features_of(features, prompts, human), features_of(features, prompts, written), {.clustering = {.seed = seed}});
   m.mauve = mauve.mauve;
   m.mauve_star = mauve.mauve_star;
   numbered_words words;
@@ -72,7 +79,8 @@ inline text_measures measure_texts(const corpus& c, const lm::weights<float>& fe
 }
 
 /// Perplexity per token of what follows the prompts in held-out passages.
-inline emend::interval held_out_perplexity(const lm::weights<float>& w, const std::vector<ids>& prompts, const std::vector<ids>& human, std::uint64_t seed) {
+inline emend::interval held_out_perplexity(const lm::weights<float>& w, const std::vector<ids>& prompts,
+                                           const std::vector<ids>& human, std::uint64_t seed) {
   std::vector<double> log_prob;
   std::vector<emend::index> offsets{0};
   lm::workspace<float> memory;

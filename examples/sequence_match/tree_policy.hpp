@@ -19,7 +19,8 @@ inline lm::batch packed_of(const emend::trajectory_forest& forest) {
 /// examples/lm's transformer as SequenceMatch's training wants it: one thread, one part.
 class tree_policy {
  public:
-  tree_policy(lm::weights<float> w, const lm::adamw_options& options) : weights_(std::move(w)), optimizer_(weights_, options), gathered_(weights_.shape()) {}
+  tree_policy(lm::weights<float> w, const lm::adamw_options& options)
+      : weights_(std::move(w)), optimizer_(weights_, options), gathered_(weights_.shape()) {}
 
   const lm::weights<float>& model() const { return weights_; }
 
@@ -54,33 +55,42 @@ class tree_policy {
 };
 static_assert(emend::trainable_tree_policy<tree_policy> && emend::scoring_tree_policy<tree_policy>);
 
-/// Lets a model write from prompts. Without a backspace among the actions its id, `unused`, is never drawn. temperature 0: the most probable action.
-inline std::vector<emend::generation> write_from(const lm::weights<float>& w, const std::vector<std::vector<emend::index>>& prompts, emend::index unused, double temperature,
+/// Lets a model write from prompts. Without a backspace among the actions its id, `unused`, is never drawn. temperature
+/// 0: the most probable action.
+inline std::vector<emend::generation> write_from(const lm::weights<float>& w,
+                                                 const std::vector<std::vector<emend::index>>& prompts,
+                                                 emend::index unused, double temperature,
                                                  const emend::generate_options& options) {
   lm::backtracking_model<float> model(w);
   const emend::sampler how{[&](auto& c) {
-                             if (unused >= 0) c.change(emend::id_column(&unused, 1), [](emend::index, double) { return -emend::detail::infinity; });
+                             if (unused >= 0)
+                               c.change(emend::id_column(&unused, 1),
+                                        [](emend::index, double) { return -emend::detail::infinity; });
                            },
                            emend::temperature_scaling{temperature}};
   return emend::generate(model, prompts, how, options);
 }
 
 /// Rollouts for the buffer. unused: as in `write_from`.
-inline std::vector<emend::trajectory> rollouts_of(const lm::weights<float>& w, const std::vector<std::vector<emend::index>>& prompts, emend::index unused,
-                                                  const emend::generate_options& options) {
+inline std::vector<emend::trajectory> rollouts_of(const lm::weights<float>& w,
+                                                  const std::vector<std::vector<emend::index>>& prompts,
+                                                  emend::index unused, const emend::generate_options& options) {
   std::vector<emend::trajectory> result;
   const std::vector<emend::generation> written = write_from(w, prompts, unused, 1, options);
   for (std::size_t b = 0; b < prompts.size(); ++b)
     if (!written[b].ids.empty()) {
       emend::trajectory t = emend::rollout_trajectory(prompts[b], written[b].ids, options.actions);
       // The paper's way with what is longer than the context: its last action leads to the end.
-      if (!t.is_complete && t.actions.size() > 1) t = emend::cut_trajectory(t, static_cast<emend::index>(t.actions.size()) - 1, emend::overlong_treatment::forced_end, options.actions);
+      if (!t.is_complete && t.actions.size() > 1)
+        t = emend::cut_trajectory(t, static_cast<emend::index>(t.actions.size()) - 1,
+                                  emend::overlong_treatment::forced_end, options.actions);
       result.push_back(std::move(t));
     }
   return result;
 }
 
-/// Gives an id that the model has never used, a backspace, the mean of the others' rows: probable nowhere, and not ruled out either.
+/// Gives an id that the model has never used, a backspace, the mean of the others' rows: probable nowhere, and not
+/// ruled out either.
 inline void start_unused_row(lm::weights<float>& w, emend::index id) {
   const auto set = [&](auto&& rows) {
     rows.row(id).setZero();

@@ -1,5 +1,6 @@
-// The kernels over rows of scores, for a program whose sources are compiled with EMEND_COMPILED_KERNELS: one source of it in place of all
-// that evaluate something. CMake's target emend::kernels adds this file and the definition; elsewhere do the same by hand.
+// The kernels over rows of scores, for a program whose sources are compiled with EMEND_COMPILED_KERNELS: one source of
+// it in place of all that evaluate something. CMake's target emend::kernels adds this file and the definition;
+// elsewhere do the same by hand.
 
 #include <emend/heads/simd/divergence_kernels.hpp>
 

@@ -19,16 +19,20 @@ TEST_CASE_TEMPLATE_DEFINE("a row's gradient has the same bits in whatever batch 
       CAPTURE(static_cast<int>(set));
       const index n = 70;
       const table x = rounded<Carrier>(random_table(n, vocab));
-      request r{.targets = random_targets(n, vocab), .loss = every_statistic, .options = {.with_log_sum_squares = true, .instructions = set}};
+      request r{.targets = random_targets(n, vocab),
+                .loss = every_statistic,
+                .options = {.with_log_sum_squares = true, .instructions = set}};
       const outcome whole = evaluate_on<Carrier>(x, r);
-      for (const std::vector<index>& rows : {std::vector<index>{0}, {69}, {3, 1}, {5, 6, 7}, {64, 2, 65, 13}, {9, 8, 7, 6, 5, 4, 3, 2, 1}}) {
+      for (const std::vector<index>& rows :
+           {std::vector<index>{0}, {69}, {3, 1}, {5, 6, 7}, {64, 2, 65, 13}, {9, 8, 7, 6, 5, 4, 3, 2, 1}}) {
         request part = r;
         part.targets.clear();
         for (index row : rows) part.targets.push_back(r.targets[static_cast<std::size_t>(row)]);
         const outcome got = evaluate_on<Carrier>(rows_of(x, rows), part);
         for (std::size_t i = 0; i < rows.size(); ++i) {
           CAPTURE(rows.size());
-          CHECK(same_bits(got.gradient.data() + static_cast<index>(i) * vocab, whole.gradient.data() + rows[i] * vocab, vocab));
+          CHECK(same_bits(got.gradient.data() + static_cast<index>(i) * vocab, whole.gradient.data() + rows[i] * vocab,
+                          vocab));
         }
       }
     }
@@ -41,7 +45,9 @@ TEST_CASE_TEMPLATE_DEFINE("masked, silent and non-finite neighbours change no bi
     for (index vocab : {5, 33, 100}) {
       const index n = 11;
       table x = rounded<Carrier>(random_table(n, vocab));
-      request r{.targets = random_targets(n, vocab), .loss = every_statistic, .options = {.with_log_sum_squares = true, .instructions = set}};
+      request r{.targets = random_targets(n, vocab),
+                .loss = every_statistic,
+                .options = {.with_log_sum_squares = true, .instructions = set}};
       const outcome whole = evaluate_on<Carrier>(x, r);
       const std::vector<double> keep{1, 0, 1, 1, 0, 0, 1, 1, 1, 0, 1};
       for (bool is_mask : {true, false})
@@ -51,8 +57,10 @@ TEST_CASE_TEMPLATE_DEFINE("masked, silent and non-finite neighbours change no bi
             if (keep[static_cast<std::size_t>(i)] == 0)
               for (index j = 0; j < vocab; ++j) y(i, j) = filler;
           request masked = r;
-          if (is_mask) masked.options.mask = keep;
-          else masked.options.weight = keep;
+          if (is_mask)
+            masked.options.mask = keep;
+          else
+            masked.options.weight = keep;
           const outcome got = evaluate_on<Carrier>(y, masked);
           for (index i = 0; i < n; ++i)
             if (keep[static_cast<std::size_t>(i)] != 0)
@@ -76,7 +84,9 @@ TEST_CASE_TEMPLATE_DEFINE("the same bits for any number of threads", Carrier, bi
   for (bool is_linked : {false, true})
     for (index vocab : {7, 130}) {
       const table x = rounded<Carrier>(random_table(13, vocab));
-      request r{.targets = random_targets(13, vocab), .loss = {-1, 0.125, 0.5, 0.25, 0.0625, is_linked ? 0.3 : 0}, .options = {.with_log_sum_squares = true}};
+      request r{.targets = random_targets(13, vocab),
+                .loss = {-1, 0.125, 0.5, 0.25, 0.0625, is_linked ? 0.3 : 0},
+                .options = {.with_log_sum_squares = true}};
       if (is_linked) r.options.links = links;
       const outcome alone = evaluate_on<Carrier>(x, r);
       const auto columns = statistics_on<Carrier>(x, r.targets, {});
@@ -101,7 +111,8 @@ TEST_CASE_TEMPLATE_APPLY(bits_of_threads, every_carrier);
 
 TEST_CASE_TEMPLATE_DEFINE("in place has the bits of out of place", Carrier, bits_in_place) {
   const std::vector<int> offsets{0, 2, 5, 5, 9}, ids{1, 0, 2, 3, 4, 0, 1, 2, 3};
-  for (const score_transform& transform : {score_transform{}, score_transform{.temperature = 0.5}, score_transform{.soft_cap = 3}})
+  for (const score_transform& transform :
+       {score_transform{}, score_transform{.temperature = 0.5}, score_transform{.soft_cap = 3}})
     for (bool is_kept : {false, true}) {
       const table x = rounded<Carrier>(random_table(4, 21));
       request r{.targets = {1, 3, 0, 2}, .loss = {-1, 0, 0.5}, .options = {.transform = transform}};

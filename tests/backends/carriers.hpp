@@ -17,8 +17,10 @@ struct chosen_executor {
   std::unique_ptr<thread_pool> pool;
   explicit chosen_executor(int threads) : pool(threads > 0 ? std::make_unique<thread_pool>(threads) : nullptr) {}
   void for_each_chunk(index n, const std::function<void(index, index)>& f) {
-    if (pool) pool->for_each_chunk(n, f);
-    else sequential{}.for_each_chunk(n, f);
+    if (pool)
+      pool->for_each_chunk(n, f);
+    else
+      sequential{}.for_each_chunk(n, f);
   }
 };
 
@@ -120,8 +122,10 @@ outcome evaluate_on(const table& x, const request& r) {
     result.metrics = got.metrics;
   };
   const auto read = [&](const auto& gradient) {
-    if constexpr (requires { holder<Carrier>::read(gradient); }) result.gradient = holder<Carrier>::read(gradient);
-    else result.gradient = values_of(gradient);
+    if constexpr (requires { holder<Carrier>::read(gradient); })
+      result.gradient = holder<Carrier>::read(gradient);
+    else
+      result.gradient = values_of(gradient);
   };
   const auto into = [&](auto& target) {
     take(evaluate_into(r.loss, held.scores(), r.targets, r.options, target, executor));
@@ -133,8 +137,10 @@ outcome evaluate_on(const table& x, const request& r) {
     into(held.target());
     if constexpr (requires { held.is_intact(); }) CHECK(held.is_intact());
   } else if (r.how == way::in_place) {
-    if constexpr (requires { held.same(); }) into(held.same());
-    else into(held.target());
+    if constexpr (requires { held.same(); })
+      into(held.same());
+    else
+      into(held.target());
   } else {
     const auto got = evaluate(r.loss, held.scores(), r.targets, r.options, executor);
     take(got);
@@ -159,7 +165,7 @@ traits traits_of() {
   result.is_half = std::is_same_v<T, bfloat16> || std::is_same_v<T, float16>;
   result.epsilon = std::is_same_v<T, bfloat16> ? 0x1p-8 : std::is_same_v<T, float16> ? 0x1p-11 : 0;
   result.tiny = std::is_same_v<T, float16> ? 0x1p-25 : std::is_same_v<T, double> ? 1e-300 : 1e-37;
-  result.highest = std::is_same_v<T, double> ? 1.7976931348623157e308
+  result.highest = std::is_same_v<T, double>    ? 1.7976931348623157e308
                    : std::is_same_v<T, float16> ? 65504.0
                    : std::is_same_v<T, float>   ? 3.4028234663852886e38
                                                 : 3.3895313892515355e38;
@@ -168,7 +174,8 @@ traits traits_of() {
     result.max_vocab = 200;
   }
   // A device's sums and products by operations are another library's.
-  if constexpr (requires { holder<Carrier>::is_elsewhere(); }) result.keeps_bits_in_batches = !holder<Carrier>::is_elsewhere();
+  if constexpr (requires { holder<Carrier>::is_elsewhere(); })
+    result.keeps_bits_in_batches = !holder<Carrier>::is_elsewhere();
   return result;
 }
 
@@ -180,11 +187,11 @@ table rounded(table x) {
 }
 
 /// Compiles a carrier: everything that suite.hpp declares over it.
-#define EMEND_COMPILE_CARRIER(...)                                                                              \
-  template outcome evaluate_on<__VA_ARGS__>(const table&, const request&);                                       \
-  template statistics_columns statistics_on<__VA_ARGS__>(const table&, const std::vector<index>&,                \
-                                                         const statistics_options&, int);                        \
-  template traits traits_of<__VA_ARGS__>();                                                                      \
+#define EMEND_COMPILE_CARRIER(...)                                                                \
+  template outcome evaluate_on<__VA_ARGS__>(const table&, const request&);                        \
+  template statistics_columns statistics_on<__VA_ARGS__>(const table&, const std::vector<index>&, \
+                                                         const statistics_options&, int);         \
+  template traits traits_of<__VA_ARGS__>();                                                       \
   template table rounded<__VA_ARGS__>(table)
 
 }  // namespace suite

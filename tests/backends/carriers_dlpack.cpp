@@ -16,7 +16,11 @@ struct holder<dlpack<T>> {
   std::int64_t shape[2], strides[2];
   DLManagedTensor x, out;
   explicit holder(const table& t)
-      : memory(static_cast<std::size_t>((t.vocab + 3) * t.rows + 2)), other(memory), shape{t.rows, t.vocab}, strides{t.vocab + 3, 1}, x(tensor(memory)),
+      : memory(static_cast<std::size_t>((t.vocab + 3) * t.rows + 2)),
+        other(memory),
+        shape{t.rows, t.vocab},
+        strides{t.vocab + 3, 1},
+        x(tensor(memory)),
         out(tensor(other)) {
     write_table(t, score_view<T>{memory.data() + 2, t.rows, t.vocab, t.vocab + 3, 1});
   }

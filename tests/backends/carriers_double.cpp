@@ -44,13 +44,16 @@ struct emend::backend<remote> {
     for (index row = 0; row < x.on_device.rows; ++row) {
       if (!r.is_active[row]) continue;
       const auto ids = ids_of(x, r, row);
-      rows[row] = detail::reference_statistics([&](index k) { return transform(x, r, row, ids[static_cast<std::size_t>(k)]).z; },
-                                               static_cast<index>(ids.size()));
-      if (rows[row].arg_max >= 0) rows[row].arg_max = ids.empty() ? -1 : ids[static_cast<std::size_t>(rows[row].arg_max)];
+      rows[row] = detail::reference_statistics(
+          [&](index k) { return transform(x, r, row, ids[static_cast<std::size_t>(k)]).z; },
+          static_cast<index>(ids.size()));
+      if (rows[row].arg_max >= 0)
+        rows[row].arg_max = ids.empty() ? -1 : ids[static_cast<std::size_t>(rows[row].arg_max)];
     }
     for (index i = 0; i < r.targets.size(); ++i)
       if (r.is_active[r.rows[i]])
-        scores[i] = contains(ids_of(x, r, r.rows[i]), r.targets[i]) ? transform(x, r, r.rows[i], r.targets[i]).z : -suite::inf;
+        scores[i] =
+            contains(ids_of(x, r, r.rows[i]), r.targets[i]) ? transform(x, r, r.rows[i], r.targets[i]).z : -suite::inf;
   }
   static void backward(const remote& x, const head_request& r, const row_statistics* rows, const row_adjoint* adjoints,
                        const double* score_adjoints, remote& g) {

@@ -36,8 +36,10 @@ struct holder<eigen_map<Scalar>> {
   std::vector<Scalar> memory, other;
   map x, out;
   explicit holder(const table& t)
-      : memory(static_cast<std::size_t>((2 * t.rows + 3) * t.vocab + 1)), other(memory),
-        x(memory.data(), t.rows, t.vocab, strides(2 * t.rows + 3, 2)), out(other.data(), t.rows, t.vocab, strides(2 * t.rows + 3, 2)) {
+      : memory(static_cast<std::size_t>((2 * t.rows + 3) * t.vocab + 1)),
+        other(memory),
+        x(memory.data(), t.rows, t.vocab, strides(2 * t.rows + 3, 2)),
+        out(other.data(), t.rows, t.vocab, strides(2 * t.rows + 3, 2)) {
     fill(x, t);
     out.setConstant(Scalar(77));
   }
@@ -54,7 +56,9 @@ struct holder<eigen_block<Scalar>> {
   dense parent, other;
   block x, out;
   explicit holder(const table& t)
-      : parent(dense::Constant(t.rows + 2, t.vocab + 3, Scalar(nan))), other(parent), x(parent, 1, 2, t.rows, t.vocab),
+      : parent(dense::Constant(t.rows + 2, t.vocab + 3, Scalar(nan))),
+        other(parent),
+        x(parent, 1, 2, t.rows, t.vocab),
         out(other, 1, 2, t.rows, t.vocab) {
     fill(x, t);
   }

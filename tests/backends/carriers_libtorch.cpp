@@ -10,8 +10,8 @@
 namespace suite {
 
 template <class T>
-inline constexpr at::ScalarType dtype_of = std::is_same_v<T, double> ? at::kDouble
-                                           : std::is_same_v<T, float>  ? at::kFloat
+inline constexpr at::ScalarType dtype_of = std::is_same_v<T, double>     ? at::kDouble
+                                           : std::is_same_v<T, float>    ? at::kFloat
                                            : std::is_same_v<T, bfloat16> ? at::kBFloat16
                                                                          : at::kHalf;
 
@@ -65,10 +65,14 @@ struct product_parts {
   at::Tensor hidden, identity;
   linear_gradient<at::Tensor, at::Tensor> out;
   explicit product_parts(const table& t)
-      : hidden(make_tensor<T>(t, tensor_form::contiguous)), identity(at::eye(t.vocab, hidden.options())), out{at::full_like(hidden, 77), at::full_like(identity, 77)} {
+      : hidden(make_tensor<T>(t, tensor_form::contiguous)),
+        identity(at::eye(t.vocab, hidden.options())),
+        out{at::full_like(hidden, 77), at::full_like(identity, 77)} {
     fill<T>(hidden, t);
   }
-  static std::vector<double> read(const linear_gradient<at::Tensor, at::Tensor>& g) { return values_of(g.d_hidden.cpu()); }
+  static std::vector<double> read(const linear_gradient<at::Tensor, at::Tensor>& g) {
+    return values_of(g.d_hidden.cpu());
+  }
   linear_gradient<at::Tensor, at::Tensor>& target() { return out; }
 };
 template <class T>
@@ -86,7 +90,9 @@ struct holder<tensor_product_chain<T>> : product_parts<T> {
   static bool is_elsewhere() { return !other_device().is_cpu(); }
   device_scores states{there(this->hidden)}, weight{there(this->identity)};
   linear_scores<device_scores, device_scores> x{states, weight};
-  explicit holder(const table& t) : product_parts<T>(t) { this->out = {there(this->out.d_hidden), there(this->out.d_weight)}; }
+  explicit holder(const table& t) : product_parts<T>(t) {
+    this->out = {there(this->out.d_hidden), there(this->out.d_weight)};
+  }
   const linear_scores<device_scores, device_scores>& scores() const { return x; }
 };
 

@@ -15,7 +15,9 @@ struct holder<linear<T>> {
   linear_scores<matrix<T>, matrix<T>> x{hidden, identity};
   linear_parts<T> out;
   explicit holder(const table& t)
-      : hidden(t.rows, t.vocab), identity(t.vocab, t.vocab), out{matrix<T>(t.rows, t.vocab), matrix<T>(t.vocab, t.vocab)} {
+      : hidden(t.rows, t.vocab),
+        identity(t.vocab, t.vocab),
+        out{matrix<T>(t.rows, t.vocab), matrix<T>(t.vocab, t.vocab)} {
     write_table(t, score_view<T>{hidden.data(), t.rows, t.vocab, t.vocab, 1});
     for (index j = 0; j < t.vocab; ++j) identity(j, j) = 1;
   }

@@ -19,7 +19,9 @@ struct xtensor_pair {
   X& same() { return x; }
 };
 
-inline std::array<std::size_t, 2> extents(const table& t) { return {static_cast<std::size_t>(t.rows), static_cast<std::size_t>(t.vocab)}; }
+inline std::array<std::size_t, 2> extents(const table& t) {
+  return {static_cast<std::size_t>(t.rows), static_cast<std::size_t>(t.vocab)};
+}
 
 template <class X>
 struct holder<xtensor_owner<X>> : xtensor_pair<X> {
@@ -35,9 +37,13 @@ struct holder<xtensor_owner<X>> : xtensor_pair<X> {
 /// A view of part of a larger xtensor, columns apart by 2.
 struct xtensor_parent {
   xt::xtensor<double, 2> memory;
-  explicit xtensor_parent(const table& t) : memory(xt::xtensor<double, 2>::from_shape({extents(t)[0] + 2, 2 * extents(t)[1] + 3})) { memory.fill(nan); }
+  explicit xtensor_parent(const table& t)
+      : memory(xt::xtensor<double, 2>::from_shape({extents(t)[0] + 2, 2 * extents(t)[1] + 3})) {
+    memory.fill(nan);
+  }
   auto part(const table& t) {
-    return xt::view(memory, xt::range(std::size_t{1}, 1 + extents(t)[0]), xt::range(std::size_t{2}, 2 + 2 * extents(t)[1], std::size_t{2}));
+    return xt::view(memory, xt::range(std::size_t{1}, 1 + extents(t)[0]),
+                    xt::range(std::size_t{2}, 2 + 2 * extents(t)[1], std::size_t{2}));
   }
 };
 template <>
@@ -59,14 +65,19 @@ struct holder<xtensor_view> {
 /// Memory of somebody else.
 template <>
 struct holder<xtensor_adaptor> {
-  using adaptor = decltype(xt::adapt(std::declval<float*&>(), std::size_t{}, xt::no_ownership(), std::array<std::size_t, 2>{}));
+  using adaptor =
+      decltype(xt::adapt(std::declval<float*&>(), std::size_t{}, xt::no_ownership(), std::array<std::size_t, 2>{}));
   using storage = float;
   std::vector<float> memory, other;
   float *begin, *other_begin;
   adaptor x, out;
   explicit holder(const table& t)
-      : memory(t.values.size() + 1), other(memory), begin(memory.data()), other_begin(other.data()),
-        x(xt::adapt(begin, t.values.size(), xt::no_ownership(), extents(t))), out(xt::adapt(other_begin, t.values.size(), xt::no_ownership(), extents(t))) {
+      : memory(t.values.size() + 1),
+        other(memory),
+        begin(memory.data()),
+        other_begin(other.data()),
+        x(xt::adapt(begin, t.values.size(), xt::no_ownership(), extents(t))),
+        out(xt::adapt(other_begin, t.values.size(), xt::no_ownership(), extents(t))) {
     for (std::size_t i = 0; i < t.values.size(); ++i) memory[i] = static_cast<float>(t.values[i]);
   }
   const adaptor& scores() const { return x; }

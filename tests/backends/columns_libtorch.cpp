@@ -37,7 +37,8 @@ std::vector<double> numbers(const at::Tensor& x) {
 
 TEST_CASE("tensor_column: every dtype, any strides, row-major order") {
   const at::Tensor values = at::arange(6, of(at::kDouble)).view({2, 3});
-  for (const at::ScalarType type : {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16, at::kByte, at::kChar, at::kShort, at::kInt, at::kLong}) {
+  for (const at::ScalarType type :
+       {at::kFloat, at::kDouble, at::kHalf, at::kBFloat16, at::kByte, at::kChar, at::kShort, at::kInt, at::kLong}) {
     CAPTURE(c10::toString(type));
     CHECK(numbers(values.to(type)) == std::vector<double>{0, 1, 2, 3, 4, 5});
     CHECK(numbers(values.to(type).t()) == std::vector<double>{0, 3, 1, 4, 2, 5});
@@ -93,7 +94,8 @@ TEST_CASE("tensor_layout: sequences of the last dimension; masks of another shap
 
 TEST_CASE("algorithms from tensors to tensors are those over columns") {
   at::manual_seed(1);
-  const at::Tensor reward = at::randn({2, 4}, of(at::kDouble)), value = at::randn({4, 2}, of(at::kFloat)).t(), mask = at::tensor({1, 1, 1, 0, 0, 1, 1, 1}).view({2, 4}).to(at::kBool);
+  const at::Tensor reward = at::randn({2, 4}, of(at::kDouble)), value = at::randn({4, 2}, of(at::kFloat)).t(),
+                   mask = at::tensor({1, 1, 1, 0, 0, 1, 1, 1}).view({2, 4}).to(at::kBool);
   const std::vector<double> rewards = numbers(reward), values = numbers(value), masks = numbers(mask);
   const emend::padded layout(2, 4, masks);
 
@@ -104,24 +106,30 @@ TEST_CASE("algorithms from tensors to tensors are those over columns") {
   CHECK(advantage.sizes() == reward.sizes());
   CHECK(numbers(emend::whiten(reward, mask)) == emend::whiten(rewards, layout));
   CHECK(numbers(emend::whiten(reward, {})) == emend::whiten(rewards, emend::padded(2, 4)));
-  CHECK(numbers(emend::discounted_returns(reward, mask, {.gamma = 0.5})) == emend::discounted_returns(rewards, layout, {.gamma = 0.5}));
-  CHECK(numbers(emend::token_rewards(reward, reward * 2, value, mask)) == emend::token_rewards(rewards, numbers(reward * 2), values, layout));
+  CHECK(numbers(emend::discounted_returns(reward, mask, {.gamma = 0.5})) ==
+        emend::discounted_returns(rewards, layout, {.gamma = 0.5}));
+  CHECK(numbers(emend::token_rewards(reward, reward * 2, value, mask)) ==
+        emend::token_rewards(rewards, numbers(reward * 2), values, layout));
   const std::vector<double> weights = emend::token_weights(layout, emend::aggregation::per_example_mean);
   const std::vector<double> of_tensor = numbers(emend::token_weights(mask, emend::aggregation::per_example_mean));
   for (std::size_t i = 0; i < weights.size(); ++i) CHECK(of_tensor[i] == doctest::Approx(weights[i]).epsilon(1e-6));
-  CHECK(numbers(emend::kl_estimate(emend::kl_kind::k3, reward))[3] == emend::kl_estimate(emend::kl_kind::k3, rewards[3]));
+  CHECK(numbers(emend::kl_estimate(emend::kl_kind::k3, reward))[3] ==
+        emend::kl_estimate(emend::kl_kind::k3, rewards[3]));
   const at::Tensor group = at::tensor({0, 0, 1, 1});
   CHECK(numbers(emend::group_relative(value.reshape({-1}).slice(0, 0, 4).to(at::kDouble), group).advantage) ==
-        emend::group_relative(std::vector<double>(values.begin(), values.begin() + 4), std::vector<int>{0, 0, 1, 1}).advantage);
+        emend::group_relative(std::vector<double>(values.begin(), values.begin() + 4), std::vector<int>{0, 0, 1, 1})
+            .advantage);
   CHECK_THROWS_NAMING(emend::gae(reward, value.slice(1, 0, 3), mask), "value");
 }
 
 TEST_CASE("statistics and reward extraction over tensors, on the host and by the op chain") {
   at::manual_seed(2);
-  const at::Tensor x = at::randn({2, 4, 9}, of(at::kDouble)), ids = at::randint(9, {2, 4}), mask = at::tensor({1, 1, 1, 0, 1, 1, 0, 0}).view({2, 4});
+  const at::Tensor x = at::randn({2, 4, 9}, of(at::kDouble)), ids = at::randint(9, {2, 4}),
+                   mask = at::tensor({1, 1, 1, 0, 1, 1, 0, 0}).view({2, 4});
   const tensor_column targets(ids), counted(mask);
   const std::vector<int> chosen(16, 3);
-  const emend::statistics_options options{.mask = counted, .with_log_sum_squares = true, .with_arg_max = true, .chosen = chosen, .chosen_per_row = 2};
+  const emend::statistics_options options{
+      .mask = counted, .with_log_sum_squares = true, .with_arg_max = true, .chosen = chosen, .chosen_per_row = 2};
   const emend::statistics_tensors got = emend::statistics(x, ids, options);
   const emend::statistics_columns expected = emend::statistics(x, static_cast<const id_column&>(targets), options);
   CHECK(got.log_prob.sizes() == ids.sizes());
@@ -132,11 +140,14 @@ TEST_CASE("statistics and reward extraction over tensors, on the host and by the
   CHECK((got.is_arg_max.scalar_type() == at::kBool));
   CHECK(got.chosen_log_prob.sizes() == at::IntArrayRef({2, 4, 2}));
   CHECK(!got.mean_score.defined());
-  const emend::statistics_columns chain = emend::statistics(emend::device_scores{x}, static_cast<const id_column&>(targets), options);
+  const emend::statistics_columns chain =
+      emend::statistics(emend::device_scores{x}, static_cast<const id_column&>(targets), options);
   for (std::size_t i = 0; i < 8; ++i) CHECK(chain.log_prob[i] == doctest::Approx(expected.log_prob[i]).epsilon(1e-13));
 
-  const emend::seq2seq_reward_tensors rewards = emend::extract_rewards(x, ids, mask, {.mode = emend::reward_mode::margin});
-  const emend::seq2seq_rewards by_columns = emend::extract_rewards(x, static_cast<const id_column&>(targets), emend::padded(2, 4, counted), {.mode = emend::reward_mode::margin});
+  const emend::seq2seq_reward_tensors rewards =
+      emend::extract_rewards(x, ids, mask, {.mode = emend::reward_mode::margin});
+  const emend::seq2seq_rewards by_columns = emend::extract_rewards(
+      x, static_cast<const id_column&>(targets), emend::padded(2, 4, counted), {.mode = emend::reward_mode::margin});
   const std::vector<double> scores = numbers(rewards.score);
   for (std::size_t i = 0; i < 8; ++i) CHECK(scores[i] == doctest::Approx(by_columns.score[i]).epsilon(1e-6));
   CHECK(rewards.divergence.sizes() == at::IntArrayRef({2}));
@@ -164,7 +175,8 @@ TEST_CASE("torch_threads covers every element once, and hands exceptions on") {
     });
     for (const auto& count : seen) CHECK(count == 1);
   }
-  CHECK_THROWS_AS(emend::torch_threads{}.for_each_chunk(5, [](index, index) { throw std::out_of_range("here"); }), std::out_of_range);
+  CHECK_THROWS_AS(emend::torch_threads{}.for_each_chunk(5, [](index, index) { throw std::out_of_range("here"); }),
+                  std::out_of_range);
 }
 
 }  // namespace

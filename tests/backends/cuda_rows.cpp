@@ -1,4 +1,5 @@
-// The formulas of the CUDA kernels, run on the host: the threads of a block one after the other, their shares merged as the block does.
+// The formulas of the CUDA kernels, run on the host: the threads of a block one after the other, their shares merged as
+// the block does.
 #include "suite.hpp"
 
 #include <emend/cuda.hpp>
@@ -12,18 +13,20 @@ namespace {
 template <class T, class A>
 cuda::row_share<A> share_of_block(const T* x, index vocab, index stride, A scale, index threads) {
   std::vector<cuda::row_share<A>> shares;
-  for (index t = 0; t < threads; ++t) shares.push_back(cuda::share_of<cuda::row_share<A>>(x, vocab, stride, scale, t, threads));
+  for (index t = 0; t < threads; ++t)
+    shares.push_back(cuda::share_of<cuda::row_share<A>>(x, vocab, stride, scale, t, threads));
   for (index distance = 16; distance > 0; distance /= 2) {
     const std::vector<cuda::row_share<A>> before = shares;
-    for (index t = 0; t < threads; ++t) shares[static_cast<std::size_t>(t)].merge(before[static_cast<std::size_t>(t ^ distance)], scale);
+    for (index t = 0; t < threads; ++t)
+      shares[static_cast<std::size_t>(t)].merge(before[static_cast<std::size_t>(t ^ distance)], scale);
   }
   for (index t = 32; t < threads; t += 32) shares[0].merge(shares[static_cast<std::size_t>(t)], scale);
   return shares[0];
 }
 
 template <class T, class Loss>
-outcome run_block(const std::vector<T>& x, index rows, index vocab, const std::vector<index>& targets, const Loss& loss, double multiplier, double factor, index threads,
-                  std::vector<T>& out) {
+outcome run_block(const std::vector<T>& x, index rows, index vocab, const std::vector<index>& targets, const Loss& loss,
+                  double multiplier, double factor, index threads, std::vector<T>& out) {
   using A = arithmetic<T>;
   outcome result;
   for (index row = 0; row < rows; ++row) {
@@ -36,7 +39,8 @@ outcome run_block(const std::vector<T>& x, index rows, index vocab, const std::v
     result.value += got.value;
     result.metrics[0] += got.log_prob / static_cast<double>(rows);
     result.metrics[1] += got.entropy / static_cast<double>(rows);
-    for (index t = 0; t < threads; ++t) cuda::write_share<T, A>(scores, 1, out.data() + row * vocab, 1, vocab, got.slope, t, threads);
+    for (index t = 0; t < threads; ++t)
+      cuda::write_share<T, A>(scores, 1, out.data() + row * vocab, 1, vocab, got.slope, t, threads);
   }
   result.evaluated = rows;
   for (const T value : out) result.gradient.push_back(static_cast<double>(static_cast<A>(value)));
@@ -45,9 +49,15 @@ outcome run_block(const std::vector<T>& x, index rows, index vocab, const std::v
 
 template <class T>
 traits traits_of_type() {
-  return {.is_double = std::is_same_v<T, double>, .is_half = sizeof(T) == 2,
-          .epsilon = std::is_same_v<T, bfloat16> ? 0x1p-8 : std::is_same_v<T, float16> ? 0x1p-11 : 0,
-          .tiny = std::is_same_v<T, float16> ? 0x1p-25 : std::is_same_v<T, double> ? 1e-300 : 1e-37, .highest = 60000};
+  return {.is_double = std::is_same_v<T, double>,
+          .is_half = sizeof(T) == 2,
+          .epsilon = std::is_same_v<T, bfloat16>  ? 0x1p-8
+                     : std::is_same_v<T, float16> ? 0x1p-11
+                                                  : 0,
+          .tiny = std::is_same_v<T, float16>  ? 0x1p-25
+                  : std::is_same_v<T, double> ? 1e-300
+                                              : 1e-37,
+          .highest = 60000};
 }
 
 template <class T>
@@ -57,7 +67,9 @@ void check_block(table x, const std::vector<index>& targets, const mixed_loss& l
     scores.push_back(T(static_cast<arithmetic<T>>(v)));
     v = static_cast<double>(static_cast<arithmetic<T>>(scores.back()));
   }
-  const request r{.targets = targets, .loss = loss, .options = {.normaliser = 4, .transform = {.logit_scale = multiplier}, .with_log_sum_squares = true}};
+  const request r{.targets = targets,
+                  .loss = loss,
+                  .options = {.normaliser = 4, .transform = {.logit_scale = multiplier}, .with_log_sum_squares = true}};
   const expectation expected = reference(x, r);
   for (const index threads : {32, 128, 512}) {
     CAPTURE(threads);
@@ -66,13 +78,15 @@ void check_block(table x, const std::vector<index>& targets, const mixed_loss& l
     check_value(traits_of_type<T>(), got, expected);
     check_gradient(traits_of_type<T>(), x, got, expected);
     std::vector<T> in_place = scores;
-    CHECK(run_block(in_place, x.rows, x.vocab, targets, loss, multiplier, 0.25, threads, in_place).gradient == got.gradient);
+    CHECK(run_block(in_place, x.rows, x.vocab, targets, loss, multiplier, 0.25, threads, in_place).gradient ==
+          got.gradient);
   }
 }
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("device rows: values and gradients are those of the reference", T, float, double, bfloat16, float16) {
+TEST_CASE_TEMPLATE("device rows: values and gradients are those of the reference", T, float, double, bfloat16,
+                   float16) {
   for (const index vocab : {1, 2, 31, 32, 33, 129, 1000, 5000})
     for (const mixed_loss& loss : {mixed_loss{}, mixed_loss{.entropy = 0.5}, every_statistic}) {
       CAPTURE(vocab);
@@ -109,7 +123,9 @@ TEST_CASE_TEMPLATE("device rows: NaN and +inf show in the value, an impossible r
   for (const double g : got.gradient) CHECK(g == 0);
 }
 
-TEST_CASE_TEMPLATE("device rows: sums relative to a top that is near, and gradients of finite slopes, are those of the careful ways", A, float, double) {
+TEST_CASE_TEMPLATE(
+    "device rows: sums relative to a top that is near, and gradients of finite slopes, are those of the careful ways",
+    A, float, double) {
   const index vocab = 64;
   const table x = random_table(4, vocab, 2);
   const double tolerance = sizeof(A) == sizeof(float) ? 1e-5 : 1e-13;
@@ -137,7 +153,9 @@ TEST_CASE_TEMPLATE("device rows: sums relative to a top that is near, and gradie
       if (scores[j] < 0 && !std::isfinite(scores[j])) CHECK(slope.template at_number<true, true>(scores[j]) == 0);
     }
     const cuda::row_slope<A> plain{careful.top, scale, A(0.25), A(0.5), 0, 0, A(9), 7};
-    for (index j = 0; j < vocab; ++j) CHECK(plain.template at_number<false, false>(scores[j]) == doctest::Approx(plain.at(scores[j])).epsilon(tolerance));
+    for (index j = 0; j < vocab; ++j)
+      CHECK(plain.template at_number<false, false>(scores[j]) ==
+            doctest::Approx(plain.at(scores[j])).epsilon(tolerance));
   }
   // What is no number is seen in the sums, or in the slopes.
   for (const A odd : {std::numeric_limits<A>::infinity(), std::numeric_limits<A>::quiet_NaN(), A(30)}) {
@@ -161,7 +179,11 @@ TEST_CASE_TEMPLATE("device rows: sums relative to a top that is near, and gradie
 TEST_CASE("device_policy is the library's loss over columns of another kind") {
   const std::vector<float> old{-1, -2, -3}, advantage{1, -1, 0.5f};
   const ppo_clip on_host{.old_log_prob = old, .advantage = advantage, .clip_high = 0.3, .dual_clip = 3};
-  const cuda::device_policy<ppo_clip> on_device{.policy = {.old_log_prob = {}, .advantage = {}, .clip_high = 0.3, .dual_clip = 3}, .old_log_prob = {old.data()}, .advantage = {advantage.data()}, .entropy_coefficient = 0.1};
+  const cuda::device_policy<ppo_clip> on_device{
+      .policy = {.old_log_prob = {}, .advantage = {}, .clip_high = 0.3, .dual_clip = 3},
+      .old_log_prob = {old.data()},
+      .advantage = {advantage.data()},
+      .entropy_coefficient = 0.1};
   static_assert(std::is_trivially_copyable_v<cuda::device_policy<ppo_clip>>);
   for (index i = 0; i < 3; ++i)
     for (double log_prob : {-4.0, -1.1, 0.0}) {

@@ -1,4 +1,5 @@
-// Losses of whole sequences where nothing returns to the host: once over tensors of all tokens, against the same token by token; and on the meta device.
+// Losses of whole sequences where nothing returns to the host: once over tensors of all tokens, against the same token
+// by token; and on the meta device.
 #include <emend/libtorch/loss.hpp>
 #include <emend/libtorch/tensor_statistics.hpp>
 #include <emend/losses/a_star_po.hpp>
@@ -47,7 +48,8 @@ struct any_loss {
     std::function<std::array<R, 6>(const emend::token<R>&, const R&, const Length&)> metrics;
     template <class Loss>
     explicit calls(const Loss& l)
-        : summand([l](const auto& t) -> R { return l.summand(t); }), loss([l](const auto& t, const R& s, const Length& n) -> R { return l(t, s, n); }),
+        : summand([l](const auto& t) -> R { return l.summand(t); }),
+          loss([l](const auto& t, const R& s, const Length& n) -> R { return l(t, s, n); }),
           metrics([l]([[maybe_unused]] const auto& t, [[maybe_unused]] const R& s, [[maybe_unused]] const Length& n) {
             std::array<R, 6> all{};
             static_cast<void>(l);
@@ -66,13 +68,29 @@ struct any_loss {
   template <class Loss>
   any_loss(const Loss& l, int& count) : value(l), derivative(l), of_all(l), for_one(&count) {}
   double summand(const emend::token<double>& t) const { return ++*for_one, value.summand(t); }
-  emend::sequence_dual summand(const emend::token<emend::sequence_dual>& t) const { return ++*for_one, derivative.summand(t); }
-  emend::tensor_sequence_dual summand(const emend::token<emend::tensor_sequence_dual>& t) const { return of_all.summand(t); }
+  emend::sequence_dual summand(const emend::token<emend::sequence_dual>& t) const {
+    return ++*for_one, derivative.summand(t);
+  }
+  emend::tensor_sequence_dual summand(const emend::token<emend::tensor_sequence_dual>& t) const {
+    return of_all.summand(t);
+  }
   double operator()(const emend::token<double>& t, double s, emend::index n) const { return value.loss(t, s, n); }
-  emend::sequence_dual operator()(const emend::token<emend::sequence_dual>& t, const emend::sequence_dual& s, emend::index n) const { return derivative.loss(t, s, n); }
-  emend::tensor_sequence_dual operator()(const emend::token<emend::tensor_sequence_dual>& t, const emend::tensor_sequence_dual& s, const emend::tensor_count& n) const { return of_all.loss(t, s, n); }
-  std::array<double, 6> metrics(const emend::token<double>& t, double s, emend::index n) const { return value.metrics(t, s, n); }
-  std::array<emend::tensor_sequence_dual, 6> metrics(const emend::token<emend::tensor_sequence_dual>& t, const emend::tensor_sequence_dual& s, const emend::tensor_count& n) const { return of_all.metrics(t, s, n); }
+  emend::sequence_dual operator()(const emend::token<emend::sequence_dual>& t, const emend::sequence_dual& s,
+                                  emend::index n) const {
+    return derivative.loss(t, s, n);
+  }
+  emend::tensor_sequence_dual operator()(const emend::token<emend::tensor_sequence_dual>& t,
+                                         const emend::tensor_sequence_dual& s, const emend::tensor_count& n) const {
+    return of_all.loss(t, s, n);
+  }
+  std::array<double, 6> metrics(const emend::token<double>& t, double s, emend::index n) const {
+    return value.metrics(t, s, n);
+  }
+  std::array<emend::tensor_sequence_dual, 6> metrics(const emend::token<emend::tensor_sequence_dual>& t,
+                                                     const emend::tensor_sequence_dual& s,
+                                                     const emend::tensor_count& n) const {
+    return of_all.metrics(t, s, n);
+  }
 };
 
 struct problem {
@@ -134,40 +152,59 @@ TEST_CASE("device sequences: every loss of sequences gives what it gives token b
   for (const auto ratio : {emend::sequence_ratio::mean, emend::sequence_ratio::sum})
     for (const auto gradient : {emend::ratio_gradient::sequence, emend::ratio_gradient::token})
       compare("GSPO", emend::sequence_level<emend::ppo_clip>{ppo, ratio, gradient, 0.04, 1e-8}, masked);
-  compare("sequence-level SAPO", emend::sequence_level<emend::sapo>{{.old_log_prob = old, .advantage = advantage}}, masked);
-  compare("GMPO", emend::gmpo{.old_log_prob = old, .advantage = advantage, .clip_low = 0.03, .clip_high = 0.04, .length_epsilon = 1e-8}, masked);
-  compare("GMPO of own advantages", emend::gmpo{.old_log_prob = old, .advantage = weight, .sequence_advantage = advantage}, masked);
+  compare("sequence-level SAPO", emend::sequence_level<emend::sapo>{{.old_log_prob = old, .advantage = advantage}},
+          masked);
+  compare("GMPO",
+          emend::gmpo{
+              .old_log_prob = old, .advantage = advantage, .clip_low = 0.03, .clip_high = 0.04, .length_epsilon = 1e-8},
+          masked);
+  compare("GMPO of own advantages",
+          emend::gmpo{.old_log_prob = old, .advantage = weight, .sequence_advantage = advantage}, masked);
   for (const auto weighting : {emend::kl_weighting::none, emend::kl_weighting::ratio})
-    compare("the whole objective", emend::policy_objective<emend::sequence_level<emend::ppo_clip>>{.policy = {ppo}, .weight = weight, .kl = {.reference_log_prob = old, .coefficient = 0.1, .weighting = weighting, .old_log_prob = old}, .entropy_coefficient = 0.01},
+    compare("the whole objective",
+            emend::policy_objective<emend::sequence_level<emend::ppo_clip>>{
+                .policy = {ppo},
+                .weight = weight,
+                .kl = {.reference_log_prob = old, .coefficient = 0.1, .weighting = weighting, .old_log_prob = old},
+                .entropy_coefficient = 0.01},
             {r.x, r.targets, r.mask});
   compare("VESPO", emend::vespo{.old_log_prob = old, .advantage = advantage}, masked);
   compare("A*-PO", emend::a_star_po{.reference_log_prob = old, .advantage = advantage}, masked);
   // A mask of the call beside the layout's.
-  compare("two masks", emend::sequence_level<emend::ppo_clip>{ppo}, {r.x, r.targets, r.mask, {.mask = at::rand({4, 7}) < 0.7}});
+  compare("two masks", emend::sequence_level<emend::ppo_clip>{ppo},
+          {r.x, r.targets, r.mask, {.mask = at::rand({4, 7}) < 0.7}});
   compare("the call's mask", emend::sequence_level<emend::ppo_clip>{ppo}, {r.x, r.targets, {}, {.mask = r.mask}});
 }
 
 struct centered {
   auto summand(const auto& t) const { return t.log_prob * t.entropy; }
-  auto operator()(const auto& t, const auto& summary, const auto& length) const { return emend::square(t.log_prob - summary / emend::as_number(length)) + 0.1 * t.entropy; }
+  auto operator()(const auto& t, const auto& summary, const auto& length) const {
+    return emend::square(t.log_prob - summary / emend::as_number(length)) + 0.1 * t.entropy;
+  }
 };
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 struct with_length {
   auto summand(const auto& t) const { return t.log_prob; }
-  auto operator()(const auto& t, const auto& summary, const auto& length) const { return t.log_prob * summary / length; }
+  auto operator()(const auto& t, const auto& summary, const auto& length) const {
+    return t.log_prob * summary / length;
+  }
 };
 #pragma GCC diagnostic pop
 
 struct with_index {
   auto summand(const auto& t) const { return t.log_prob; }
-  auto operator()(const auto& t, const auto& summary, emend::index length) const { return t.log_prob * summary / static_cast<double>(length); }
+  auto operator()(const auto& t, const auto& summary, emend::index length) const {
+    return t.log_prob * summary / static_cast<double>(length);
+  }
 };
 
 struct branching {
   auto summand(const auto& t) const { return t.log_prob; }
-  auto operator()(const auto& t, const auto& summary, const auto& length) const { return t.log_prob < -2 ? 2 * t.log_prob : summary / emend::as_number(length); }
+  auto operator()(const auto& t, const auto& summary, const auto& length) const {
+    return t.log_prob < -2 ? 2 * t.log_prob : summary / emend::as_number(length);
+  }
 };
 
 TEST_CASE("device sequences: the user's own, and what goes through the host") {
@@ -184,7 +221,8 @@ TEST_CASE("device sequences: the user's own, and what goes through the host") {
   CHECK(distance(a.grad(), b.grad()) < 1e-12);
   at::Tensor metrics, expected;
   const tensor_column old(r.old), advantage(r.advantage);
-  const emend::sequence_level<emend::ppo_clip> gspo{{.old_log_prob = old, .advantage = advantage, .clip_low = 0.02, .clip_high = 0.03}};
+  const emend::sequence_level<emend::ppo_clip> gspo{
+      {.old_log_prob = old, .advantage = advantage, .clip_low = 0.02, .clip_high = 0.03}};
   emend::loss(emend::per_token(gspo), emend::device_scores{there(r.x)}, r.targets, layout, {.metrics = &metrics});
   emend::loss(gspo, r.x, r.targets, layout, {.metrics = &expected});
   CHECK(metrics.numel() == 5);
@@ -198,22 +236,29 @@ TEST_CASE("device sequences: the user's own, and what goes through the host") {
   CHECK(distance(c.grad(), d.grad()) < 1e-12);
   CHECK_THROWS_NAMING(emend::loss(centered{}, emend::device_scores{there(c)}, targets, emend::padded(4, 6)), "targets");
   const std::vector<double> two{1, 2};
-  CHECK_THROWS_NAMING(emend::loss(emend::gmpo{.old_log_prob = two, .advantage = two}, emend::device_scores{there(c)}, targets, emend::padded(4, 7)), "old_log_prob");
+  CHECK_THROWS_NAMING(emend::loss(emend::gmpo{.old_log_prob = two, .advantage = two}, emend::device_scores{there(c)},
+                                  targets, emend::padded(4, 7)),
+                      "old_log_prob");
 }
 
 TEST_CASE("device sequences: scores that are never stored, on the host and by operations") {
   const responses r;
   at::manual_seed(33);
-  const at::Tensor hidden = at::randn({4, 7, 5}, of(at::kDouble)), weight = at::randn({13, 5}, of(at::kDouble)), targets = r.targets.clamp_min(0);
+  const at::Tensor hidden = at::randn({4, 7, 5}, of(at::kDouble)), weight = at::randn({13, 5}, of(at::kDouble)),
+                   targets = r.targets.clamp_min(0);
   const emend::tensor_layout layout(targets, r.mask);
   const tensor_column old(r.old), advantage(r.advantage);
-  const emend::sequence_level<emend::ppo_clip> gspo{{.old_log_prob = old, .advantage = advantage, .clip_low = 30, .clip_high = 30}};
+  const emend::sequence_level<emend::ppo_clip> gspo{
+      {.old_log_prob = old, .advantage = advantage, .clip_low = 30, .clip_high = 30}};
   std::vector<at::Tensor> values, of_hidden, of_weight;
   for (const int way : {0, 1, 2}) {
     const at::Tensor h = hidden.clone().requires_grad_(), w = weight.clone().requires_grad_();
-    const at::Tensor value = way == 0   ? emend::loss(gspo, h.matmul(w.t()), targets, layout)
-                             : way == 1 ? emend::loss(gspo, emend::linear_scores{h, w}, targets, layout)
-                                        : emend::loss(gspo, emend::linear_scores{emend::device_scores{there(h)}, emend::device_scores{there(w)}}, targets, layout);
+    const at::Tensor value =
+        way == 0 ? emend::loss(gspo, h.matmul(w.t()), targets, layout)
+        : way == 1
+            ? emend::loss(gspo, emend::linear_scores{h, w}, targets, layout)
+            : emend::loss(gspo, emend::linear_scores{emend::device_scores{there(h)}, emend::device_scores{there(w)}},
+                          targets, layout);
     value.backward();
     values.push_back(value);
     of_hidden.push_back(h.grad());
@@ -225,17 +270,24 @@ TEST_CASE("device sequences: scores that are never stored, on the host and by op
     CHECK(distance(of_hidden[way], of_hidden[0]) < 1e-11);
     CHECK(distance(of_weight[way], of_weight[0]) < 1e-11);
   }
-  CHECK_THROWS_NAMING(emend::loss(gspo, emend::linear_scores{hidden, weight}, targets, layout, {.is_in_place = true}), "is_in_place");
+  CHECK_THROWS_NAMING(emend::loss(gspo, emend::linear_scores{hidden, weight}, targets, layout, {.is_in_place = true}),
+                      "is_in_place");
 }
 
 TEST_CASE("device sequences: on the meta device, where there is nothing to bring back") {
   const auto meta = [](at::ScalarType type) { return at::TensorOptions().dtype(type).device(at::kMeta); };
-  const at::Tensor x = at::empty({3, 4, 11}, meta(at::kBFloat16)).requires_grad_(), targets = at::empty({3, 4}, meta(at::kLong)), number = at::empty({3, 4}, meta(at::kFloat)), mask = at::empty({3, 4}, meta(at::kBool));
+  const at::Tensor x = at::empty({3, 4, 11}, meta(at::kBFloat16)).requires_grad_(),
+                   targets = at::empty({3, 4}, meta(at::kLong)), number = at::empty({3, 4}, meta(at::kFloat)),
+                   mask = at::empty({3, 4}, meta(at::kBool));
   const tensor_column old(number), advantage(number), weight(number);
-  const emend::policy_objective<emend::sequence_level<emend::ppo_clip>> objective{.policy = {{.old_log_prob = old, .advantage = advantage}}, .weight = weight, .kl = {.reference_log_prob = old, .coefficient = 0.1}};
+  const emend::policy_objective<emend::sequence_level<emend::ppo_clip>> objective{
+      .policy = {{.old_log_prob = old, .advantage = advantage}},
+      .weight = weight,
+      .kl = {.reference_log_prob = old, .coefficient = 0.1}};
   int for_one = 0;
   at::Tensor metrics;
-  const at::Tensor value = emend::loss(any_loss(objective, for_one), x, targets, emend::tensor_layout(targets, mask), {.mask = mask, .metrics = &metrics});
+  const at::Tensor value = emend::loss(any_loss(objective, for_one), x, targets, emend::tensor_layout(targets, mask),
+                                       {.mask = mask, .metrics = &metrics});
   value.backward();
   CHECK(x.grad().is_meta());
   CHECK(metrics.is_meta());

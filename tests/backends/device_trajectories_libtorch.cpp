@@ -1,5 +1,6 @@
-// SequenceMatch's objectives where no score returns to the host: once over tensors of all steps, against the same step by step; and on the meta device.
-// The whole library first: what a carrier of LibTorch adds must be found in headers that came before it.
+// SequenceMatch's objectives where no score returns to the host: once over tensors of all steps, against the same step
+// by step; and on the meta device. The whole library first: what a carrier of LibTorch adds must be found in headers
+// that came before it.
 #include <emend/emend.hpp>
 
 #include <emend/libtorch/loss.hpp>
@@ -27,9 +28,23 @@ using ids = std::vector<index>;
 using numbers = std::vector<double>;
 namespace div = emend::divergences;
 
-/// The library's divergences behind one type, so that emend::loss is compiled once; counts who calls it for a single step.
+/// The library's divergences behind one type, so that emend::loss is compiled once; counts who calls it for a single
+/// step.
 struct any_divergence {
-  enum kind { identity, forward, reverse, jensen_shannon, hellinger, pearson, clipped, neyman, mixture, variation, annealed, count };
+  enum kind {
+    identity,
+    forward,
+    reverse,
+    jensen_shannon,
+    hellinger,
+    pearson,
+    clipped,
+    neyman,
+    mixture,
+    variation,
+    annealed,
+    count
+  };
   static constexpr double lowest = -emend::detail::infinity;
   kind which = pearson;
   int* for_one = nullptr;
@@ -46,8 +61,10 @@ struct any_divergence {
   template <class R>
   auto is_outside(const R& x) const {
     return of_kind([&](const auto& d) {
-      if constexpr (requires { d.is_outside(x); }) return d.is_outside(x);
-      else return x < d.lowest;
+      if constexpr (requires { d.is_outside(x); })
+        return d.is_outside(x);
+      else
+        return x < d.lowest;
     });
   }
 
@@ -56,17 +73,28 @@ struct any_divergence {
   auto of_kind(F&& f) const {
     using emend::continued;
     switch (which) {
-      case identity: return f(div::identity{});
-      case forward: return f(continued<div::forward_kl>{{}, 0.3});
-      case reverse: return f(div::reverse_kl{});
-      case jensen_shannon: return f(continued<div::jensen_shannon>{{}, 0.2});
-      case hellinger: return f(continued<div::squared_hellinger>{{}, 0.4});
-      case clipped: return f(div::pearson_chi2{true});
-      case neyman: return f(continued<div::neyman_chi2>{{}, 0.3});
-      case mixture: return f(continued<div::mixture_chi2>{{true}, 0.3});
-      case variation: return f(div::total_variation{0.4, 2});
-      case annealed: return f(emend::annealed_divergence<continued<div::forward_kl>>{{{}, 0.3}, 0.25});
-      default: return f(div::pearson_chi2{});
+      case identity:
+        return f(div::identity{});
+      case forward:
+        return f(continued<div::forward_kl>{{}, 0.3});
+      case reverse:
+        return f(div::reverse_kl{});
+      case jensen_shannon:
+        return f(continued<div::jensen_shannon>{{}, 0.2});
+      case hellinger:
+        return f(continued<div::squared_hellinger>{{}, 0.4});
+      case clipped:
+        return f(div::pearson_chi2{true});
+      case neyman:
+        return f(continued<div::neyman_chi2>{{}, 0.3});
+      case mixture:
+        return f(continued<div::mixture_chi2>{{true}, 0.3});
+      case variation:
+        return f(div::total_variation{0.4, 2});
+      case annealed:
+        return f(emend::annealed_divergence<continued<div::forward_kl>>{{{}, 0.3}, 0.25});
+      default:
+        return f(div::pearson_chi2{});
     }
   }
 };
@@ -101,9 +129,11 @@ struct calm_divergence : branching_divergence {
   }
 };
 static_assert(!emend::detail::objective_of_all_steps<emend::sequence_match_objective<calm_divergence>>);
-static_assert(!emend::detail::objective_of_all_steps<emend::sequence_match_objective<emend::annealed_divergence<emend::continued<calm_divergence>>>>);
+static_assert(!emend::detail::objective_of_all_steps<
+              emend::sequence_match_objective<emend::annealed_divergence<emend::continued<calm_divergence>>>>);
 
-/// A user's objective whose V(s') is a constant, and whose step branches: what the probe sees must be what the call will see.
+/// A user's objective whose V(s') is a constant, and whose step branches: what the probe sees must be what the call
+/// will see.
 struct own_objective : emend::least_squares_objective {
   template <emend::real R>
   emend::basic_value_and_slope<R> next_value(bool, const R&) const {
@@ -160,7 +190,8 @@ struct outcome {
   emend::trajectory_value parts;
 };
 template <class O>
-outcome on_the_host(const O& objective, const at::Tensor& scores, const problem& p, const emend::trajectory_options& options) {
+outcome on_the_host(const O& objective, const at::Tensor& scores, const problem& p,
+                    const emend::trajectory_options& options) {
   const at::Tensor x = scores.detach().clone().requires_grad_();
   outcome found;
   found.value = emend::loss(objective, x, p.columns(), options, &found.parts);
@@ -169,7 +200,8 @@ outcome on_the_host(const O& objective, const at::Tensor& scores, const problem&
   return found;
 }
 template <class O>
-outcome on_the_device(const O& objective, const at::Tensor& scores, const problem& p, const emend::trajectory_options& options) {
+outcome on_the_device(const O& objective, const at::Tensor& scores, const problem& p,
+                      const emend::trajectory_options& options) {
   const at::Tensor x = there(scores.detach()).clone().requires_grad_();
   outcome found;
   found.value = emend::loss(objective, emend::device_scores{x}, p.columns(), options, &found.parts);
@@ -185,7 +217,8 @@ void check_same(const outcome& device, const outcome& host, double tolerance = 1
   const double scale = std::max(1.0, host.gradient.to(at::kDouble).abs().nan_to_num(0.0, 0.0).max().item().toDouble());
   CHECK(distance(device.gradient, host.gradient) <= tolerance * scale);
   const auto near = [&](double a, double b) {
-    return std::isfinite(b) ? std::abs(a - b) <= tolerance * std::max(1.0, std::abs(b)) : a == b || (std::isnan(a) && std::isnan(b));
+    return std::isfinite(b) ? std::abs(a - b) <= tolerance * std::max(1.0, std::abs(b))
+                            : a == b || (std::isnan(a) && std::isnan(b));
   };
   CHECK(near(device.value.item().toDouble(), host.value.item().toDouble()));
   CHECK(near(device.parts.value, host.parts.value));
@@ -203,11 +236,14 @@ emend::sequence_match_objective<any_divergence> objective_of(std::uint64_t seed,
   const auto which = static_cast<any_divergence::kind>(k % any_divergence::count);
   return {.divergence = {which, for_one},
           .alpha = k % 7 == 6 && which != any_divergence::annealed ? 0 : 0.6,
-          .gamma = k % 5 == 4 ? 1 : k % 5 == 3 ? 0 : 0.9,
+          .gamma = k % 5 == 4   ? 1
+                   : k % 5 == 3 ? 0
+                                : 0.9,
           .data_value_weight = k % 4 == 1 ? 1 : 0.5,
           .form = k % 3 == 1 ? value_form::summed : value_form::telescoped,
           .weighting = k % 6 == 1 ? emend::step_weighting::uniform : emend::step_weighting::discounted,
-          .terminal = std::array{terminal_value::log_z, terminal_value::end_score, terminal_value::zero}[static_cast<std::size_t>(k / 3 % 3)],
+          .terminal = std::array{terminal_value::log_z, terminal_value::end_score,
+                                 terminal_value::zero}[static_cast<std::size_t>(k / 3 % 3)],
           .end_id = 2,
           .masked_at_floor = k % 2 == 0 ? 4 : -1,
           .mixture_coefficient = k % 4 == 3 ? 0 : 0.25,
@@ -237,11 +273,16 @@ TEST_CASE("device trajectories: rewards as regression") {
     CAPTURE(seed);
     const problem p = random_problem(seed);
     const auto k = static_cast<int>(seed);
-    const emend::least_squares_objective objective{.alpha = 0.8, .gamma = 0.7, .coefficient = k % 2 == 0 ? 0.5 : 2,
-                                                   .start = k % 3 == 0 ? emend::rollout_start::value : emend::rollout_start::action,
-                                                   .has_tail = k % 5 != 0, .terminal = k % 7 == 0 ? emend::terminal_value::zero : emend::terminal_value::log_z,
-                                                   .masked_at_floor = k % 4 == 1 ? 3 : -1,
-                                                   .next = static_cast<next_value_rule>(k % 3), .huber = k % 4 < 2 ? emend::detail::infinity : 0.5};
+    const emend::least_squares_objective objective{
+        .alpha = 0.8,
+        .gamma = 0.7,
+        .coefficient = k % 2 == 0 ? 0.5 : 2,
+        .start = k % 3 == 0 ? emend::rollout_start::value : emend::rollout_start::action,
+        .has_tail = k % 5 != 0,
+        .terminal = k % 7 == 0 ? emend::terminal_value::zero : emend::terminal_value::log_z,
+        .masked_at_floor = k % 4 == 1 ? 3 : -1,
+        .next = static_cast<next_value_rule>(k % 3),
+        .huber = k % 4 < 2 ? emend::detail::infinity : 0.5};
     check_same(on_the_device(objective, p.scores, p, {}), on_the_host(objective, p.scores, p, {}));
   }
 }
@@ -249,12 +290,21 @@ TEST_CASE("device trajectories: rewards as regression") {
 TEST_CASE("device trajectories: dtypes, strides, temperature, scale and cap") {
   at::manual_seed(43);
   int for_one = 0;
-  const emend::sequence_match_objective<any_divergence> objective{.divergence = {any_divergence::forward, &for_one}, .alpha = 0.4, .gamma = 0.95, .masked_at_floor = 1, .mixture_coefficient = 0.25};
+  const emend::sequence_match_objective<any_divergence> objective{.divergence = {any_divergence::forward, &for_one},
+                                                                  .alpha = 0.4,
+                                                                  .gamma = 0.95,
+                                                                  .masked_at_floor = 1,
+                                                                  .mixture_coefficient = 0.25};
   const problem p = random_problem(7);
   for (const at::ScalarType type : {at::kDouble, at::kFloat, at::kBFloat16, at::kHalf})
-    for (const emend::score_transform& transform : {emend::score_transform{}, emend::score_transform{.temperature = 0.7, .logit_scale = 1.5}, emend::score_transform{.temperature = 1.3, .logit_scale = 0.5, .soft_cap = 2}}) {
+    for (const emend::score_transform& transform :
+         {emend::score_transform{}, emend::score_transform{.temperature = 0.7, .logit_scale = 1.5},
+          emend::score_transform{.temperature = 1.3, .logit_scale = 0.5, .soft_cap = 2}}) {
       CAPTURE(c10::toString(type));
-      const double tolerance = type == at::kDouble ? 1e-11 : type == at::kFloat ? 2e-6 : type == at::kHalf ? 2e-3 : 1e-2;
+      const double tolerance = type == at::kDouble  ? 1e-11
+                               : type == at::kFloat ? 2e-6
+                               : type == at::kHalf  ? 2e-3
+                                                    : 1e-2;
       const emend::trajectory_options options{.transform = transform};
       const at::Tensor x = p.scores.to(type);
       const outcome host = on_the_host(objective, x, p, options);
@@ -273,19 +323,24 @@ TEST_CASE("device trajectories: scores of -inf, NaN, rows that nobody reads, and
     CAPTURE(seed);
     problem p = random_problem(seed);
     const emend::sequence_match_objective<any_divergence> objective = objective_of(seed, &for_one);
-    const emend::least_squares_objective squares{.alpha = 0.8, .gamma = seed % 4 == 3 ? 0 : 0.7, .start = seed % 2 ? emend::rollout_start::value : emend::rollout_start::action};
+    const emend::least_squares_objective squares{
+        .alpha = 0.8,
+        .gamma = seed % 4 == 3 ? 0 : 0.7,
+        .start = seed % 2 ? emend::rollout_start::value : emend::rollout_start::action};
     const at::Tensor rows = p.scores.view({-1, p.scores.size(2)});
     rows[p.rows - 1].fill_(nan);  // the row that no entry names
     rows[0][0] = -inf;
     rows[1].narrow(0, 2, 4).fill_(-inf);
-    if (seed % 3 == 1) rows[3].fill_(-inf);                              // nothing is possible
-    if (seed % 3 == 2) rows[3].fill_(-inf), rows[3][4].fill_(0.5);       // one action is certain: at the floor perhaps the one left out
+    if (seed % 3 == 1) rows[3].fill_(-inf);  // nothing is possible
+    if (seed % 3 == 2)
+      rows[3].fill_(-inf), rows[3][4].fill_(0.5);  // one action is certain: at the floor perhaps the one left out
     const outcome host = on_the_host(objective, p.scores, p, {}), device = on_the_device(objective, p.scores, p, {});
     check_same(on_the_device(squares, p.scores, p, {}), on_the_host(squares, p.scores, p, {}));
     check_same(device, host);
     CHECK(device.gradient.view({-1, p.scores.size(2)})[p.rows - 1].abs().max().item().toDouble() == 0);
     rows[2][3] = nan;
-    outcome with_host = on_the_host(objective, p.scores, p, {}), with_device = on_the_device(objective, p.scores, p, {});
+    outcome with_host = on_the_host(objective, p.scores, p, {}),
+            with_device = on_the_device(objective, p.scores, p, {});
     // Of a row with NaN, and slope 0 for its V, the host writes its labels alone and the device NaN.
     const auto row = [&](const outcome& of) { return of.gradient.view({-1, p.scores.size(2)})[2]; };
     if (!row(with_host).isnan().equal(row(with_device).isnan())) {
@@ -302,7 +357,8 @@ TEST_CASE("device trajectories: scores of -inf, NaN, rows that nobody reads, and
   const problem p = random_problem(3);
   const numbers temperatures(static_cast<std::size_t>(p.rows), 1.5);
   const auto objective = objective_of(2, &for_one);
-  const emend::trajectory_options each{.transform = {.temperatures = temperatures}}, one{.transform = {.temperature = 1.5}};
+  const emend::trajectory_options each{.transform = {.temperatures = temperatures}},
+      one{.transform = {.temperature = 1.5}};
   check_same(on_the_device(objective, p.scores, p, each), on_the_device(objective, p.scores, p, one));
 }
 
@@ -313,7 +369,8 @@ TEST_CASE("device trajectories: what knows of one number alone goes through the 
   check_same(on_the_device(own, p.scores, p, {}), on_the_host(own, p.scores, p, {}));
   const emend::sequence_match_objective<branching_divergence> branching{.alpha = 0.5, .gamma = 0.9};
   check_same(on_the_device(branching, p.scores, p, {}), on_the_host(branching, p.scores, p, {}));
-  const emend::sequence_match_objective<emend::annealed_divergence<emend::continued<own_divergence>>> wrapped{.divergence = {.share = 0.5}, .alpha = 0.5, .gamma = 0.9};
+  const emend::sequence_match_objective<emend::annealed_divergence<emend::continued<own_divergence>>> wrapped{
+      .divergence = {.share = 0.5}, .alpha = 0.5, .gamma = 0.9};
   check_same(on_the_device(wrapped, p.scores, p, {}), on_the_host(wrapped, p.scores, p, {}));
   const emend::sequence_match_objective<calm_divergence> calm{.alpha = 0.5, .gamma = 0.9};
   check_same(on_the_device(calm, p.scores, p, {}), on_the_host(calm, p.scores, p, {}));
@@ -327,12 +384,15 @@ TEST_CASE("device trajectories: a forest of real trajectories, in place, and ove
   at::manual_seed(46);
   const emend::action_ids actions{.end = 0, .backspace = 1};
   const ids prompt{4, 5}, longer{4, 5, 6};
-  std::vector<emend::trajectory> batch{emend::data_trajectory(prompt, {.pushed = {6, 7, 1, 8, 0}, .label = {6, -1, 1, 8, 0}}, actions),
-                                       emend::rollout_trajectory(prompt, ids{6, 1, 7, 0}, actions), emend::data_trajectory(longer, {.pushed = {7, 8}, .label = {7, 8}}, actions)};
+  std::vector<emend::trajectory> batch{
+      emend::data_trajectory(prompt, {.pushed = {6, 7, 1, 8, 0}, .label = {6, -1, 1, 8, 0}}, actions),
+      emend::rollout_trajectory(prompt, ids{6, 1, 7, 0}, actions),
+      emend::data_trajectory(longer, {.pushed = {7, 8}, .label = {7, 8}}, actions)};
   const emend::trajectory_forest forest(batch);
   const auto rows = static_cast<index>(forest.rows().size());
   const emend::sequence_match_objective<> objective{.masked_at_floor = 1, .mixture_coefficient = 0.25};
-  const at::Tensor hidden = at::randn({rows, 5}, at::TensorOptions().dtype(at::kDouble)), weight = at::randn({9, 5}, hidden.options()), x = at::matmul(hidden, weight.t());
+  const at::Tensor hidden = at::randn({rows, 5}, at::TensorOptions().dtype(at::kDouble)),
+                   weight = at::randn({9, 5}, hidden.options()), x = at::matmul(hidden, weight.t());
   const emend::trajectory_options options{.data_normaliser = 2};
 
   const at::Tensor on_host = x.clone().requires_grad_();
@@ -348,14 +408,18 @@ TEST_CASE("device trajectories: a forest of real trajectories, in place, and ove
   CHECK(distance(in_place, on_host.grad()) < 1e-12);
   {
     const at::NoGradGuard no_graph;
-    CHECK(distance(emend::loss(objective, emend::device_scores{there(x)}, forest.columns(), options), expected) < 1e-12);
+    CHECK(distance(emend::loss(objective, emend::device_scores{there(x)}, forest.columns(), options), expected) <
+          1e-12);
   }
   const at::Tensor d_hidden = at::matmul(on_host.grad(), weight), d_weight = at::matmul(on_host.grad().t(), hidden);
   for (const bool is_by_operations : {false, true}) {
     const at::Tensor h = there(hidden).clone().requires_grad_(), w = there(weight).clone().requires_grad_();
     emend::trajectory_value found;
-    const at::Tensor product = is_by_operations ? emend::loss(objective, emend::linear_scores<emend::device_scores, emend::device_scores>{{h}, {w}}, forest.columns(), options, &found)
-                                                : emend::loss(objective, emend::linear_scores{h, w}, forest.columns(), options, &found);
+    const at::Tensor product =
+        is_by_operations
+            ? emend::loss(objective, emend::linear_scores<emend::device_scores, emend::device_scores>{{h}, {w}},
+                          forest.columns(), options, &found)
+            : emend::loss(objective, emend::linear_scores{h, w}, forest.columns(), options, &found);
     product.backward();
     CHECK(distance(product, expected) < 1e-12);
     CHECK(distance(h.grad(), d_hidden) < 1e-11);
@@ -377,26 +441,45 @@ TEST_CASE("device trajectories: no trajectory, and what is wrong is named") {
   CHECK_THROWS_NAMING(emend::loss(objective, scores, {.offsets = offsets, .at = beyond, .label = label}), "at");
   CHECK_THROWS_NAMING(emend::loss(objective, scores, {.offsets = offsets, .at = at, .label = wrong}), "label");
   CHECK_THROWS_NAMING(emend::loss(objective, scores, {.offsets = offsets, .at = at, .label = last}), "label");
-  CHECK_THROWS_NAMING(emend::loss(objective, scores, {.offsets = offsets, .at = at, .label = label}, {.data_normaliser = 0}), "data_normaliser");
-  CHECK_THROWS_NAMING(emend::loss(objective, scores, {.offsets = offsets, .at = at, .label = label}, {.transform = {.temperature = 0}}), "temperature");
-  CHECK_THROWS_NAMING(emend::loss(emend::sequence_match_objective<>{.alpha = -1}, scores, {.offsets = offsets, .at = at, .label = label}), "alpha");
-  CHECK_THROWS_NAMING(emend::loss(objective, emend::device_scores{at::Tensor()}, {.offsets = offsets, .at = at, .label = label}), "scores");
-  CHECK_THROWS_NAMING(emend::loss(objective, emend::device_scores{at::empty({4, 0}, x.options())}, {.offsets = offsets, .at = at, .label = label}), "scores");
+  CHECK_THROWS_NAMING(
+      emend::loss(objective, scores, {.offsets = offsets, .at = at, .label = label}, {.data_normaliser = 0}),
+      "data_normaliser");
+  CHECK_THROWS_NAMING(
+      emend::loss(objective, scores, {.offsets = offsets, .at = at, .label = label}, {.transform = {.temperature = 0}}),
+      "temperature");
+  CHECK_THROWS_NAMING(emend::loss(emend::sequence_match_objective<>{.alpha = -1}, scores,
+                                  {.offsets = offsets, .at = at, .label = label}),
+                      "alpha");
+  CHECK_THROWS_NAMING(
+      emend::loss(objective, emend::device_scores{at::Tensor()}, {.offsets = offsets, .at = at, .label = label}),
+      "scores");
+  CHECK_THROWS_NAMING(emend::loss(objective, emend::device_scores{at::empty({4, 0}, x.options())},
+                                  {.offsets = offsets, .at = at, .label = label}),
+                      "scores");
 }
 
 TEST_CASE("device trajectories: on the meta device, where there is nothing to bring back") {
   int for_one = 0;
   for (const bool is_masked : {false, true}) {
     const problem p = random_problem(5);
-    const at::Tensor x = at::empty(p.scores.sizes(), at::TensorOptions().dtype(at::kBFloat16).device(at::kMeta)).requires_grad_();
-    const emend::sequence_match_objective<any_divergence> objective{.divergence = {any_divergence::forward, &for_one}, .gamma = 0.9, .terminal = emend::terminal_value::end_score, .end_id = 2,
-                                                                    .masked_at_floor = is_masked ? 4 : -1, .mixture_coefficient = 0.25};
+    const at::Tensor x =
+        at::empty(p.scores.sizes(), at::TensorOptions().dtype(at::kBFloat16).device(at::kMeta)).requires_grad_();
+    const emend::sequence_match_objective<any_divergence> objective{.divergence = {any_divergence::forward, &for_one},
+                                                                    .gamma = 0.9,
+                                                                    .terminal = emend::terminal_value::end_score,
+                                                                    .end_id = 2,
+                                                                    .masked_at_floor = is_masked ? 4 : -1,
+                                                                    .mixture_coefficient = 0.25};
     const at::Tensor value = emend::loss(objective, x, p.columns());
     value.backward();
     CHECK(value.is_meta());
     CHECK(x.grad().is_meta());
     const at::Tensor y = at::empty(p.scores.sizes(), x.options()).requires_grad_();
-    emend::loss(emend::least_squares_objective{.start = emend::rollout_start::value, .next = emend::next_value_rule::clipped, .huber = 1}, y, p.columns()).backward();
+    emend::loss(
+        emend::least_squares_objective{
+            .start = emend::rollout_start::value, .next = emend::next_value_rule::clipped, .huber = 1},
+        y, p.columns())
+        .backward();
     CHECK(y.grad().is_meta());
   }
   CHECK(for_one == 0);

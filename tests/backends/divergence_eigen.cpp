@@ -19,8 +19,12 @@ struct table {
 
 template <>
 struct emend::backend<divergence_suite::table> {
-  static divergence_suite::table like(const divergence_suite::table& m) { return {m.n, m.v, std::vector<float>(m.d.size())}; }
-  static void visit(const divergence_suite::table& m, auto&& f) { f(score_view<const float>{m.d.data(), m.n, m.v, m.v, 1}); }
+  static divergence_suite::table like(const divergence_suite::table& m) {
+    return {m.n, m.v, std::vector<float>(m.d.size())};
+  }
+  static void visit(const divergence_suite::table& m, auto&& f) {
+    f(score_view<const float>{m.d.data(), m.n, m.v, m.v, 1});
+  }
   static void visit(divergence_suite::table& m, auto&& f) { f(score_view<float>{m.d.data(), m.n, m.v, m.v, 1}); }
 };
 
@@ -38,7 +42,8 @@ TEST_CASE("divergences of Eigen matrices, Maps and a user's own type") {
   const Eigen::Map<const row_major> map(teacher.data(), rows, vocab);
   const divergence_suite::table own{rows, vocab, {student.data(), student.data() + rows * vocab}};
   matrix<float> plain(rows, vocab), plain_teacher(rows, vocab);
-  for (index i = 0; i < rows * vocab; ++i) plain.data()[i] = student.data()[i], plain_teacher.data()[i] = teacher.data()[i];
+  for (index i = 0; i < rows * vocab; ++i)
+    plain.data()[i] = student.data()[i], plain_teacher.data()[i] = teacher.data()[i];
   for (const auto kind : {divergence_kind::forward_kl, divergence_kind::reverse_kl, divergence_kind::jensen_shannon}) {
     const auto want = divergence(kind, plain, plain_teacher);
     const auto of_rows = divergence(kind, student, map);
@@ -77,7 +82,8 @@ TEST_CASE("top-k divergences of Eigen matrices") {
   const auto got = top_k_divergence(student, best);
   CHECK(got.value == doctest::Approx(want.value).epsilon(1e-6));
   for (index i = 0; i < 2; ++i)
-    for (index j = 0; j < 9; ++j) CHECK(got.gradient(i, j) == doctest::Approx(want.gradient(i, j)).epsilon(1e-5).scale(1e-3));
+    for (index j = 0; j < 9; ++j)
+      CHECK(got.gradient(i, j) == doctest::Approx(want.gradient(i, j)).epsilon(1e-5).scale(1e-3));
 }
 
 }  // namespace

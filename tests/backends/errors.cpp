@@ -15,8 +15,10 @@ namespace suite {
 TEST_CASE_TEMPLATE_DEFINE("evaluate: wrong lengths, ids and options", Carrier, evaluate_errors) {
   const table x = random_table(3, 5);
   const std::vector<index> good{0, 1, 2};
-  const std::vector<int> two{1, 1}, rows_out{0, 3, 1}, rows_below{0, -1, 1}, links_out{0, 3, -1}, links_below{0, -2, -1};
-  const std::vector<int> offsets{0, 1, 2, 3}, late{1, 1, 2, 3}, falling{0, 2, 1, 3}, few{0, 3}, ids{0, 1, 2}, ids_out{0, 5, 2}, ids_few{0, 1};
+  const std::vector<int> two{1, 1}, rows_out{0, 3, 1}, rows_below{0, -1, 1}, links_out{0, 3, -1},
+      links_below{0, -2, -1};
+  const std::vector<int> offsets{0, 1, 2, 3}, late{1, 1, 2, 3}, falling{0, 2, 1, 3}, few{0, 3}, ids{0, 1, 2},
+      ids_out{0, 5, 2}, ids_few{0, 1};
   const std::vector<float> temperatures{1, 1}, zero_temperature{1, 0, 1}, nan_temperature{1, 1, NAN};
   struct wrong {
     const char* argument;
@@ -56,7 +58,8 @@ TEST_CASE_TEMPLATE_DEFINE("evaluate: wrong lengths, ids and options", Carrier, e
   for (const wrong& w : cases)
     for (way how : {way::fresh, way::value_only}) {
       CAPTURE(w.argument);
-      CHECK_THROWS_NAMING(evaluate_on<Carrier>(x, {.targets = w.targets, .options = w.options, .how = how}), w.argument);
+      CHECK_THROWS_NAMING(evaluate_on<Carrier>(x, {.targets = w.targets, .options = w.options, .how = how}),
+                          w.argument);
     }
 }
 TEST_CASE_TEMPLATE_APPLY(evaluate_errors, every_carrier);
@@ -97,7 +100,8 @@ TEST_CASE("a gradient that overlaps the scores is refused, exactly theirs and ap
   const std::vector<int> targets{0, 1, 2};
   const score_view<const float> x{memory.data() + 50, 3, 5, 5, 1};
   const auto into = [&](score_view<float> out) { return evaluate_into(loss, x, targets, {}, out); };
-  for (index shift : {-14, -5, -1, 1, 7, 14}) CHECK_THROWS_NAMING(into({memory.data() + 50 + shift, 3, 5, 5, 1}), "gradient");
+  for (index shift : {-14, -5, -1, 1, 7, 14})
+    CHECK_THROWS_NAMING(into({memory.data() + 50 + shift, 3, 5, 5, 1}), "gradient");
   CHECK_THROWS_NAMING(into({memory.data() + 50, 3, 5, 1, 3}), "gradient");
   CHECK_THROWS_NAMING(into({memory.data() + 50, 3, 5, 10, 1}), "gradient");
   CHECK_THROWS_NAMING(into({memory.data() + 64, 3, 5, -5, -1}), "gradient");
@@ -143,7 +147,8 @@ TEST_CASE("inputs of stride 0: one row for all tokens, one batch entry for all")
   for (index i = 0; i < 4 * 40; ++i) copy_of_row.data()[i] = row[static_cast<std::size_t>(i % 40)];
   for (index i = 0; i < 6 * 40; ++i) copy_of_batch.data()[i] = rows[static_cast<std::size_t>(i % 120)];
   const auto check = [&](const auto& expanded, const auto& copied, const std::vector<int>& targets) {
-    const auto a = evaluate(mixed_loss{-1, 0, 0.5}, expanded, targets), b = evaluate(mixed_loss{-1, 0, 0.5}, copied, targets);
+    const auto a = evaluate(mixed_loss{-1, 0, 0.5}, expanded, targets),
+               b = evaluate(mixed_loss{-1, 0, 0.5}, copied, targets);
     CHECK(a.value == b.value);
     for (index i = 0; i < copied.rows() * 40; ++i) REQUIRE(a.gradient.data()[i] == b.gradient.data()[i]);
   };

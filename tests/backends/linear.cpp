@@ -14,7 +14,8 @@ template <class T>
 static matrix<T> random_matrix(index rows, index columns, std::uint64_t seed) {
   const table x = random_table(rows, columns, 1, seed);
   matrix<T> m(rows, columns);
-  for (index i = 0; i < rows * columns; ++i) m.data()[i] = T(static_cast<arithmetic<T>>(x.values[static_cast<std::size_t>(i)]));
+  for (index i = 0; i < rows * columns; ++i)
+    m.data()[i] = T(static_cast<arithmetic<T>>(x.values[static_cast<std::size_t>(i)]));
   return m;
 }
 template <class T>
@@ -28,7 +29,8 @@ struct products {
 
 /// The reference on the product in double, and its gradient back through the product.
 template <class T>
-static expectation through_product(const matrix<T>& hidden, const matrix<T>& weight, const request& r, products& expected) {
+static expectation through_product(const matrix<T>& hidden, const matrix<T>& weight, const request& r,
+                                   products& expected) {
   const index n = hidden.rows(), v = weight.rows(), d = hidden.columns();
   table x{n, v};
   for (index i = 0; i < n; ++i)
@@ -67,7 +69,10 @@ TEST_CASE_TEMPLATE("d_hidden and d_weight are the chain rule through the product
       CAPTURE(v);
       CAPTURE(d);
       const matrix<T> hidden = random_matrix<T>(n, d, 3), weight = random_matrix<T>(v, d, 4);
-      const request r{.targets = random_targets(n, v), .loss = {-1, 0, 0.5, 0.25, 0.0625}, .options = {.normaliser = static_cast<double>(n), .with_log_sum_squares = true, .instructions = set}};
+      const request r{
+          .targets = random_targets(n, v),
+          .loss = {-1, 0, 0.5, 0.25, 0.0625},
+          .options = {.normaliser = static_cast<double>(n), .with_log_sum_squares = true, .instructions = set}};
       products expected;
       const expectation reference_value = through_product(hidden, weight, r, expected);
       const auto got = evaluate(r.loss, linear_scores{hidden, weight}, r.targets, r.options);
@@ -103,7 +108,10 @@ TEST_CASE("masks, shared rows, links, kept ids and temperatures, through the pro
                                       {.mask = mask, .transform = {.temperatures = temperatures}},
                                       {.mask = mask, .transform = {.temperatures = temperatures, .soft_cap = 2}},
                                       {.mask = mask, .kept = {offsets, ids}},
-                                      {.mask = mask, .links = links, .transform = {.temperatures = temperatures, .soft_cap = 3}, .kept = {offsets, ids}}};
+                                      {.mask = mask,
+                                       .links = links,
+                                       .transform = {.temperatures = temperatures, .soft_cap = 3},
+                                       .kept = {offsets, ids}}};
   for (const evaluation_options& options : cases) {
     const request r{.targets = inside, .loss = {-1, 0, 0.5, 0, 0.0625, 0.3}, .options = options};
     products expected;

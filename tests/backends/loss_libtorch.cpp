@@ -31,7 +31,9 @@ namespace {
 using emend::tensor_column;
 
 at::TensorOptions of(at::ScalarType type) { return at::TensorOptions().dtype(type); }
-at::Tensor leaf(at::IntArrayRef shape, at::ScalarType type) { return (at::randn(shape, of(at::kDouble)) * 2).to(type).requires_grad_(); }
+at::Tensor leaf(at::IntArrayRef shape, at::ScalarType type) {
+  return (at::randn(shape, of(at::kDouble)) * 2).to(type).requires_grad_();
+}
 at::Tensor ids(at::IntArrayRef shape, std::int64_t vocab) { return at::randint(vocab, shape, of(at::kLong)); }
 double largest_difference(const at::Tensor& a, const at::Tensor& b) {
   return a.numel() == 0 ? 0 : (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item().toDouble();
@@ -71,7 +73,8 @@ TEST_CASE("loss: value and gradient are those of torch's own autograd, for every
       std::vector<std::int64_t> shape = lead;
       shape.push_back(11);
       const at::Tensor x = leaf(shape, type), y = x.detach().clone().requires_grad_(), targets = ids(lead, 11);
-      const at::Tensor got = is_by_chain ? emend::loss(mine, emend::device_scores{x}, targets, {.normaliser = 3}) : emend::loss(mine, x, targets, {.normaliser = 3});
+      const at::Tensor got = is_by_chain ? emend::loss(mine, emend::device_scores{x}, targets, {.normaliser = 3})
+                                         : emend::loss(mine, x, targets, {.normaliser = 3});
       CHECK(got.dim() == 0);
       CHECK((got.scalar_type() == (type == at::kDouble ? at::kDouble : at::kFloat)));
       const peer_columns columns = peer(y, targets);
@@ -102,21 +105,29 @@ TEST_CASE("loss: transposed, sliced and expanded logits, and gradients that flow
   compare(x, [](const at::Tensor& w) { return w.select(0, 1).unsqueeze(0).expand({3, 4, 9}); }, ids({3, 4}, 9));
   compare(x, [](const at::Tensor& w) { return w.slice(1, 1, 2).expand({2, 6, 9}); }, ids({2, 6}, 9));
   compare(x, [](const at::Tensor& w) { return w.slice(2, 3, 4).expand({2, 4, 6}); }, ids({2, 4}, 6));
-  compare(at::randn({2, 3, 4, 5}, of(at::kDouble)), [](const at::Tensor& w) { return w.permute({2, 0, 1, 3}).slice(1, 0, 2); }, ids({4, 2, 3}, 5));
+  compare(
+      at::randn({2, 3, 4, 5}, of(at::kDouble)),
+      [](const at::Tensor& w) { return w.permute({2, 0, 1, 3}).slice(1, 0, 2); }, ids({4, 2, 3}, 5));
   // A model: two layers and a soft cap.
   const at::Tensor states = at::randn({6, 7}, of(at::kDouble)), last = at::randn({7, 13}, of(at::kDouble));
-  compare(at::randn({7, 7}, of(at::kDouble)), [&](const at::Tensor& w) { return 3 * at::tanh(at::matmul(at::tanh(at::matmul(states, w)), last) / 3); }, ids({6}, 13));
+  compare(
+      at::randn({7, 7}, of(at::kDouble)),
+      [&](const at::Tensor& w) { return 3 * at::tanh(at::matmul(at::tanh(at::matmul(states, w)), last) / 3); },
+      ids({6}, 13));
 }
 
 TEST_CASE("loss: PPO's clip with tensors for columns, mask and weight, in the dtypes that trainers keep them in") {
   at::manual_seed(3);
   const at::Tensor x = leaf({3, 4, 17}, at::kFloat), y = x.detach().clone().requires_grad_(), targets = ids({3, 4}, 17);
-  const at::Tensor mask = at::tensor({1, 1, 1, 0, 1, 0, 0, 0, 1, 1, 0, 1}).view({3, 4}).to(at::kBool), weight = at::randn({4, 3}, of(at::kFloat)).t();
-  const at::Tensor old = (peer(x.detach(), targets).log_prob + 0.4 * at::randn({3, 4})).to(at::kBFloat16), advantage = at::randn({3, 4}, of(at::kHalf));
+  const at::Tensor mask = at::tensor({1, 1, 1, 0, 1, 0, 0, 0, 1, 1, 0, 1}).view({3, 4}).to(at::kBool),
+                   weight = at::randn({4, 3}, of(at::kFloat)).t();
+  const at::Tensor old = (peer(x.detach(), targets).log_prob + 0.4 * at::randn({3, 4})).to(at::kBFloat16),
+                   advantage = at::randn({3, 4}, of(at::kHalf));
   const tensor_column old_log_prob(old, "old_log_prob"), advantages(advantage, "advantage");
   at::Tensor per_token, metrics;
   const emend::ppo_clip ppo{.old_log_prob = old_log_prob, .advantage = advantages};
-  const at::Tensor got = emend::loss(ppo, x, targets, {.mask = mask, .weight = weight, .normaliser = 7, .per_token = &per_token, .metrics = &metrics});
+  const at::Tensor got = emend::loss(
+      ppo, x, targets, {.mask = mask, .weight = weight, .normaliser = 7, .per_token = &per_token, .metrics = &metrics});
   const at::Tensor ratio = (peer(y, targets).log_prob - old.to(at::kFloat)).exp(), a = advantage.to(at::kFloat);
   const at::Tensor each = -at::min(ratio * a, ratio.clamp(0.8, 1.2) * a);
   const at::Tensor expected = (each * weight * mask.to(at::kFloat)).sum() / 7;
@@ -140,17 +151,20 @@ TEST_CASE("loss: outer factors, accumulation, a graph that is kept") {
     run();
     return x.grad();
   };
-  CHECK(largest_difference(gradient([&] { (3 * emend::loss(emend::cross_entropy{}, x, targets)).backward(); }), 3 * once) < 1e-13);
+  CHECK(largest_difference(gradient([&] { (3 * emend::loss(emend::cross_entropy{}, x, targets)).backward(); }),
+                           3 * once) < 1e-13);
   CHECK(largest_difference(gradient([&] {
-          emend::loss(emend::cross_entropy{}, x, targets, {.normaliser = 2}).backward();
-          (emend::loss(emend::cross_entropy{}, x, targets) * -0.25).backward();
-        }), 0.25 * once) < 1e-13);
+                             emend::loss(emend::cross_entropy{}, x, targets, {.normaliser = 2}).backward();
+                             (emend::loss(emend::cross_entropy{}, x, targets) * -0.25).backward();
+                           }),
+                           0.25 * once) < 1e-13);
   CHECK(largest_difference(gradient([&] {
-          const at::Tensor value = emend::loss(emend::cross_entropy{}, x, targets);
-          value.backward({}, true);
-          value.backward({}, true);
-          value.backward();
-        }), 3 * once) < 1e-13);
+                             const at::Tensor value = emend::loss(emend::cross_entropy{}, x, targets);
+                             value.backward({}, true);
+                             value.backward({}, true);
+                             value.backward();
+                           }),
+                           3 * once) < 1e-13);
   const at::Tensor value = emend::loss(emend::cross_entropy{}, x, targets);
   value.backward();
   CHECK_THROWS(value.backward());  // the graph is gone, as any of torch's
@@ -165,10 +179,12 @@ TEST_CASE("loss: without a gradient wanted, none is there") {
     const at::NoGradGuard no_graph;
     CHECK(!emend::loss(emend::cross_entropy{}, y, targets).requires_grad());
   }
-  CHECK(value_of(emend::loss(emend::cross_entropy{}, x, targets)) == value_of(emend::loss(emend::cross_entropy{}, y, targets)));
+  CHECK(value_of(emend::loss(emend::cross_entropy{}, x, targets)) ==
+        value_of(emend::loss(emend::cross_entropy{}, y, targets)));
 }
 
-TEST_CASE("loss: in place the gradient takes the logits' memory, has the same bits, and autograd refuses what was saved") {
+TEST_CASE(
+    "loss: in place the gradient takes the logits' memory, has the same bits, and autograd refuses what was saved") {
   at::manual_seed(6);
   const at::Tensor states = at::randn({6, 5}), targets = ids({6}, 50), weight = at::randn({5, 50});
   const at::Tensor a = weight.clone().requires_grad_(), b = weight.clone().requires_grad_();
@@ -182,7 +198,9 @@ TEST_CASE("loss: in place the gradient takes the logits' memory, has the same bi
   const at::Tensor c = weight.clone().requires_grad_(), capped = at::tanh(at::matmul(states, c));
   const at::Tensor overwritten = emend::loss(emend::cross_entropy{}, capped, targets, {.is_in_place = true});
   CHECK_THROWS(overwritten.backward());
-  CHECK_THROWS_NAMING(emend::loss(emend::cross_entropy{}, at::randn({1, 50}).requires_grad_().expand({6, 50}), targets, {.is_in_place = true}), "gradient");
+  CHECK_THROWS_NAMING(emend::loss(emend::cross_entropy{}, at::randn({1, 50}).requires_grad_().expand({6, 50}), targets,
+                                  {.is_in_place = true}),
+                      "gradient");
 }
 
 TEST_CASE("loss: a second derivative is refused, the first under create_graph is not") {
@@ -203,12 +221,19 @@ TEST_CASE("loss: a second derivative is refused, the first under create_graph is
 
 TEST_CASE("loss over hidden states and weight: both gradients") {
   at::manual_seed(8);
-  for (const auto& [type, is_by_chain] : {std::pair{at::kFloat, false}, {at::kDouble, false}, {at::kBFloat16, false}, {at::kFloat, true}, {at::kDouble, true}, {at::kBFloat16, true}}) {
+  for (const auto& [type, is_by_chain] : {std::pair{at::kFloat, false},
+                                          {at::kDouble, false},
+                                          {at::kBFloat16, false},
+                                          {at::kFloat, true},
+                                          {at::kDouble, true},
+                                          {at::kBFloat16, true}}) {
     const at::Tensor hidden = leaf({2, 3, 8}, type), weight = leaf({19, 8}, type), targets = ids({2, 3}, 19);
-    const at::Tensor other_hidden = hidden.detach().clone().requires_grad_(), other_weight = weight.detach().clone().requires_grad_();
+    const at::Tensor other_hidden = hidden.detach().clone().requires_grad_(),
+                     other_weight = weight.detach().clone().requires_grad_();
     const auto mine = [](const auto& t) { return -t.log_prob - 0.3 * t.entropy; };
     const emend::device_scores states{hidden}, rows{weight};
-    const at::Tensor got = is_by_chain ? emend::loss(mine, emend::linear_scores{states, rows}, targets) : emend::loss(mine, emend::linear_scores{hidden, weight}, targets);
+    const at::Tensor got = is_by_chain ? emend::loss(mine, emend::linear_scores{states, rows}, targets)
+                                       : emend::loss(mine, emend::linear_scores{hidden, weight}, targets);
     const auto columns = peer(at::matmul(other_hidden.to(at::kDouble), other_weight.to(at::kDouble).t()), targets);
     const at::Tensor expected = -columns.log_prob.sum() - 0.3 * columns.entropy.sum();
     const double bar = type == at::kDouble ? 1e-10 : type == at::kFloat ? 1e-4 : 2e-1;
@@ -219,17 +244,20 @@ TEST_CASE("loss over hidden states and weight: both gradients") {
     CHECK(largest_difference(hidden.grad(), other_hidden.grad()) < bar);
     CHECK(largest_difference(weight.grad(), other_weight.grad()) < bar);
   }
-  const at::Tensor hidden = leaf({3, 8}, at::kDouble), frozen = at::randn({19, 8}, of(at::kDouble)), targets = ids({3}, 19);
+  const at::Tensor hidden = leaf({3, 8}, at::kDouble), frozen = at::randn({19, 8}, of(at::kDouble)),
+                   targets = ids({3}, 19);
   emend::loss(emend::cross_entropy{}, emend::linear_scores{hidden, frozen}, targets).backward();
   const emend::device_scores states{hidden}, misfit{at::randn({19, 7}, of(at::kDouble))};
-  CHECK_THROWS_NAMING(emend::loss(emend::cross_entropy{}, emend::linear_scores{states, misfit}, targets), "linear_scores");
+  CHECK_THROWS_NAMING(emend::loss(emend::cross_entropy{}, emend::linear_scores{states, misfit}, targets),
+                      "linear_scores");
   CHECK(hidden.grad().defined());
   CHECK(!frozen.grad().defined());
 }
 
 TEST_CASE("loss of sequences and of trajectories") {
   at::manual_seed(9);
-  const at::Tensor x = leaf({2, 3, 7}, at::kDouble), targets = ids({2, 3}, 7), mask = at::tensor({1, 1, 0, 1, 1, 1}).view({2, 3});
+  const at::Tensor x = leaf({2, 3, 7}, at::kDouble), targets = ids({2, 3}, 7),
+                   mask = at::tensor({1, 1, 0, 1, 1, 1}).view({2, 3});
   const at::Tensor old = at::randn({2, 3}, of(at::kDouble)) - 2, advantage = at::randn({2, 3}, of(at::kDouble));
   const tensor_column old_log_prob(old), advantages(advantage);
   const emend::ppo_clip ppo{.old_log_prob = old_log_prob, .advantage = advantages};
@@ -273,7 +301,8 @@ TEST_CASE("loss: what is wrong is named") {
   CHECK_THROWS_NAMING(emend::loss(loss, x, targets, {.normaliser = 0}), "normaliser");
   CHECK_THROWS_NAMING(emend::loss(loss, emend::linear_scores{x, at::randn({9, 4})}, targets), "linear_scores");
   const at::Tensor weight = at::randn({9, 5});
-  CHECK_THROWS_NAMING(emend::loss(loss, emend::linear_scores{x, weight}, targets, {.is_in_place = true}), "is_in_place");
+  CHECK_THROWS_NAMING(emend::loss(loss, emend::linear_scores{x, weight}, targets, {.is_in_place = true}),
+                      "is_in_place");
   const at::Tensor elsewhere = at::empty({6, 5}, at::TensorOptions().device(at::kMeta));
   CHECK_THROWS_NAMING(emend::evaluate(loss, elsewhere, std::vector<int>(6)), "scores");
 }

@@ -10,11 +10,14 @@
 namespace {
 
 at::Tensor shape_of_where(const at::Tensor& condition, const at::Tensor& x, const at::Tensor& y) {
-  return at::empty((x.dim() >= y.dim() ? x : y).sizes(), (x.dim() >= y.dim() ? x : y).options().device(condition.device()));
+  return at::empty((x.dim() >= y.dim() ? x : y).sizes(),
+                   (x.dim() >= y.dim() ? x : y).options().device(condition.device()));
 }
 at::Tensor& shape_of_abs(const at::Tensor& x, at::Tensor& out) { return out.resize_(x.sizes()), out; }
 at::Tensor shape_of_flipped(const at::Tensor& x, at::IntArrayRef) { return at::empty_like(x); }
-std::tuple<at::Tensor, at::Tensor> shape_of_cumulative(const at::Tensor& x, std::int64_t) { return {at::empty_like(x), at::empty_like(x, x.options().dtype(at::kLong))}; }
+std::tuple<at::Tensor, at::Tensor> shape_of_cumulative(const at::Tensor& x, std::int64_t) {
+  return {at::empty_like(x), at::empty_like(x, x.options().dtype(at::kLong))};
+}
 at::Tensor shape_of_taken(const at::Tensor& x, std::int64_t dimension, const at::Tensor& places) {
   std::vector<std::int64_t> shape = x.sizes().vec();
   shape[static_cast<std::size_t>(dimension)] = places.numel();

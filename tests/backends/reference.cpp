@@ -26,7 +26,8 @@ row_reference row_of(const table& x, index row, const evaluation_options& option
   if (options.kept.offsets.empty())
     for (index j = 0; j < x.vocab; ++j) r.ids.push_back(j);
   else
-    for (index k = options.kept.offsets[row]; k < options.kept.offsets[row + 1]; ++k) r.ids.push_back(options.kept.ids[k]);
+    for (index k = options.kept.offsets[row]; k < options.kept.offsets[row + 1]; ++k)
+      r.ids.push_back(options.kept.ids[k]);
   real_t maximum = -INFINITY;
   for (index j : r.ids) {
     const real_t value = x(row, j);
@@ -126,7 +127,8 @@ expectation reference(const table& x, const request& request) {
     g_entropy[at] += factor * loss.entropy;
     g_squares[at] += factor * loss.log_sum_squares;
     if (is_kept && row.z[k] != -INFINITY)
-      gradient[at * static_cast<std::size_t>(x.vocab) + static_cast<std::size_t>(request.targets[i])] += factor * d_log_prob * row.slope[k];
+      gradient[at * static_cast<std::size_t>(x.vocab) + static_cast<std::size_t>(request.targets[i])] +=
+          factor * d_log_prob * row.slope[k];
     largest[at] += std::abs(factor * d_log_prob);
     if (link >= 0) g_log_z[static_cast<std::size_t>(link)] += factor * d_next;
   }
@@ -139,12 +141,14 @@ expectation reference(const table& x, const request& request) {
       if (row.p[k] == 0) continue;
       const real_t slope = g_log_z[i] - g_entropy[i] * (row.log_p[k] + row.entropy) +
                            2 * g_squares[i] * (std::exp(row.log_p[k] - row.log_sum_squares) - 1);
-      gradient[i * static_cast<std::size_t>(x.vocab) + static_cast<std::size_t>(row.ids[k])] += row.p[k] * slope * row.slope[k];
+      gradient[i * static_cast<std::size_t>(x.vocab) + static_cast<std::size_t>(row.ids[k])] +=
+          row.p[k] * slope * row.slope[k];
     }
   }
   result.value = static_cast<double>(total);
   for (int m : {0, 1})
-    result.metrics[static_cast<std::size_t>(m)] = static_cast<double>(metrics[m] / std::max<real_t>(1, static_cast<real_t>(result.evaluated)));
+    result.metrics[static_cast<std::size_t>(m)] =
+        static_cast<double>(metrics[m] / std::max<real_t>(1, static_cast<real_t>(result.evaluated)));
   for (real_t g : gradient) result.gradient.push_back(static_cast<double>(g));
   return result;
 }
@@ -167,7 +171,8 @@ void check_value(const traits& carrier, const outcome& got, const expectation& e
   CHECK(got.evaluated == expected.evaluated);
   CHECK_MESSAGE(is_near(got.value, expected.value, bar * scale), got.value, " is not ", expected.value);
   for (std::size_t m : {0u, 1u})
-    CHECK_MESSAGE(is_near(got.metrics[m], expected.metrics[m], bar * scale), got.metrics[m], " is not ", expected.metrics[m]);
+    CHECK_MESSAGE(is_near(got.metrics[m], expected.metrics[m], bar * scale), got.metrics[m], " is not ",
+                  expected.metrics[m]);
 }
 
 void check_gradient(const traits& carrier, const table& x, const outcome& got, const expectation& expected) {

@@ -22,16 +22,19 @@ TEST_CASE_TEMPLATE_DEFINE("-inf has probability and gradient 0", Carrier, minus_
   for (instruction_set set : every_instruction_set)
     for (index vocab : {2, 9, 40, 300}) {
       table x = random_table(5, vocab);
-      request r{.targets = {1, 1, 1, 1, 0}, .loss = {-1, 0, 0.5, 0.25, 0.0625}, .options = {.with_log_sum_squares = true, .instructions = set}};
-      x(0, 0) = -inf;                                          // one
-      for (index j = 0; j < vocab; j += 2) x(1, j) = -inf;     // every other
+      request r{.targets = {1, 1, 1, 1, 0},
+                .loss = {-1, 0, 0.5, 0.25, 0.0625},
+                .options = {.with_log_sum_squares = true, .instructions = set}};
+      x(0, 0) = -inf;                                                   // one
+      for (index j = 0; j < vocab; j += 2) x(1, j) = -inf;              // every other
       for (index j = 0; j < vocab; ++j) x(2, j) = j == 1 ? 2.5 : -inf;  // all but one: a certain id
       x(3, vocab - 1) = vocab > 2 ? -inf : 0;
       const outcome got = check_against_reference<Carrier>(x, r);
       for (index i : {0, 1, 2})
         for (index j = 0; j < vocab; ++j)
           if (x(i, j) == -inf) CHECK(got.gradient[static_cast<std::size_t>(i * vocab + j)] == 0);
-      r.targets = {0, 0, 0, 0, 0};  // targets outside the support, too: value -inf or inf, gradients all the same finite
+      r.targets = {0, 0, 0, 0,
+                   0};  // targets outside the support, too: value -inf or inf, gradients all the same finite
       r.options.weight = {};
       const outcome outside = evaluate_on<Carrier>(rounded<Carrier>(x), r);
       CHECK(outside.value == inf);
@@ -49,9 +52,12 @@ TEST_CASE_TEMPLATE_DEFINE("whole blocks of -inf, then numbers", Carrier, blocks_
       table x = random_table(2, 5000);
       for (index j = 0; j < first; ++j) x(0, j) = -inf;
       for (index j = first; j < 5000; ++j) x(1, j) = -inf;
-      const request r{.targets = {4999, 0}, .loss = {-1, 0, 0.5, 0.25, 0.0625}, .options = {.with_log_sum_squares = true, .instructions = set}};
+      const request r{.targets = {4999, 0},
+                      .loss = {-1, 0, 0.5, 0.25, 0.0625},
+                      .options = {.with_log_sum_squares = true, .instructions = set}};
       check_against_reference<Carrier>(x, r);
-      const auto got = statistics_on<Carrier>(rounded<Carrier>(x), r.targets, {.with_arg_max = true, .instructions = set});
+      const auto got =
+          statistics_on<Carrier>(rounded<Carrier>(x), r.targets, {.with_arg_max = true, .instructions = set});
       const expectation expected = reference(rounded<Carrier>(x), r);
       CHECK(got.arg_max == expected.arg_max);
     }
@@ -64,7 +70,8 @@ TEST_CASE_TEMPLATE_DEFINE("a row of nothing but -inf", Carrier, nothing_possible
     for (index vocab : {1, 2, 17, 100}) {
       table x = random_table(3, vocab);
       for (index j = 0; j < vocab; ++j) x(1, j) = -inf;
-      const auto got = statistics_on<Carrier>(x, {0, 0, 0}, {.with_log_sum_squares = true, .with_arg_max = true, .instructions = set});
+      const auto got = statistics_on<Carrier>(
+          x, {0, 0, 0}, {.with_log_sum_squares = true, .with_arg_max = true, .instructions = set});
       CHECK(got.log_z[1] == -inf);
       CHECK(got.entropy[1] == 0);
       CHECK(got.log_prob[1] == -inf);
@@ -95,7 +102,9 @@ TEST_CASE_TEMPLATE_DEFINE("NaN and +inf show in the value of their row, and harm
           const outcome got = evaluate_on<Carrier>(stored, r);
           CHECK(std::isnan(got.value));
           check_others_unharmed(x, got, reference(stored, r), 1);
-          const auto columns = statistics_on<Carrier>(stored, r.targets, {.with_log_sum_squares = true, .with_mean_score = true, .with_arg_max = true, .instructions = set});
+          const auto columns = statistics_on<Carrier>(
+              stored, r.targets,
+              {.with_log_sum_squares = true, .with_mean_score = true, .with_arg_max = true, .instructions = set});
           CHECK(std::isnan(columns.log_z[1]));
           CHECK(std::isnan(columns.entropy[1]));
           CHECK(std::isnan(columns.log_prob[1]));
@@ -122,7 +131,8 @@ TEST_CASE_TEMPLATE_DEFINE("a masked row of NaN is not read: zeros, no NaN", Carr
         for (double g : got.gradient) CHECK(std::isfinite(g));
         for (index j = 0; j < vocab; ++j) CHECK(got.gradient[static_cast<std::size_t>(2 * vocab + j)] == 0);
       }
-      const auto columns = statistics_on<Carrier>(rounded<Carrier>(x), {0, 0, -100, 0}, {.mask = mask, .with_arg_max = true});
+      const auto columns =
+          statistics_on<Carrier>(rounded<Carrier>(x), {0, 0, -100, 0}, {.mask = mask, .with_arg_max = true});
       CHECK(columns.log_z[2] == 0);
       CHECK(columns.log_prob[2] == 0);
       CHECK(columns.entropy[2] == 0);
@@ -142,12 +152,12 @@ TEST_CASE_TEMPLATE_DEFINE("huge magnitudes", Carrier, huge_scores) {
       CAPTURE(vocab);
       table x = random_table(7, vocab);
       for (index j = 0; j < vocab; ++j) {
-        if (j % 2) x(0, j) = large;                 // ties at a huge score
-        x(1, j) -= large;                           // all far below
-        if (j % 3) x(2, j) = -large;                // a usual mask value
+        if (j % 2) x(0, j) = large;                                         // ties at a huge score
+        x(1, j) -= large;                                                   // all far below
+        if (j % 3) x(2, j) = -large;                                        // a usual mask value
         if (carrier.takes_infinities && j % 3) x(3, j) = -carrier.highest;  // the lowest number, as a mask
-        x(4, j) = j == vocab / 2 ? large : x(4, j);  // one id is certain
-        if (carrier.takes_infinities) x(5, j) = -carrier.highest;  // everything masked: uniform
+        x(4, j) = j == vocab / 2 ? large : x(4, j);                         // one id is certain
+        if (carrier.takes_infinities) x(5, j) = -carrier.highest;           // everything masked: uniform
         x(6, j) += 1000;
       }
       for (const mixed_loss& loss : {mixed_loss{}, mixed_loss{-1, 0, 0.5}}) {
@@ -159,7 +169,8 @@ TEST_CASE_TEMPLATE_DEFINE("huge magnitudes", Carrier, huge_scores) {
         for (std::size_t k = 0; k < got.gradient.size(); ++k) {
           // The arithmetic's share, and the rounding of the type that the gradient is stored in.
           const double bar = (carrier.is_double ? 1e-11 : 2e-5) + carrier.epsilon * std::abs(expected.gradient[k]);
-          CHECK_MESSAGE(std::abs(got.gradient[k] - expected.gradient[k]) <= bar, "row ", static_cast<index>(k) / vocab, ": ", got.gradient[k], " is not ", expected.gradient[k]);
+          CHECK_MESSAGE(std::abs(got.gradient[k] - expected.gradient[k]) <= bar, "row ", static_cast<index>(k) / vocab,
+                        ": ", got.gradient[k], " is not ", expected.gradient[k]);
         }
         const auto columns = statistics_on<Carrier>(stored, r.targets, {.instructions = set});
         for (std::size_t i = 0; i < 7; ++i) {

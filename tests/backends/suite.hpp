@@ -115,8 +115,8 @@ struct xtensor_owner {};
 struct xtensor_view {};     ///< a view with strides
 struct xtensor_adaptor {};  ///< xt::adapt
 using column_major_xtensor = xt::xtensor<double, 2, xt::layout_type::column_major>;
-using xtensor_carriers = std::tuple<xtensor_owner<xt::xtensor<float, 2>>, xtensor_owner<column_major_xtensor>, xtensor_owner<xt::xarray<bfloat16>>,
-                                    xtensor_view, xtensor_adaptor>;
+using xtensor_carriers = std::tuple<xtensor_owner<xt::xtensor<float, 2>>, xtensor_owner<column_major_xtensor>,
+                                    xtensor_owner<xt::xarray<bfloat16>>, xtensor_view, xtensor_adaptor>;
 #else
 using xtensor_carriers = std::tuple<>;
 #endif
@@ -138,10 +138,13 @@ template <class T>
 struct tensor_product {};  ///< linear_scores of tensors on the host
 template <class T>
 struct tensor_product_chain {};  ///< linear_scores of device_scores
-using libtorch_carriers = std::tuple<tensor<float, tensor_form::contiguous>, tensor<double, tensor_form::transposed>, tensor<bfloat16, tensor_form::slice>,
-                                     tensor<float16, tensor_form::contiguous>, tensor<float, tensor_form::slice>>;
-using libtorch_heads = std::tuple<tensor_chain<float, tensor_form::contiguous>, tensor_chain<double, tensor_form::slice>,
-                                  tensor_chain<bfloat16, tensor_form::transposed>, tensor_product<float>, tensor_product_chain<float>, tensor_product_chain<double>>;
+using libtorch_carriers = std::tuple<tensor<float, tensor_form::contiguous>, tensor<double, tensor_form::transposed>,
+                                     tensor<bfloat16, tensor_form::slice>, tensor<float16, tensor_form::contiguous>,
+                                     tensor<float, tensor_form::slice>>;
+using libtorch_heads =
+    std::tuple<tensor_chain<float, tensor_form::contiguous>, tensor_chain<double, tensor_form::slice>,
+               tensor_chain<bfloat16, tensor_form::transposed>, tensor_product<float>, tensor_product_chain<float>,
+               tensor_product_chain<double>>;
 #else
 using libtorch_carriers = std::tuple<>;
 using libtorch_heads = std::tuple<>;
@@ -156,9 +159,9 @@ using every_carrier = concatenate<in_memory, own_heads, libtorch_heads>;
 /// What the tests must know of a carrier.
 struct traits {
   bool is_double = false, is_half = false;
-  double epsilon = 0;           ///< half a unit in the last place of the stored gradient, relative
-  double tiny = 0;              ///< and absolute
-  double highest = 0;           ///< largest finite score
+  double epsilon = 0;  ///< half a unit in the last place of the stored gradient, relative
+  double tiny = 0;     ///< and absolute
+  double highest = 0;  ///< largest finite score
   bool takes_infinities = true;
   bool keeps_bits_in_batches = true;  ///< a row's are the same in whatever batch it sits
   index max_vocab = 100000;

@@ -3,7 +3,8 @@
 
 namespace suite {
 
-TEST_CASE_TEMPLATE_DEFINE("statistics are those of the reference, for every size and instruction set", Carrier, statistics_of_sizes) {
+TEST_CASE_TEMPLATE_DEFINE("statistics are those of the reference, for every size and instruction set", Carrier,
+                          statistics_of_sizes) {
   const traits carrier = traits_of<Carrier>();
   for (instruction_set set : every_instruction_set)
     for (index vocab : {1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 64, 100, 127, 130, 2047, 2048, 2049, 5000}) {
@@ -12,7 +13,9 @@ TEST_CASE_TEMPLATE_DEFINE("statistics are those of the reference, for every size
       CAPTURE(vocab);
       const table x = rounded<Carrier>(random_table(3, vocab));
       const std::vector<index> targets = random_targets(3, vocab);
-      const auto got = statistics_on<Carrier>(x, targets, {.with_log_sum_squares = true, .with_mean_score = true, .with_arg_max = true, .instructions = set});
+      const auto got = statistics_on<Carrier>(
+          x, targets,
+          {.with_log_sum_squares = true, .with_mean_score = true, .with_arg_max = true, .instructions = set});
       const expectation expected = reference(x, {.targets = targets});
       const double bar = carrier.is_double ? 1e-12 : 2e-6;
       for (std::size_t i = 0; i < 3; ++i) {
@@ -29,24 +32,28 @@ TEST_CASE_TEMPLATE_DEFINE("statistics are those of the reference, for every size
 }
 TEST_CASE_TEMPLATE_APPLY(statistics_of_sizes, every_carrier);
 
-TEST_CASE_TEMPLATE_DEFINE("gradients are those of the reference, for every size up to 130", Carrier, gradients_of_small_sizes) {
+TEST_CASE_TEMPLATE_DEFINE("gradients are those of the reference, for every size up to 130", Carrier,
+                          gradients_of_small_sizes) {
   for (instruction_set set : every_instruction_set)
     for (index vocab = 1; vocab <= 130; ++vocab) {
       CAPTURE(static_cast<int>(set));
-      const request r{.targets = random_targets(4, vocab), .loss = every_statistic,
+      const request r{.targets = random_targets(4, vocab),
+                      .loss = every_statistic,
                       .options = {.normaliser = 3, .with_log_sum_squares = true, .instructions = set}};
       check_against_reference<Carrier>(random_table(4, vocab), r);
     }
 }
 TEST_CASE_TEMPLATE_APPLY(gradients_of_small_sizes, every_carrier);
 
-TEST_CASE_TEMPLATE_DEFINE("gradients are those of the reference, around a block and beyond", Carrier, gradients_of_large_sizes) {
+TEST_CASE_TEMPLATE_DEFINE("gradients are those of the reference, around a block and beyond", Carrier,
+                          gradients_of_large_sizes) {
   if (traits_of<Carrier>().max_vocab < 5000) return;
   for (instruction_set set : every_instruction_set)
     for (index vocab : {2047, 2048, 2049, 2050, 5000})
       for (const mixed_loss& loss : {mixed_loss{}, mixed_loss{.entropy = 0.5}, every_statistic}) {
         CAPTURE(static_cast<int>(set));
-        const request r{.targets = random_targets(3, vocab), .loss = loss,
+        const request r{.targets = random_targets(3, vocab),
+                        .loss = loss,
                         .options = {.with_log_sum_squares = true, .instructions = set}};
         check_against_reference<Carrier>(random_table(3, vocab, 8), r);
       }

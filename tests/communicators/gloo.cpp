@@ -16,7 +16,8 @@ namespace {
 int run_rank(const std::string& file, int rank, int size) {
   auto options = c10d::ProcessGroupGloo::Options::create(std::chrono::seconds(60));
   options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1"));
-  emend::c10d_communicator ranks(c10::make_intrusive<c10d::ProcessGroupGloo>(c10::make_intrusive<c10d::FileStore>(file, size), rank, size, options));
+  emend::c10d_communicator ranks(c10::make_intrusive<c10d::ProcessGroupGloo>(
+      c10::make_intrusive<c10d::FileStore>(file, size), rank, size, options));
   const auto found = communicator_suite::run(ranks);
   for (const auto& complaint : found) std::printf("rank %d of %d: %s\n", rank, size, complaint.c_str());
   return found.empty() ? 0 : 1;

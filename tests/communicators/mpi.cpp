@@ -14,7 +14,9 @@ int main(int argc, char** argv) {
   MPI_Init(&argc, &argv);
   emend::mpi_communicator ranks;
   const auto found = communicator_suite::run(ranks);
-  for (const auto& complaint : found) std::printf("rank %d of %d: %s\n", static_cast<int>(ranks.rank()), static_cast<int>(ranks.size()), complaint.c_str());
+  for (const auto& complaint : found)
+    std::printf("rank %d of %d: %s\n", static_cast<int>(ranks.rank()), static_cast<int>(ranks.size()),
+                complaint.c_str());
   const bool all_well = emend::sum_over_ranks(ranks, static_cast<double>(found.size())) == 0;
   const bool is_as_asked = argc < 2 || std::to_string(ranks.size()) == argv[1];
   if (!is_as_asked) std::printf("expected %s ranks, got %d\n", argv[1], static_cast<int>(ranks.size()));

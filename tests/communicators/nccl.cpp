@@ -17,7 +17,8 @@ namespace {
 int run_rank(const std::string& file, int rank, int size) {
   const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(rank));
   c10::cuda::set_device(device.index());
-  const auto group = c10::make_intrusive<c10d::ProcessGroupNCCL>(c10::make_intrusive<c10d::FileStore>(file, size), rank, size);
+  const auto group =
+      c10::make_intrusive<c10d::ProcessGroupNCCL>(c10::make_intrusive<c10d::FileStore>(file, size), rank, size);
   emend::c10d_communicator ranks(group, device);
   const auto found = communicator_suite::run(ranks);
   group->shutdown();

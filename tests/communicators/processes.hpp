@@ -7,7 +7,8 @@
 #include <unistd.h>
 #include <vector>
 
-/// Starts `size` processes of this program, each with the arguments SIZE RANK FILE, of one file that they share; 0 if all of them end with 0.
+/// Starts `size` processes of this program, each with the arguments SIZE RANK FILE, of one file that they share; 0 if
+/// all of them end with 0.
 inline int run_ranks(const char* program, int size) {
   std::string file = (std::filesystem::temp_directory_path() / "emend_ranks_XXXXXX").string();
   const int descriptor = mkstemp(file.data());

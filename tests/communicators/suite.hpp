@@ -70,7 +70,8 @@ void check_primitives(C& ranks, complaints& found) {
   const double own[] = {static_cast<double>(rank), -1};
   const numbers all = ranks.all_gather(std::span<const double>(own));
   found.holds("gathers two numbers a rank", all.size() == static_cast<std::size_t>(2 * size));
-  for (std::size_t r = 0; r < all.size() / 2; ++r) found.near("gathered in the order of ranks", all[2 * r], static_cast<double>(r), 0);
+  for (std::size_t r = 0; r < all.size() / 2; ++r)
+    found.near("gathered in the order of ranks", all[2 * r], static_cast<double>(r), 0);
   ranks.all_reduce_sum(std::span<double>());
   found.near("largest", emend::maximum_over_ranks(ranks, static_cast<double>(-rank)), 0, 0);
 }
@@ -79,7 +80,8 @@ template <emend::communicator C>
 void check_aggregation(C& ranks, const batch& whole, const batch& part, complaints& found) {
   using emend::aggregation;
   const emend::ragged of_whole(whole.offsets), of_part(part.offsets);
-  for (const auto how : {aggregation::token_mean, aggregation::token_sum, aggregation::sequence_sum, aggregation::per_example_mean, aggregation::sequence_sum_per_length})
+  for (const auto how : {aggregation::token_mean, aggregation::token_sum, aggregation::sequence_sum,
+                         aggregation::per_example_mean, aggregation::sequence_sum_per_length})
     for (const bool counts_empty : {false, true}) {
       emend::aggregation_options options{.length = 8, .counts_empty_sequences = counts_empty};
       const auto value_of = [&](const batch& b, const emend::ragged& layout) {
@@ -103,14 +105,18 @@ void check_aggregation(C& ranks, const batch& whole, const batch& part, complain
 template <emend::communicator C>
 void check_normalisers(C& ranks, const batch& whole, const batch& part, complaints& found) {
   const emend::ragged of_whole(whole.offsets), of_part(part.offsets);
-  const emend::moments all = emend::moments_of(whole.value, of_whole), merged = emend::merge_over_ranks(ranks, emend::moments_of(part.value, of_part));
+  const emend::moments all = emend::moments_of(whole.value, of_whole),
+                       merged = emend::merge_over_ranks(ranks, emend::moments_of(part.value, of_part));
   found.near("count", merged.count, all.count, 0);
   found.near("mean", merged.mean, all.mean);
   found.near("variance", merged.variance(), all.variance(), 1e-10);
-  const numbers whitened = emend::whiten(part.value, of_part, {.given = merged}), wanted = emend::whiten(whole.value, of_whole);
+  const numbers whitened = emend::whiten(part.value, of_part, {.given = merged}),
+                wanted = emend::whiten(whole.value, of_whole);
   std::size_t next = 0;
   for (index s = static_cast<index>(ranks.rank()); s < of_whole.sequences(); s += static_cast<index>(ranks.size()))
-    of_whole.for_each_token(s, [&](index t) { found.near("whitened value", whitened[next++], wanted[static_cast<std::size_t>(t)], 1e-10); });
+    of_whole.for_each_token(s, [&](index t) {
+      found.near("whitened value", whitened[next++], wanted[static_cast<std::size_t>(t)], 1e-10);
+    });
   found.holds("every token was whitened", next == whitened.size());
 
   emend::running_moments of_one, over_ranks;
@@ -121,18 +127,21 @@ void check_normalisers(C& ranks, const batch& whole, const batch& part, complain
   found.near("running deviation", over_ranks.deviation(), of_one.deviation());
   const emend::moments divergence = emend::merge_over_ranks(ranks, emend::moments_of(emend::column(part.reward)));
   emend::adaptive_kl_controller controller, reference;
-  found.near("coefficient of a KL controller", controller.update(divergence.mean, divergence.count),
-             reference.update(emend::moments_of(emend::column(whole.reward)).mean, static_cast<double>(whole.reward.size())));
+  found.near(
+      "coefficient of a KL controller", controller.update(divergence.mean, divergence.count),
+      reference.update(emend::moments_of(emend::column(whole.reward)).mean, static_cast<double>(whole.reward.size())));
 }
 
-/// A rollout of the table's policy with advantages; sequence s goes to rank s % size, and with more than seven ranks some have none.
+/// A rollout of the table's policy with advantages; sequence s goes to rank s % size, and with more than seven ranks
+/// some have none.
 inline emend::rollout tabular_rollout(index rank, index size) {
   tabular::policy policy(3, 2);
   emend::rollout all = emend::collect(policy, policy, std::vector<std::vector<index>>(7, {0}), {.seed = 4}), part;
   const emend::counter_random random{5};
   for (index s = rank; s < all.batch.sequences(); s += size) {
     const index begin = all.batch.first_token(s), end = all.batch.first_token(s + 1);
-    part.batch.add(std::vector<index>{0}, std::vector<index>(all.batch.targets().begin() + begin, all.batch.targets().begin() + end));
+    part.batch.add(std::vector<index>{0},
+                   std::vector<index>(all.batch.targets().begin() + begin, all.batch.targets().begin() + end));
     for (index t = begin; t < end; ++t) {
       const auto i = static_cast<std::size_t>(t);
       part.old_log_prob.push_back(all.old_log_prob[i]);
@@ -148,12 +157,16 @@ inline emend::rollout tabular_rollout(index rank, index size) {
 template <emend::communicator C>
 void check_updates(C& ranks, complaints& found) {
   const auto make = [](const emend::token_columns& c) {
-    return emend::policy_objective<emend::ppo_clip>{.policy = {c.old_log_prob, c.advantage}, .weight = c.weight, .entropy_coefficient = 0.1};
+    return emend::policy_objective<emend::ppo_clip>{
+        .policy = {c.old_log_prob, c.advantage}, .weight = c.weight, .entropy_coefficient = 0.1};
   };
-  const auto make_value = [](emend::column old_value, emend::column returns) { return emend::value_clip{.old_value = old_value, .returns = returns}; };
+  const auto make_value = [](emend::column old_value, emend::column returns) {
+    return emend::value_clip{.old_value = old_value, .returns = returns};
+  };
   const auto same_everywhere = [&](const std::string& what, const double* x, std::size_t n) {
     const numbers all = ranks.all_gather(std::span<const double>(x, n));
-    for (std::size_t i = 0; i < all.size(); ++i) found.holds(what + " have the same bits on every rank", all[i] == x[i % n]);
+    for (std::size_t i = 0; i < all.size(); ++i)
+      found.holds(what + " have the same bits on every rank", all[i] == x[i % n]);
   };
   emend::token_batch supervised;
   supervised.add(std::vector<int>{0}, std::vector<int>{2, 1});
@@ -161,20 +174,25 @@ void check_updates(C& ranks, complaints& found) {
     tabular::policy one(3, 2), many(3, 2);
     tabular::critic one_critic(3, 2), many_critic(3, 2);
     emend::update_options options{.epochs = 3, .how = how};
-    const emend::rollout whole = tabular_rollout(0, 1), part = tabular_rollout(static_cast<index>(ranks.rank()), static_cast<index>(ranks.size()));
+    const emend::rollout whole = tabular_rollout(0, 1),
+                         part = tabular_rollout(static_cast<index>(ranks.rank()), static_cast<index>(ranks.size()));
     const auto wanted = emend::update_policy(one, whole, make, options);
     const auto got = emend::update_policy(many, part, make, options, [](const auto&) {}, ranks);
     found.near("loss", got.loss, wanted.loss, 1e-10);
-    for (std::size_t k = 0; k < wanted.metrics.size(); ++k) found.near("metric", got.metrics[k], wanted.metrics[k], 1e-10);
-    found.near("value loss", emend::update_critic(many_critic, part, make_value, options, ranks).loss, emend::update_critic(one_critic, whole, make_value, options).loss, 1e-10);
+    for (std::size_t k = 0; k < wanted.metrics.size(); ++k)
+      found.near("metric", got.metrics[k], wanted.metrics[k], 1e-10);
+    found.near("value loss", emend::update_critic(many_critic, part, make_value, options, ranks).loss,
+               emend::update_critic(one_critic, whole, make_value, options).loss, 1e-10);
     const auto count = static_cast<std::size_t>(one.scores.rows() * one.scores.columns());
     for (std::size_t i = 0; i < count; ++i) found.near("parameter", many.scores.data()[i], one.scores.data()[i], 1e-10);
-    for (std::size_t i = 0; i < one_critic.table.size(); ++i) found.near("parameter of the critic", many_critic.table[i], one_critic.table[i], 1e-10);
+    for (std::size_t i = 0; i < one_critic.table.size(); ++i)
+      found.near("parameter of the critic", many_critic.table[i], one_critic.table[i], 1e-10);
     // Minibatches do not divide evenly: ranks that have run out go on with the others.
     options.minibatch = 2;
     options.pretraining = &supervised;
     const auto uneven = emend::update_policy(many, part, make, options, [](const auto&) {}, ranks);
-    found.near("steps", static_cast<double>(uneven.steps), emend::maximum_over_ranks(ranks, static_cast<double>(uneven.steps)), 0);
+    found.near("steps", static_cast<double>(uneven.steps),
+               emend::maximum_over_ranks(ranks, static_cast<double>(uneven.steps)), 0);
     found.near("tokens", static_cast<double>(uneven.tokens), 3 * 14, 0);
     same_everywhere("parameters", many.scores.data(), count);
   }
@@ -187,23 +205,27 @@ void check_updates(C& ranks, complaints& found) {
     return s;
   };
   double before = 0, after = 0;
-  emend::train_ppo(policy, reference, critic, [](index) { return std::vector<std::vector<index>>(40, {0}); }, score, options, 0, 30,
-                   [&](const emend::rollout& r, const emend::ppo_report& report) {
-                     found.near("sequences of an iteration", static_cast<double>(report.sequences), 40 * static_cast<double>(ranks.size()), 0);
-                     found.near("own sequences", static_cast<double>(r.batch.sequences()), 40, 0);
-                     (report.iteration == 0 ? before : after) = report.score;
-                     return true;
-                   },
-                   ranks);
+  emend::train_ppo(
+      policy, reference, critic, [](index) { return std::vector<std::vector<index>>(40, {0}); }, score, options, 0, 30,
+      [&](const emend::rollout& r, const emend::ppo_report& report) {
+        found.near("sequences of an iteration", static_cast<double>(report.sequences),
+                   40 * static_cast<double>(ranks.size()), 0);
+        found.near("own sequences", static_cast<double>(r.batch.sequences()), 40, 0);
+        (report.iteration == 0 ? before : after) = report.score;
+        return true;
+      },
+      ranks);
   found.holds("PPO over ranks learns", after > before + 0.5);
-  same_everywhere("parameters after PPO", policy.scores.data(), static_cast<std::size_t>(policy.scores.rows() * policy.scores.columns()));
+  same_everywhere("parameters after PPO", policy.scores.data(),
+                  static_cast<std::size_t>(policy.scores.rows() * policy.scores.columns()));
 }
 
 /// All of it; each rank of a group calls it once.
 template <emend::communicator C>
 std::vector<std::string> run(C& ranks) {
   complaints found;
-  const batch whole = batch::whole(), part = whole.part(static_cast<index>(ranks.rank()), static_cast<index>(ranks.size()));
+  const batch whole = batch::whole(),
+              part = whole.part(static_cast<index>(ranks.rank()), static_cast<index>(ranks.size()));
   check_primitives(ranks, found);
   check_aggregation(ranks, whole, part, found);
   check_normalisers(ranks, whole, part, found);

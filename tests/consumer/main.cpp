@@ -46,7 +46,8 @@ int main() {
   are_right = are_right && is_right(of_dlpack);
 #endif
 #ifdef WITH_libtorch
-  const at::Tensor of_libtorch = at::zeros({2, 4}).requires_grad_(), targets = at::zeros({2}, at::TensorOptions().dtype(at::kLong));
+  const at::Tensor of_libtorch = at::zeros({2, 4}).requires_grad_(),
+                   targets = at::zeros({2}, at::TensorOptions().dtype(at::kLong));
   are_right = are_right && is_right(of_libtorch);
   emend::loss(emend::cross_entropy{}, of_libtorch, targets).backward();
   are_right = are_right && std::abs(of_libtorch.grad()[1][0].item().toDouble() + 0.75) < 1e-6;

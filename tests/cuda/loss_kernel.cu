@@ -1,4 +1,5 @@
-// The kernel of losses on a device, against the slow reference of the backend suite: every way it takes a row, every type.
+// The kernel of losses on a device, against the slow reference of the backend suite: every way it takes a row, every
+// type.
 #include "backends/suite.hpp"
 #include "pinned.hpp"
 
@@ -13,13 +14,19 @@ namespace kernels = emend::cuda;
 
 template <class T>
 traits traits_of_type() {
-  return {.is_double = std::is_same_v<T, double>, .is_half = sizeof(T) == 2,
-          .epsilon = std::is_same_v<T, bfloat16> ? 0x1p-8 : std::is_same_v<T, float16> ? 0x1p-11 : 0,
-          .tiny = std::is_same_v<T, float16> ? 0x1p-25 : std::is_same_v<T, double> ? 1e-300 : 2e-38, .highest = 60000};
+  return {.is_double = std::is_same_v<T, double>,
+          .is_half = sizeof(T) == 2,
+          .epsilon = std::is_same_v<T, bfloat16>  ? 0x1p-8
+                     : std::is_same_v<T, float16> ? 0x1p-11
+                                                  : 0,
+          .tiny = std::is_same_v<T, float16>  ? 0x1p-25
+                  : std::is_same_v<T, double> ? 1e-300
+                                              : 2e-38,
+          .highest = 60000};
 }
 
-/// How scores and gradient lie: neighbours, from the start of a packet or not; apart by their rows' alignment; every second element; tokens contiguous;
-/// entries of two tokens with something between them.
+/// How scores and gradient lie: neighbours, from the start of a packet or not; apart by their rows' alignment; every
+/// second element; tokens contiguous; entries of two tokens with something between them.
 enum class layout { neighbours, shifted, unlike, spread, transposed, batched };
 
 struct place {
@@ -64,10 +71,25 @@ device_outcome<T> run(const problem_of& p, layout of, bool is_in_place, bool has
   const pinned<std::int64_t> targets(p.targets.begin(), p.targets.end());
   pinned<double> values(targets.size(), nan), log_prob(targets.size(), nan), entropy(targets.size(), nan);
   pinned<T>& written = is_in_place ? scores : result.gradient;
-  const kernels::row_problem<T> problem{.scores = scores.data() + at.first, .gradient = has_gradient ? written.data() + out.first : nullptr, .rows = rows, .vocab = vocab, .tokens = at.tokens == 0 ? rows : at.tokens, .batch_stride = at.batch_stride,
-                                     .token_stride = at.token_stride, .vocab_stride = at.vocab_stride, .gradient_batch_stride = out.batch_stride, .gradient_token_stride = out.token_stride, .gradient_vocab_stride = out.vocab_stride,
-                                     .targets = targets.data(), .mask = p.mask.empty() ? nullptr : reinterpret_cast<const bool*>(p.mask.data()), .weight = p.weight.empty() ? nullptr : p.weight.data(), .normaliser = 4,
-                                     .multiplier = p.multiplier, .values = values.data(), .log_prob = log_prob.data(), .entropy = entropy.data()};
+  const kernels::row_problem<T> problem{.scores = scores.data() + at.first,
+                                        .gradient = has_gradient ? written.data() + out.first : nullptr,
+                                        .rows = rows,
+                                        .vocab = vocab,
+                                        .tokens = at.tokens == 0 ? rows : at.tokens,
+                                        .batch_stride = at.batch_stride,
+                                        .token_stride = at.token_stride,
+                                        .vocab_stride = at.vocab_stride,
+                                        .gradient_batch_stride = out.batch_stride,
+                                        .gradient_token_stride = out.token_stride,
+                                        .gradient_vocab_stride = out.vocab_stride,
+                                        .targets = targets.data(),
+                                        .mask = p.mask.empty() ? nullptr : reinterpret_cast<const bool*>(p.mask.data()),
+                                        .weight = p.weight.empty() ? nullptr : p.weight.data(),
+                                        .normaliser = 4,
+                                        .multiplier = p.multiplier,
+                                        .values = values.data(),
+                                        .log_prob = log_prob.data(),
+                                        .entropy = entropy.data()};
   const cudaError_t said = finished(kernels::launch_loss(problem, p.loss, nullptr));
   REQUIRE_MESSAGE(said == cudaSuccess, cudaGetErrorString(said));
   index evaluated = 0;
@@ -81,7 +103,8 @@ device_outcome<T> run(const problem_of& p, layout of, bool is_in_place, bool has
   result.got.evaluated = evaluated;
   for (double& m : result.got.metrics) m /= std::max<double>(1, static_cast<double>(evaluated));
   for (index i = 0; i < rows; ++i)
-    for (index j = 0; j < vocab; ++j) result.got.gradient.push_back(static_cast<double>(static_cast<arithmetic<T>>(written[out(i, j)])));
+    for (index j = 0; j < vocab; ++j)
+      result.got.gradient.push_back(static_cast<double>(static_cast<arithmetic<T>>(written[out(i, j)])));
   // Nothing but the gradient was written.
   if (has_gradient && !is_in_place) {
     index numbers = 0;
@@ -100,13 +123,16 @@ table stored(table x) {
 template <class T>
 void check(problem_of p, layout of = layout::neighbours) {
   p.x = stored<T>(p.x);
-  request r{.targets = p.targets, .loss = p.loss, .options = {.normaliser = 4, .transform = {.logit_scale = p.multiplier}, .with_log_sum_squares = true}};
+  request r{.targets = p.targets,
+            .loss = p.loss,
+            .options = {.normaliser = 4, .transform = {.logit_scale = p.multiplier}, .with_log_sum_squares = true}};
   const std::vector<std::uint8_t> mask(p.mask.begin(), p.mask.end());
   const std::vector<float> weight(p.weight.begin(), p.weight.end());
   if (!mask.empty()) r.options.mask = mask;
   if (!weight.empty()) r.options.weight = weight;
   const expectation expected = reference(p.x, r);
-  const auto fresh = run<T>(p, of, false), again = run<T>(p, of, false), in_place = run<T>(p, of, true), alone = run<T>(p, of, false, false);
+  const auto fresh = run<T>(p, of, false), again = run<T>(p, of, false), in_place = run<T>(p, of, true),
+             alone = run<T>(p, of, false, false);
   check_value(traits_of_type<T>(), fresh.got, expected);
   check_gradient(traits_of_type<T>(), p.x, fresh.got, expected);
   CHECK(same_bits(again.got.gradient.data(), fresh.got.gradient.data(), p.x.rows * p.x.vocab));
@@ -117,16 +143,19 @@ void check(problem_of p, layout of = layout::neighbours) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("device loss: values and gradients are those of the reference, in every layout", T, float, double, bfloat16, float16) {
+TEST_CASE_TEMPLATE("device loss: values and gradients are those of the reference, in every layout", T, float, double,
+                   bfloat16, float16) {
   for (const index vocab : {1, 2, 7, 8, 9, 31, 33, 129, 1000, 2048, 2049, 5000, 32000})
-    for (const layout of : {layout::neighbours, layout::shifted, layout::unlike, layout::spread, layout::transposed, layout::batched}) {
+    for (const layout of :
+         {layout::neighbours, layout::shifted, layout::unlike, layout::spread, layout::transposed, layout::batched}) {
       CAPTURE(vocab);
       CAPTURE(static_cast<int>(of));
       check<T>({random_table(3, vocab), random_targets(3, vocab), every_statistic, 0.75}, of);
     }
 }
 
-TEST_CASE_TEMPLATE("device loss: rows that several blocks share, and rows that none can keep", T, float, double, bfloat16, float16) {
+TEST_CASE_TEMPLATE("device loss: rows that several blocks share, and rows that none can keep", T, float, double,
+                   bfloat16, float16) {
   // First one whose blocks take 48 KiB, all that a kernel has without asking for more.
   for (const index vocab : {49152, 50257, 128256, 151937, 262144, 600001}) {
     CAPTURE(vocab);
@@ -191,8 +220,10 @@ TEST_CASE_TEMPLATE("device loss: NaN, +inf, no possible id, ids out of range", T
       for (index j = 0; j < vocab; ++j) one.x(0, j) = p.x(row, j);
       const auto got = run<T>(one, layout::neighbours, false).got;
       CAPTURE(row);
-      if (row == 2) CHECK(got.value == inf);
-      else CHECK(std::isnan(got.value));
+      if (row == 2)
+        CHECK(got.value == inf);
+      else
+        CHECK(std::isnan(got.value));
       if (row >= 2)
         for (const double g : got.gradient) REQUIRE(g == 0);
     }

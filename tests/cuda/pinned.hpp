@@ -28,4 +28,6 @@ template <class T>
 using pinned = std::vector<T, pinned_allocator<T>>;
 
 /// Waits for the device; what it says of everything before.
-inline cudaError_t finished(cudaError_t launched) { return launched != cudaSuccess ? launched : cudaDeviceSynchronize(); }
+inline cudaError_t finished(cudaError_t launched) {
+  return launched != cudaSuccess ? launched : cudaDeviceSynchronize();
+}

@@ -1,5 +1,5 @@
-// The kernels of a step on a device, against the same text by one thread of the host, which tests/threads compares with the library. What
-// both work on lies in memory that they share.
+// The kernels of a step on a device, against the same text by one thread of the host, which tests/threads compares with
+// the library. What both work on lies in memory that they share.
 #include "pinned.hpp"
 
 #include <emend/core/random.hpp>
@@ -23,7 +23,9 @@ constexpr float infinite = std::numeric_limits<float>::infinity();
 
 pinned<float> random_numbers(index count, std::uint64_t seed, double low = -2, double high = 2) {
   pinned<float> x;
-  for (index i = 0; i < count; ++i) x.push_back(static_cast<float>(low + (high - low) * counter_random{seed}.uniform(1, static_cast<std::uint64_t>(i))));
+  for (index i = 0; i < count; ++i)
+    x.push_back(
+        static_cast<float>(low + (high - low) * counter_random{seed}.uniform(1, static_cast<std::uint64_t>(i))));
   return x;
 }
 /// Counted positions in disorder; of row 0 none.
@@ -33,7 +35,8 @@ struct pinned_mask {
 };
 pinned_mask random_mask(index rows, index tokens, std::uint64_t seed) {
   pinned_mask mask;
-  for (index i = 0; i < rows * tokens; ++i) mask.bytes.push_back(i >= tokens && counter_random{seed}.below(3, 2, static_cast<std::uint64_t>(i)) > 0);
+  for (index i = 0; i < rows * tokens; ++i)
+    mask.bytes.push_back(i >= tokens && counter_random{seed}.below(3, 2, static_cast<std::uint64_t>(i)) > 0);
   return mask;
 }
 
@@ -56,15 +59,28 @@ TEST_CASE("device GAE: rows longer and shorter than a block, masks, hole rules, 
     for (const index rows : {1, 5, 300}) {
       CAPTURE(tokens);
       CAPTURE(rows);
-      const auto reward = random_numbers(rows * tokens, 1), value = random_numbers(rows * tokens, 2), bootstrap = random_numbers(rows, 3);
+      const auto reward = random_numbers(rows * tokens, 1), value = random_numbers(rows * tokens, 2),
+                 bootstrap = random_numbers(rows, 3);
       const pinned_mask mask = random_mask(rows, tokens, 4);
       for (const bool is_masked : {false, true})
         for (const hole_rule holes : {hole_rule::carry, hole_rule::decay})
           for (const double value_lambda : {-1.0, 1.0})
             for (const double adaptive : {0.0, 0.3}) {
-              pinned<float> advantage(reward.size(), 9), returns(reward.size(), 9), expected_advantage = advantage, expected_returns = returns;
-              device::gae_problem p{.reward = reward.data(), .value = value.data(), .mask = is_masked ? mask.data() : nullptr, .bootstrap = bootstrap.data(), .rows = rows, .tokens = tokens, .gamma = 0.97,
-                                  .lambda = 0.9, .value_lambda = value_lambda, .length_adaptive_alpha = adaptive, .holes = holes, .advantage = advantage.data(), .returns = returns.data()};
+              pinned<float> advantage(reward.size(), 9), returns(reward.size(), 9), expected_advantage = advantage,
+                                                                                    expected_returns = returns;
+              device::gae_problem p{.reward = reward.data(),
+                                    .value = value.data(),
+                                    .mask = is_masked ? mask.data() : nullptr,
+                                    .bootstrap = bootstrap.data(),
+                                    .rows = rows,
+                                    .tokens = tokens,
+                                    .gamma = 0.97,
+                                    .lambda = 0.9,
+                                    .value_lambda = value_lambda,
+                                    .length_adaptive_alpha = adaptive,
+                                    .holes = holes,
+                                    .advantage = advantage.data(),
+                                    .returns = returns.data()};
               require_done(device::launch_gae(p, nullptr));
               p.advantage = expected_advantage.data(), p.returns = expected_returns.data();
               device::device_team one;
@@ -81,18 +97,27 @@ TEST_CASE("device whitening: parts and their remainder, masks, given moments, in
     CAPTURE(count);
     auto values = random_numbers(count, 5, 3, 9);
     const pinned_mask mask = random_mask(1 + count, 1, 6);
-    for (const whiten_options& options : {whiten_options{}, whiten_options{.is_unbiased = false, .epsilon = 1e-5, .place = epsilon_place::deviation, .uncounted = uncounted_value::as_of_zero},
+    for (const whiten_options& options : {whiten_options{},
+                                          whiten_options{.is_unbiased = false,
+                                                         .epsilon = 1e-5,
+                                                         .place = epsilon_place::deviation,
+                                                         .uncounted = uncounted_value::as_of_zero},
                                           whiten_options{.given = {10, 2, 40}}})
       for (const bool is_masked : {false, true}) {
         pinned<float> out = values;
         pinned<unsigned char> scratch(static_cast<std::size_t>(device::whiten_scratch_bytes(count)));
-        device::whiten_problem p{.values = out.data(), .mask = is_masked ? mask.data() + 1 : nullptr, .count = count, .options = options, .out = out.data()};
+        device::whiten_problem p{.values = out.data(),
+                                 .mask = is_masked ? mask.data() + 1 : nullptr,
+                                 .count = count,
+                                 .options = options,
+                                 .out = out.data()};
         require_done(device::launch_whiten(p, scratch.data(), nullptr));
         p.values = values.data();
         device::device_team one;
         device::whiten_memory memory;
         std::vector<moments> of_part;
-        for (index part = 0; part < device::whiten_parts(count); ++part) of_part.push_back(device::moments_of_part(one, memory, p, part));
+        for (index part = 0; part < device::whiten_parts(count); ++part)
+          of_part.push_back(device::moments_of_part(one, memory, p, part));
         const auto f = device::whitening_of(one, memory, p, of_part.data());
         pinned<float> expected(values.size());
         for (index i = 0; i < count; ++i) expected[static_cast<std::size_t>(i)] = device::whitened(p, f, i);
@@ -115,11 +140,26 @@ TEST_CASE_TEMPLATE("device draws: every filter, ties, -inf, rows without an id",
     }
     scores[static_cast<std::size_t>(4 * vocab - 1)] = T(std::nanf(""));
     int wrong = 0, drawn = 0;
-    for (const auto [temperature, k, top_p, min_p] : {std::array{1.0, 0.0, 1.0, 0.0}, {0.7, 5, 1, 0}, {1.3, 0, 0.9, 0}, {1, 0, 1, 0.1}, {0.8, 50, 0.8, 0.02}, {1, 1, 1, 0}}) {
+    for (const auto [temperature, k, top_p, min_p] : {std::array{1.0, 0.0, 1.0, 0.0},
+                                                      {0.7, 5, 1, 0},
+                                                      {1.3, 0, 0.9, 0},
+                                                      {1, 0, 1, 0.1},
+                                                      {0.8, 50, 0.8, 0.02},
+                                                      {1, 1, 1, 0}}) {
       pinned<std::int64_t> ids(static_cast<std::size_t>(rows), -7), expected_ids = ids;
       pinned<double> log_prob(ids.size(), -7), expected_log_prob = log_prob;
-      device::sample_problem<T> p{.scores = scores.data(), .rows = rows, .vocab = vocab, .row_stride = vocab, .temperature = temperature, .top_k = static_cast<index>(k), .top_p = top_p, .min_p = min_p,
-                                .random = {31}, .step = 3, .ids = ids.data(), .log_prob = log_prob.data()};
+      device::sample_problem<T> p{.scores = scores.data(),
+                                  .rows = rows,
+                                  .vocab = vocab,
+                                  .row_stride = vocab,
+                                  .temperature = temperature,
+                                  .top_k = static_cast<index>(k),
+                                  .top_p = top_p,
+                                  .min_p = min_p,
+                                  .random = {31},
+                                  .step = 3,
+                                  .ids = ids.data(),
+                                  .log_prob = log_prob.data()};
       require_done(device::launch_sample(p, nullptr));
       p.ids = expected_ids.data(), p.log_prob = expected_log_prob.data();
       device::device_team one;
@@ -127,9 +167,12 @@ TEST_CASE_TEMPLATE("device draws: every filter, ties, -inf, rows without an id",
       for (index row = 0; row < rows; ++row) device::sample_row(one, memory, p, row);
       for (std::size_t i = 0; i < ids.size(); ++i) {
         ++drawn;
-        if (ids[i] != expected_ids[i]) ++wrong;
-        else if (std::isnan(expected_log_prob[i])) CHECK(std::isnan(log_prob[i]));
-        else CHECK(log_prob[i] == doctest::Approx(expected_log_prob[i]).epsilon(1e-5).scale(1));
+        if (ids[i] != expected_ids[i])
+          ++wrong;
+        else if (std::isnan(expected_log_prob[i]))
+          CHECK(std::isnan(log_prob[i]));
+        else
+          CHECK(log_prob[i] == doctest::Approx(expected_log_prob[i]).epsilon(1e-5).scale(1));
       }
       CHECK(ids[2] == -1);
       CHECK(ids[3] == -1);
@@ -143,7 +186,8 @@ TEST_CASE_TEMPLATE("device draws: every filter, ties, -inf, rows without an id",
 TEST_CASE("device masks and positions of a forest") {
   for (const index nodes : {1, 2, 33, 130, 1500}) {
     pinned<std::int64_t> parent, position(static_cast<std::size_t>(nodes), -7), expected_position = position;
-    for (index i = 0; i < nodes; ++i) parent.push_back(i == 0 || i % 17 == 0 ? -1 : counter_random{3}.below(i, 0, static_cast<std::uint64_t>(i)));
+    for (index i = 0; i < nodes; ++i)
+      parent.push_back(i == 0 || i % 17 == 0 ? -1 : counter_random{3}.below(i, 0, static_cast<std::uint64_t>(i)));
     pinned<float> mask(static_cast<std::size_t>(nodes * nodes), 7), expected = mask;
     device::ancestor_problem p{.parent = parent.data(), .nodes = nodes, .position = position.data()};
     require_done(device::launch_ancestors(p, mask.data(), 0.0f, -1.0f, nullptr));
@@ -155,7 +199,8 @@ TEST_CASE("device masks and positions of a forest") {
   }
 }
 
-TEST_CASE_TEMPLATE("device rewards: every mode, masks, truncation, rows that are no distribution", T, float, double, bfloat16) {
+TEST_CASE_TEMPLATE("device rewards: every mode, masks, truncation, rows that are no distribution", T, float, double,
+                   bfloat16) {
   for (const index vocab : {3, 37, 5003}) {
     const index rows = 7, tokens = 130;
     const auto numbers = random_numbers(rows * tokens * vocab, 12);
@@ -180,20 +225,44 @@ TEST_CASE_TEMPLATE("device rewards: every mode, masks, truncation, rows that are
     const pinned_mask mask = random_mask(rows, tokens, 14);
     pinned<double> reference;
     for (index t = 0; t < rows * tokens; ++t) reference.push_back(-0.01 * static_cast<double>(t));
-    for (const reward_mode mode : {reward_mode::sign, reward_mode::prob, reward_mode::margin, reward_mode::logratio, reward_mode::dense})
+    for (const reward_mode mode :
+         {reward_mode::sign, reward_mode::prob, reward_mode::margin, reward_mode::logratio, reward_mode::dense})
       for (const bool is_masked : {false, true}) {
         struct columns {
           pinned<double> log_prob, best, score, sequence, copy;
           pinned<std::int64_t> arg_max, divergence;
           columns(index all, index rows)
-              : log_prob(static_cast<std::size_t>(all), 9), best(log_prob), score(log_prob), sequence(static_cast<std::size_t>(rows), 9), copy(sequence), arg_max(log_prob.size(), 9), divergence(sequence.size(), 9) {}
+              : log_prob(static_cast<std::size_t>(all), 9),
+                best(log_prob),
+                score(log_prob),
+                sequence(static_cast<std::size_t>(rows), 9),
+                copy(sequence),
+                arg_max(log_prob.size(), 9),
+                divergence(sequence.size(), 9) {}
         } got(rows * tokens, rows), expected(rows * tokens, rows);
         const auto problem = [&](columns& c) {
-          return device::reward_problem<T>{.scores = scores.data(), .sequences = rows, .tokens = tokens, .vocab = vocab, .batch_stride = tokens * vocab, .token_stride = vocab, .multiplier = 2,
-                                         .response = response.data(), .mask = is_masked ? mask.data() : nullptr, .reference_log_prob = reference.data(), .reward = {mode, 1.5, 0.75, 3, 0.125, is_masked},
-                                         .is_per_length = is_masked, .truncation_penalty = 0.75, .end_id_count = 1, .end_ids = {response.back()}, .log_prob = c.log_prob.data(),
-                                         .max_log_prob = c.best.data(), .score = c.score.data(), .arg_max = c.arg_max.data(), .divergence = c.divergence.data(), .sequence_score = c.sequence.data(),
-                                         .copy_log_likelihood = c.copy.data()};
+          return device::reward_problem<T>{.scores = scores.data(),
+                                           .sequences = rows,
+                                           .tokens = tokens,
+                                           .vocab = vocab,
+                                           .batch_stride = tokens * vocab,
+                                           .token_stride = vocab,
+                                           .multiplier = 2,
+                                           .response = response.data(),
+                                           .mask = is_masked ? mask.data() : nullptr,
+                                           .reference_log_prob = reference.data(),
+                                           .reward = {mode, 1.5, 0.75, 3, 0.125, is_masked},
+                                           .is_per_length = is_masked,
+                                           .truncation_penalty = 0.75,
+                                           .end_id_count = 1,
+                                           .end_ids = {response.back()},
+                                           .log_prob = c.log_prob.data(),
+                                           .max_log_prob = c.best.data(),
+                                           .score = c.score.data(),
+                                           .arg_max = c.arg_max.data(),
+                                           .divergence = c.divergence.data(),
+                                           .sequence_score = c.sequence.data(),
+                                           .copy_log_likelihood = c.copy.data()};
         };
         require_done(device::launch_rewards(problem(got), nullptr));
         const auto p = problem(expected);

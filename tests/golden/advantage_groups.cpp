@@ -58,12 +58,12 @@ std::string gae_from_scores(vector_case& c) {
     if (const double adapted = 1 - 1 / (alpha * static_cast<double>(emend::length_of(shape.layout(), b)));
         adapted > 0 && static_cast<float>(adapted) != adapted)
       return "the peer adapts lambda to the length in single precision, in a case of double";
-  auto [advantage, returns] = emend::gae(
-      reward, value, shape.layout(),
-      {.gamma = c.parameter("gae_gamma"),
-       .lambda = c.has_parameter("gae_lambda_policy") ? c.parameter("gae_lambda_policy") : lambda,
-       .value_lambda = c.has_parameter("gae_lambda_value") ? c.parameter("gae_lambda_value") : lambda,
-       .length_adaptive_alpha = alpha});
+  auto [advantage, returns] =
+      emend::gae(reward, value, shape.layout(),
+                 {.gamma = c.parameter("gae_gamma"),
+                  .lambda = c.has_parameter("gae_lambda_policy") ? c.parameter("gae_lambda_policy") : lambda,
+                  .value_lambda = c.has_parameter("gae_lambda_value") ? c.parameter("gae_lambda_value") : lambda,
+                  .length_adaptive_alpha = alpha});
   if (c.is_true("normalize_advantages")) emend::whiten_into(advantage, shape.layout(), whitening_of(c), advantage);
   expect_counted(c, "advantages", advantage, shape.mask);
   expect_counted(c, "returns", returns, shape.mask);
@@ -78,8 +78,8 @@ std::string gae_packed(vector_case& c) {
   for (std::size_t t = 0; t < is_end.size(); ++t)
     if (shape.mask[t] == 0 || static_cast<emend::index>(t + 1) % shape.columns == 0) is_end[t] = 1;
   const std::vector<emend::index> offsets = emend::offsets_from_ends(is_end);
-  const auto [advantage, returns] = emend::gae(reward, value, emend::ragged(offsets),
-                                               {.gamma = c.parameter("gamma"), .lambda = c.parameter("lam")});
+  const auto [advantage, returns] =
+      emend::gae(reward, value, emend::ragged(offsets), {.gamma = c.parameter("gamma"), .lambda = c.parameter("lam")});
   c.expect("advantages", advantage);
   c.expect("returns", returns);
   return {};
@@ -135,8 +135,8 @@ std::string rollout_to_advantages(vector_case& c) {
 std::string reinforce_plus_plus(vector_case& c) {
   const token_shape shape(c, "token_rewards");
   const std::vector<double> reward = c.input("token_rewards").data;
-  const auto [advantage, returns] = emend::reinforce_plus_plus(
-      reward, shape.layout(), {.gamma = c.parameter("gamma")}, whitening_of(c));
+  const auto [advantage, returns] =
+      emend::reinforce_plus_plus(reward, shape.layout(), {.gamma = c.parameter("gamma")}, whitening_of(c));
   expect_counted(c, "advantages", advantage, shape.mask);
   expect_counted(c, "returns", returns, shape.mask);
   return {};
@@ -155,9 +155,11 @@ std::string optimal_token_baseline(vector_case& c) {
   const token_shape shape(c, "token_rewards");
   const std::vector<double> reward = c.input("token_rewards").data, log_prob = c.input("log_prob").data,
                             squares = c.input("sum_pi_squared").data;
-  const auto [advantage, returns] = emend::optimal_token_baseline(
-      reward, log_prob, squares, c.input("group").ids(), shape.layout(),
-      {.step = emend::time_step::place, .epsilon = c.parameter("epsilon"), .has_zero_tail = c.is_true("handle_zero_tail")});
+  const auto [advantage, returns] =
+      emend::optimal_token_baseline(reward, log_prob, squares, c.input("group").ids(), shape.layout(),
+                                    {.step = emend::time_step::place,
+                                     .epsilon = c.parameter("epsilon"),
+                                     .has_zero_tail = c.is_true("handle_zero_tail")});
   expect_counted(c, "advantages", advantage, shape.mask);
   expect_counted(c, "returns", returns, shape.mask);
   return {};
@@ -188,7 +190,8 @@ std::string shaped_advantages(vector_case& c) {
   // The peer reports the sum over all positions, with the divergence of the padding.
   const std::vector<emend::index> last = emend::last_positions(shape.layout());
   options.scalar_position = last;
-  c.expect("sequence_return", emend::sequence_sums(emend::token_rewards({}, kl, zero, shape.all(), options), shape.all()));
+  c.expect("sequence_return",
+           emend::sequence_sums(emend::token_rewards({}, kl, zero, shape.all(), options), shape.all()));
   emend::advantages result;
   if (estimator == "gae") {
     result = emend::gae(token_reward, value, shape.layout(),

@@ -7,19 +7,20 @@ namespace golden {
 /// The library's convention of the peer that a case comes from.
 inline const emend::convention& convention_of(const vector_case& c) {
   namespace conventions = emend::conventions;
-  static const std::map<std::string, const emend::convention*> all = {{"verl", &conventions::verl},
-                                                                     {"trl", &conventions::trl},
-                                                                     {"openrlhf", &conventions::openrlhf},
-                                                                     {"align-anything", &conventions::align_anything},
-                                                                     {"trlx", &conventions::trlx},
-                                                                     {"nemo-rl", &conventions::nemo_rl},
-                                                                     {"nemo-aligner", &conventions::nemo_aligner},
-                                                                     {"liger-kernel", &conventions::liger},
-                                                                     {"areal", &conventions::areal},
-                                                                     {"slime", &conventions::slime},
-                                                                     {"open-instruct", &conventions::open_instruct},
-                                                                     {"roll", &conventions::roll},
-                                                                     {"lm-human-preference-details", &conventions::lm_human_preferences}};
+  static const std::map<std::string, const emend::convention*> all = {
+      {"verl", &conventions::verl},
+      {"trl", &conventions::trl},
+      {"openrlhf", &conventions::openrlhf},
+      {"align-anything", &conventions::align_anything},
+      {"trlx", &conventions::trlx},
+      {"nemo-rl", &conventions::nemo_rl},
+      {"nemo-aligner", &conventions::nemo_aligner},
+      {"liger-kernel", &conventions::liger},
+      {"areal", &conventions::areal},
+      {"slime", &conventions::slime},
+      {"open-instruct", &conventions::open_instruct},
+      {"roll", &conventions::roll},
+      {"lm-human-preference-details", &conventions::lm_human_preferences}};
   return *all.at(c.peer());
 }
 

@@ -1,4 +1,5 @@
-// The heads by LibTorch's operations, as on a device without kernels of our own: statistics and losses of all tokens at once.
+// The heads by LibTorch's operations, as on a device without kernels of our own: statistics and losses of all tokens at
+// once.
 
 #include "tensors_libtorch.hpp"
 
@@ -62,7 +63,8 @@ std::string sum_pi_squared(vector_case& c) {
   return {};
 }
 std::string log_prob_and_entropy(vector_case& c) {
-  const std::vector<double> of_log_prob = c.input("cotangent_logprob").data, of_entropy = c.input("cotangent_entropy").data;
+  const std::vector<double> of_log_prob = c.input("cotangent_logprob").data,
+                            of_entropy = c.input("cotangent_entropy").data;
   const auto result = run_scores(c, {.of_log_prob = of_log_prob, .of_entropy = of_entropy});
   c.expect("logprob", numbers_of(result.columns.log_prob));
   c.expect("entropy", numbers_of(result.columns.entropy));
@@ -70,11 +72,16 @@ std::string log_prob_and_entropy(vector_case& c) {
   return {};
 }
 std::string fused_linear(vector_case& c) {
-  const at::Tensor hidden = tensor_of(c.input("hidden"), c.is_double()), weight = tensor_of(c.input("weight"), c.is_double()), ids = ids_of(c, hidden.size(0));
+  const at::Tensor hidden = tensor_of(c.input("hidden"), c.is_double()),
+                   weight = tensor_of(c.input("weight"), c.is_double()), ids = ids_of(c, hidden.size(0));
   const std::vector<double> cotangent = c.input("cotangent").data;
-  const emend::score_transform transform{.temperature = c.parameter("temperature"),
-                                         .soft_cap = c.has_parameter("final_logit_softcap") ? c.parameter("final_logit_softcap") : 0};
-  emend::loss(weighted_statistics{.of_log_prob = cotangent}, emend::linear_scores{emend::device_scores{there(hidden)}, emend::device_scores{there(weight)}}, ids, {.transform = transform}).backward();
+  const emend::score_transform transform{
+      .temperature = c.parameter("temperature"),
+      .soft_cap = c.has_parameter("final_logit_softcap") ? c.parameter("final_logit_softcap") : 0};
+  emend::loss(weighted_statistics{.of_log_prob = cotangent},
+              emend::linear_scores{emend::device_scores{there(hidden)}, emend::device_scores{there(weight)}}, ids,
+              {.transform = transform})
+      .backward();
   c.expect_gradient("hidden", numbers_of(hidden.grad()));
   c.expect_gradient("weight", numbers_of(weight.grad()));
   return {};

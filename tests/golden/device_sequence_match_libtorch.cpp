@@ -11,7 +11,8 @@ namespace golden {
 namespace {
 
 std::string objective(vector_case& c) {
-  with_objective(c, [&](const auto& objective, const emend::trajectory_columns& columns, const emend::trajectory_options& options) {
+  with_objective(c, [&](const auto& objective, const emend::trajectory_columns& columns,
+                        const emend::trajectory_options& options) {
     const at::Tensor x = tensor_of(c.input("logits"), c.is_double());
     emend::trajectory_value parts;
     emend::detail::loss_of_trajectories_on_device(objective, there(x), columns, options, &parts, false).backward();

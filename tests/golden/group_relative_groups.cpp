@@ -11,7 +11,8 @@ using emend::conventions::verl;
 
 /// Consecutive blocks of the case's group size.
 emend::groups groups_of(const vector_case& c, const std::vector<double>& reward) {
-  return emend::groups::of_size(static_cast<emend::index>(c.parameter("group_size")), static_cast<emend::index>(reward.size()));
+  return emend::groups::of_size(static_cast<emend::index>(c.parameter("group_size")),
+                                static_cast<emend::index>(reward.size()));
 }
 
 /// The peer adds up all of a row, counted or not.
@@ -35,10 +36,11 @@ std::string grpo(vector_case& c) {
 
 std::string pass_at_k(vector_case& c) {
   const token_shape shape(c, "token_rewards");
-  expect_spread(c,
-                emend::pass_at_k(row_scores(c), c.input("group").ids(),
-                                 {.is_scaled = c.is_true("norm_adv_by_std_in_grpo"), .epsilon = c.parameter("epsilon")}),
-                shape);
+  expect_spread(
+      c,
+      emend::pass_at_k(row_scores(c), c.input("group").ids(),
+                       {.is_scaled = c.is_true("norm_adv_by_std_in_grpo"), .epsilon = c.parameter("epsilon")}),
+      shape);
   return {};
 }
 
@@ -73,8 +75,8 @@ std::string gdpo(vector_case& c) {
 std::string reinforce_plus_plus_baseline(vector_case& c) {
   const token_shape shape(c, "token_rewards");
   expect_counted(c, "advantages",
-                 emend::reinforce_plus_plus_baseline(row_scores(c), c.input("group").ids(), shape.layout(), verl.group.lone,
-                                                     whitening_of(c)),
+                 emend::reinforce_plus_plus_baseline(row_scores(c), c.input("group").ids(), shape.layout(),
+                                                     verl.group.lone, whitening_of(c)),
                  shape.mask);
   return {};
 }
@@ -102,7 +104,8 @@ std::string grouped_grpo(vector_case& c) {
     if (!c.is_true("normalize")) options.deviation = reward_scope::none;
     const token_shape shape(c, "mask");
     // The peer's tensor has the advantage at every position.
-    c.expect("advantages", emend::to_tokens(emend::group_relative(reward, c.input("group").ids(), options).advantage, shape.all()));
+    c.expect("advantages",
+             emend::to_tokens(emend::group_relative(reward, c.input("group").ids(), options).advantage, shape.all()));
     return {};
   }
   static const std::map<std::string, reward_scope> scopes = {
@@ -135,7 +138,8 @@ std::string grouped_reinforce_plus_plus(vector_case& c) {
   options.kl = kl_kind_of(c.text("kl"));
   std::vector<double> advantage =
       emend::token_rewards(emend::to_tokens(relative, shape.layout()), log_prob, reference, shape.layout(), options);
-  emend::whiten_into(advantage, shape.layout(), {.is_unbiased = false, .place = emend::epsilon_place::floor}, advantage);
+  emend::whiten_into(advantage, shape.layout(), {.is_unbiased = false, .place = emend::epsilon_place::floor},
+                     advantage);
   expect_counted(c, "advantages", advantage, shape.mask);
   return {};
 }
@@ -156,7 +160,7 @@ std::string rloo_baseline(vector_case& c) {
 std::string reward_norm(vector_case& c) {
   const std::vector<double> reward = c.input("rewards").data;
   const auto scope = [&](const std::string& name) {
-    return !c.has_parameter(name)          ? reward_scope::none
+    return !c.has_parameter(name)    ? reward_scope::none
            : c.text(name) == "batch" ? reward_scope::batch
                                      : reward_scope::group;
   };

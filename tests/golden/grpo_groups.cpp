@@ -8,12 +8,14 @@ namespace {
 /// The parameters of a TRL or Liger case as options of ours.
 class grpo_case {
  public:
-  explicit grpo_case(vector_case& c) : c_(c), old_(c.input("old_log_prob").data), reference_(c.input("ref_log_prob").data) {
+  explicit grpo_case(vector_case& c)
+      : c_(c), old_(c.input("old_log_prob").data), reference_(c.input("ref_log_prob").data) {
     const array mask = c.input("mask");
     mask_ = mask.data;
     rows_ = mask.rows();
     length_ = mask.columns();
-    for (double a : c.input("advantages").data) advantage_.insert(advantage_.end(), static_cast<std::size_t>(length_), a);
+    for (double a : c.input("advantages").data)
+      advantage_.insert(advantage_.end(), static_cast<std::size_t>(length_), a);
     type_ = c.text("loss_type");
     set_weights();
   }
@@ -21,7 +23,9 @@ class grpo_case {
   /// Why the case is skipped, or an empty string.
   std::string accident() const {
     const bool is_broadcast = c_.has_text("importance_sampling_level", "sequence") && c_.parameter("beta") != 0;
-    return type_ == "luspo" && is_broadcast ? "the peer's mean runs over the padding once a penalty per token is added (mended since)" : "";
+    return type_ == "luspo" && is_broadcast
+               ? "the peer's mean runs over the padding once a penalty per token is added (mended since)"
+               : "";
   }
 
   /// Runs `go(policy)` with the case's policy loss, over tokens or over sequences.
@@ -29,8 +33,10 @@ class grpo_case {
   void with_policy(F&& go) const {
     const bool is_sequence = c_.has_text("importance_sampling_level", "sequence");
     const auto at_level = [&](const auto& loss) {
-      if (is_sequence) go(convention_.at_sequence(loss));
-      else go(loss);
+      if (is_sequence)
+        go(convention_.at_sequence(loss));
+      else
+        go(loss);
     };
     if (type_ == "cispo") {
       emend::cispo loss = convention_.cispo_loss(old_, advantage_);
@@ -123,8 +129,10 @@ std::string grpo_from_logits(vector_case& c) {
         c.expect_gradient("logits", result.gradient);
         if constexpr (emend::policy_loss<std::remove_cvref_t<decltype(policy)>>) {
           // With sequences of one position the peer takes a matrix of tokens for one of sequences.
-          if (c.has_output("metric_clip_ratio_region_mean") && g.layout().tokens() != g.layout().sequences()) c.expect_metric("metric_clip_ratio_region_mean", result.metrics[0]);
-          if (c.has_output("metric_kl") && c.parameter("use_bias_correction_kl") == 0 && g.layout().tokens() != g.layout().sequences())
+          if (c.has_output("metric_clip_ratio_region_mean") && g.layout().tokens() != g.layout().sequences())
+            c.expect_metric("metric_clip_ratio_region_mean", result.metrics[0]);
+          if (c.has_output("metric_kl") && c.parameter("use_bias_correction_kl") == 0 &&
+              g.layout().tokens() != g.layout().sequences())
             c.expect_metric("metric_kl", result.metrics[5]);
         }
       } else {
@@ -147,8 +155,10 @@ std::string grpo_from_log_probs(vector_case& c) {
       c.expect("loss", result.value);
       c.expect_gradient("log_prob", result.gradient);
     };
-    if constexpr (emend::token_loss<decltype(objective)>) expect(emend::evaluate_log_probs(objective, log_prob, {.mask = g.mask()}));
-    else expect(emend::evaluate_log_prob_sequences(objective, log_prob, g.layout(), {}));
+    if constexpr (emend::token_loss<decltype(objective)>)
+      expect(emend::evaluate_log_probs(objective, log_prob, {.mask = g.mask()}));
+    else
+      expect(emend::evaluate_log_prob_sequences(objective, log_prob, g.layout(), {}));
   });
   return {};
 }
@@ -171,9 +181,11 @@ std::string rloo_from_logits(vector_case& c) {
   }
   const auto weight = emend::token_weights(layout, emend::aggregation::per_example_mean);
   const emend::sequence_level<emend::ppo_clip> loss{
-      .loss = {old, advantage, c.parameter("epsilon_low"), c.parameter("epsilon_high")}, .ratio = emend::sequence_ratio::sum};
+      .loss = {old, advantage, c.parameter("epsilon_low"), c.parameter("epsilon_high")},
+      .ratio = emend::sequence_ratio::sum};
   in_precision(c, [&]<class T>() {
-    const auto result = emend::evaluate_sequences(loss, c.input("logits").scores<T>(), c.input("labels").ids(), layout, {.weight = weight});
+    const auto result = emend::evaluate_sequences(loss, c.input("logits").scores<T>(), c.input("labels").ids(), layout,
+                                                  {.weight = weight});
     c.expect("loss", result.value);
     c.expect_gradient("logits", result.gradient);
   });
@@ -191,16 +203,21 @@ std::string nemo(vector_case& c) {
   std::vector<double> correction(p.mask.size(), 1), difference(p.mask.size());
   for (std::size_t i = 0; i < difference.size(); ++i) difference[i] = p.old_log_prob[i] - generation[i];
   if (c.is_true("use_importance_sampling_correction")) {
-    const std::vector<double> mean = emend::sequence_means(difference, p.layout()), rounded_mean = emend::sequence_means(difference, p.layout(), 1e-8);
-    const double high = c.has_parameter("truncated_importance_sampling_ratio") ? c.parameter("truncated_importance_sampling_ratio") : 0;
-    const double low = c.has_parameter("truncated_importance_sampling_ratio_min") ? c.parameter("truncated_importance_sampling_ratio_min") : 0;
+    const std::vector<double> mean = emend::sequence_means(difference, p.layout()),
+                              rounded_mean = emend::sequence_means(difference, p.layout(), 1e-8);
+    const double high =
+        c.has_parameter("truncated_importance_sampling_ratio") ? c.parameter("truncated_importance_sampling_ratio") : 0;
+    const double low = c.has_parameter("truncated_importance_sampling_ratio_min")
+                           ? c.parameter("truncated_importance_sampling_ratio_min")
+                           : 0;
     for (emend::index b = 0; b < p.rows; ++b)
       p.layout().for_each_token(b, [&](emend::index t) {
         const auto i = static_cast<std::size_t>(t);
         const double sum = mean[i] * static_cast<double>(emend::length_of(p.layout(), b));
         double weight = std::exp(is_sequence ? sum : difference[i]);
         if (c.has_text("truncated_importance_sampling_type", "tis")) weight = emend::clamp(weight, low, high);
-        if (c.has_text("truncated_importance_sampling_type", "icepop")) weight = weight >= low && weight <= high ? weight : 0;
+        if (c.has_text("truncated_importance_sampling_type", "icepop"))
+          weight = weight >= low && weight <= high ? weight : 0;
         if (c.has_text("truncated_importance_sampling_type", "seq-mask-tis")) {
           const double gate = std::exp(rounded_mean[i]);
           weight = gate >= low && gate <= high ? weight : 0;
@@ -209,7 +226,8 @@ std::string nemo(vector_case& c) {
       });
   }
 
-  const auto how = c.is_true("token_level_loss") ? emend::aggregation::token_mean : emend::aggregation::per_example_mean;
+  const auto how =
+      c.is_true("token_level_loss") ? emend::aggregation::token_mean : emend::aggregation::per_example_mean;
   const emend::convention& nemo_rl = emend::conventions::nemo_rl;
   emend::aggregation_options rules = nemo_rl.aggregation_rules;
   rules.counts = {.tokens = c.parameter("global_valid_toks"), .sequences = c.parameter("global_valid_seqs")};
@@ -219,8 +237,8 @@ std::string nemo(vector_case& c) {
 
   static const std::map<std::string, emend::kl_kind> kinds = {
       {"k1", emend::kl_kind::k1}, {"k2", emend::kl_kind::k2}, {"k3", emend::kl_kind::k3}};
-  emend::kl_penalty penalty =
-      nemo_rl.kl_loss(reference, c.is_true("use_on_policy_kl_approximation") ? emend::column(generation) : emend::column());
+  emend::kl_penalty penalty = nemo_rl.kl_loss(
+      reference, c.is_true("use_on_policy_kl_approximation") ? emend::column(generation) : emend::column());
   penalty.coefficient = c.parameter("reference_policy_kl_penalty");
   penalty.kind = kinds.at(c.text("reference_policy_kl_type"));
   if (c.has_nan()) return "the peer's gradient is 0 * inf where a ratio overflows; ours is 0 or finite";
@@ -229,7 +247,8 @@ std::string nemo(vector_case& c) {
 
   const auto finish = [&](const auto& result) {
     c.expect("loss", result.value + of_kl.value);
-    if (c.has_output("kl_penalty") && penalty.coefficient != 0) c.expect_metric("kl_penalty", of_kl.value / penalty.coefficient);
+    if (c.has_output("kl_penalty") && penalty.coefficient != 0)
+      c.expect_metric("kl_penalty", of_kl.value / penalty.coefficient);
     std::vector<double> gradient = result.gradient;
     for (std::size_t i = 0; i < gradient.size(); ++i) gradient[i] += of_kl.gradient[i];
     c.expect_gradient("log_prob", gradient);

@@ -5,12 +5,14 @@ namespace {
 
 /// The peer's bounds, where it bounds this kind of estimate.
 emend::kl_clamps clamps_of(const vector_case& c) {
-  return c.has_parameter("input_clamp") || c.has_parameter("output_clamp") ? convention_of(c).kl.clamps : emend::kl_clamps{};
+  return c.has_parameter("input_clamp") || c.has_parameter("output_clamp") ? convention_of(c).kl.clamps
+                                                                           : emend::kl_clamps{};
 }
 
 std::string estimate(vector_case& c) {
   if (c.has_nan()) return "the peer's gradient is 0 * inf beyond the output bound; ours is 0";
-  const auto log_prob = c.input("log_prob").data, reference = c.input("ref_log_prob").data, cotangent = c.input("cotangent").data;
+  const auto log_prob = c.input("log_prob").data, reference = c.input("ref_log_prob").data,
+             cotangent = c.input("cotangent").data;
   const emend::kl_kind kind = kl_kind_of(c.text("kind"));
   std::vector<double> value;
   for (std::size_t i = 0; i < log_prob.size(); ++i)

@@ -1,5 +1,5 @@
-// golden [--backend NAME] FILE...: runs every case of a vector file whose group it knows: float64 cases in double and in float, float32
-// cases in float.
+// golden [--backend NAME] FILE...: runs every case of a vector file whose group it knows: float64 cases in double and
+// in float, float32 cases in float.
 
 #include "vector_case.hpp"
 
@@ -51,7 +51,10 @@ void run_case(const golden::json& source, const golden::check& check, bool is_do
 
 int main(int argc, char** argv) {
   if (argc < 2 || std::string(argv[1]) == "--help") {
-    std::printf("usage: golden [--backend NAME] FILE...\nRuns the golden vectors of each file (JSON, plain or gzip): float64 cases in double and in float, float32 cases in float.\nNAME: where the scores lie, emend (default) or libtorch.\n");
+    std::printf(
+        "usage: golden [--backend NAME] FILE...\nRuns the golden vectors of each file (JSON, plain or gzip): float64 "
+        "cases in double and in float, float32 cases in float.\nNAME: where the scores lie, emend (default) or "
+        "libtorch.\n");
     return argc < 2 ? 2 : 0;
   }
   const golden::registry& groups = golden::groups();

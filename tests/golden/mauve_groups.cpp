@@ -10,7 +10,8 @@ namespace golden {
 namespace {
 
 emend::frontier_options frontier_of(const vector_case& c) {
-  return {.scaling_factor = c.parameter("scaling_factor"), .curve_points = static_cast<emend::index>(c.parameter("curve_points"))};
+  return {.scaling_factor = c.parameter("scaling_factor"),
+          .curve_points = static_cast<emend::index>(c.parameter("curve_points"))};
 }
 
 /// 1e-10 absolute, in double; in float too, since counts are all that is read.
@@ -37,11 +38,14 @@ std::string histogram(vector_case& c) {
 std::string features(vector_case& c) {
   const auto buckets = static_cast<emend::index>(c.parameter("num_buckets"));
   const auto p = c.input("p_features").matrix<double>(), q = c.input("q_features").matrix<double>();
-  emend::mauve_result result = emend::mauve(p, q, {.num_buckets = buckets, .explained_variance = c.parameter("explained_variance"), .frontier = frontier_of(c)});
+  emend::mauve_result result = emend::mauve(
+      p, q,
+      {.num_buckets = buckets, .explained_variance = c.parameter("explained_variance"), .frontier = frontier_of(c)});
   c.expect_exactly("pca_components", {result.components});
   c.expect_within("explained_variance_ratio", result.explained_variance_ratio, 1e-10);
   if (c.has_tag("assignment_from_input"))
-    result = emend::mauve_of_buckets(c.input("p_assignment").ids(), c.input("q_assignment").ids(), buckets, frontier_of(c));
+    result =
+        emend::mauve_of_buckets(c.input("p_assignment").ids(), c.input("q_assignment").ids(), buckets, frontier_of(c));
   expect_near(c, "mauve", result.mauve);
   expect_near(c, "frontier_integral", result.frontier_integral);
   expect_near(c, "mauve_star", result.mauve_star);
@@ -53,7 +57,8 @@ std::string features(vector_case& c) {
     std::sort(all.begin(), all.end());
     return all;
   };
-  const auto got = pairs(result.p_histogram, result.q_histogram), expected = pairs(c.output("p_histogram").data, c.output("q_histogram").data);
+  const auto got = pairs(result.p_histogram, result.q_histogram),
+             expected = pairs(c.output("p_histogram").data, c.output("q_histogram").data);
   for (std::size_t i = 0; i < expected.size(); ++i) {
     c.expect_number("p_histogram", {{}, {expected[i].first}}, got.at(i).first);
     c.expect_number("q_histogram", {{}, {expected[i].second}}, got.at(i).second);

@@ -9,8 +9,10 @@ emend::padded layout_of(const vector_case& c, const std::vector<double>& mask) {
 }
 
 std::string importance_weights(vector_case& c) {
-  if (c.is_refused()) return "every weight is dropped here, and the peer's own metrics divide by their sum: it recorded no weights";
-  const std::vector<double> learner = c.input("log_prob").data, behaviour = c.input("rollout_log_prob").data, mask = c.input("mask").data;
+  if (c.is_refused())
+    return "every weight is dropped here, and the peer's own metrics divide by their sum: it recorded no weights";
+  const std::vector<double> learner = c.input("log_prob").data, behaviour = c.input("rollout_log_prob").data,
+                            mask = c.input("mask").data;
   emend::importance_options options = emend::conventions::verl.importance;
   if (!c.has_text("level", "token")) options.level = emend::importance_level::sequence;
   options.is_batch_normalised = c.is_true("batch_normalize");
@@ -26,7 +28,8 @@ std::string importance_weights(vector_case& c) {
 }
 
 std::string metrics(vector_case& c) {
-  const std::vector<double> learner = c.input("log_prob").data, behaviour = c.input("rollout_log_prob").data, mask = c.input("mask").data;
+  const std::vector<double> learner = c.input("log_prob").data, behaviour = c.input("rollout_log_prob").data,
+                            mask = c.input("mask").data;
   const auto m = emend::off_policy_metrics(learner, behaviour, layout_of(c, mask), emend::conventions::verl.off_policy);
   c.expect("kl", m.kl);
   c.expect("k3_kl", m.k3);
@@ -47,7 +50,8 @@ std::string metrics(vector_case& c) {
 std::string sequence_mask(vector_case& c) {
   const std::vector<double> learner = c.input("log_prob").data, behaviour = c.input("sampling_log_prob").data,
                             mask = c.input("mask").data, advantage = c.input("advantages").data;
-  c.expect("kept", emend::off_policy_sequence_mask(learner, behaviour, advantage, layout_of(c, mask), c.parameter("threshold")));
+  c.expect("kept", emend::off_policy_sequence_mask(learner, behaviour, advantage, layout_of(c, mask),
+                                                   c.parameter("threshold")));
   return {};
 }
 

@@ -18,7 +18,8 @@ struct policy_case {
         rows(c.input("log_prob").rows()),
         length(c.input("log_prob").columns()) {
     mask = c.has_input("mask") ? c.input("mask").data : std::vector<double>(log_prob.size(), 1);
-    factor = c.has_input("rollout_is_weights") ? c.input("rollout_is_weights").data : std::vector<double>(log_prob.size(), 1);
+    factor = c.has_input("rollout_is_weights") ? c.input("rollout_is_weights").data
+                                               : std::vector<double>(log_prob.size(), 1);
   }
 
   emend::padded layout() const { return {rows, length, mask}; }
@@ -51,7 +52,8 @@ inline std::vector<double> weights_named(const vector_case& c, const policy_case
   if (name == "token-mean") return p.weights(aggregation::token_mean, rules);
   if (name == "token-sum") return p.weights(aggregation::token_sum, rules);
   if (name == "seq-mean-token-sum") return p.weights(aggregation::sequence_sum, rules);
-  if (name == "seq-mean-token-mean" || name == "mean-of-sequence-means") return p.weights(aggregation::per_example_mean, rules);
+  if (name == "seq-mean-token-mean" || name == "mean-of-sequence-means")
+    return p.weights(aggregation::per_example_mean, rules);
   if (name == "seq-mean-token-sum-norm") return p.weights(aggregation::sequence_sum_per_length, rules);
   throw std::runtime_error("an aggregation of no known name: " + name);
 }

@@ -12,8 +12,10 @@ std::string expect_loss(vector_case& c, policy_case& p, const Loss& loss, const 
   const std::vector<double> log_prob = hide_masked(p.log_prob, p.mask);
   const emend::number_options options{.mask = p.mask, .weight = weight};
   const auto run = [&] {
-    if constexpr (requires(emend::token<double> t) { loss(t); }) return emend::evaluate_log_probs(loss, log_prob, options);
-    else return emend::evaluate_log_prob_sequences(loss, log_prob, p.layout(), options);
+    if constexpr (requires(emend::token<double> t) { loss(t); })
+      return emend::evaluate_log_probs(loss, log_prob, options);
+    else
+      return emend::evaluate_log_prob_sequences(loss, log_prob, p.layout(), options);
   };
   const auto result = run();
   if (c.has_output("loss")) c.expect("loss", result.value);
@@ -28,8 +30,10 @@ void expect_metrics(vector_case& c, const policy_case& p, const Loss& loss) {
   const auto of = [&](std::size_t k) {
     return p.mean([&](std::size_t i) {
       const auto t = emend::detail::token_of_log_prob(p.log_prob[i], static_cast<emend::index>(i));
-      if constexpr (requires { loss.metrics(t); }) return loss.metrics(t)[k];
-      else return loss.metrics(t, 0, 1)[k];
+      if constexpr (requires { loss.metrics(t); })
+        return loss.metrics(t)[k];
+      else
+        return loss.metrics(t, 0, 1)[k];
     });
   };
   c.expect_metric("ppo_kl", -of(2));
@@ -116,7 +120,8 @@ std::string gmpo(vector_case& c) {
   policy_case p(c);
   // The peer multiplies a sequence by the geometric mean of its importance weights.
   std::vector<double> log_factor(p.factor.size());
-  for (std::size_t i = 0; i < p.factor.size(); ++i) log_factor[i] = c.has_input("rollout_is_weights") ? std::log(p.factor[i] + 1e-10) : 0;
+  for (std::size_t i = 0; i < p.factor.size(); ++i)
+    log_factor[i] = c.has_input("rollout_is_weights") ? std::log(p.factor[i] + 1e-10) : 0;
   const std::vector<double> mean = emend::sequence_means(log_factor, p.layout(), 1e-8);
   for (std::size_t i = 0; i < p.factor.size(); ++i) p.factor[i] = std::exp(mean[i]);
   const std::vector<double> advantage = emend::sequence_means(p.advantage, p.layout(), 1e-8);
@@ -126,7 +131,8 @@ std::string gmpo(vector_case& c) {
                          .clip_low = c.parameter("clip_ratio"),
                          .clip_high = c.parameter("clip_ratio"),
                          .length_epsilon = 1e-8};
-  // The peer's clip fraction counts tokens outside the bounds on either side, caught or not; ours counts the caught ones.
+  // The peer's clip fraction counts tokens outside the bounds on either side, caught or not; ours counts the caught
+  // ones.
   c.expect_metric("ppo_kl", -p.mean([&](std::size_t i) { return p.log_prob[i] - p.old_log_prob[i]; }));
   return expect_loss(c, p, loss, p.weights(emend::aggregation::per_example_mean, {.counts_empty_sequences = true}));
 }
@@ -134,9 +140,10 @@ std::string gmpo(vector_case& c) {
 std::string clip_cov(vector_case& c) {
   policy_case p(c);
   const emend::ppo_clip loss = clipped_as(c, emend::ppo_clip{p.old_log_prob, p.advantage});
-  const std::vector<double> selected = emend::select_clip_cov(
-      loss, p.log_prob, p.layout(),
-      {.share = c.parameter("clip_cov_ratio"), .lower = c.parameter("clip_cov_lb"), .upper = c.parameter("clip_cov_ub")});
+  const std::vector<double> selected = emend::select_clip_cov(loss, p.log_prob, p.layout(),
+                                                              {.share = c.parameter("clip_cov_ratio"),
+                                                               .lower = c.parameter("clip_cov_lb"),
+                                                               .upper = c.parameter("clip_cov_ub")});
   c.expect_metric("pg_clipfrac", p.mean([&](std::size_t i) { return selected[i]; }));
   for (std::size_t i = 0; i < selected.size(); ++i) p.factor[i] *= 1 - selected[i];
   return expect_loss(c, p, loss, weights_named(c, p, c.text("agg")));
@@ -169,7 +176,8 @@ std::string openrlhf(vector_case& c) {
     p.factor = emend::importance_weights(p.old_log_prob, c.input("rollout_log_prob").data, p.layout(), options).weight;
   }
   const bool is_gspo = c.has_text("policy_loss_type", "gspo");
-  const auto weight = weights_named(c, p, c.is_true("token_level_loss") && !is_gspo ? "token-mean" : "seq-mean-token-mean");
+  const auto weight =
+      weights_named(c, p, c.is_true("token_level_loss") && !is_gspo ? "token-mean" : "seq-mean-token-mean");
   if (!is_gspo) return expect_loss(c, p, with_bounds(openrlhf.ppo_loss(p.old_log_prob, p.advantage)), weight);
   emend::sequence_level<emend::ppo_clip> loss = openrlhf.sequence_loss(p.old_log_prob, p.advantage);
   loss.loss = with_bounds(loss.loss);
@@ -199,7 +207,8 @@ std::string expect_unreduced(vector_case& c, policy_case& p, const Loss& loss) {
   c.expect("loss_mat", matrix);
   auto result = emend::evaluate_log_probs(loss, p.log_prob);
   if (c.has_output("kl")) {
-    static const emend::kl_kind kinds[] = {emend::kl_kind::k1, emend::kl_kind::k2, emend::kl_kind::k3, emend::kl_kind::k3};
+    static const emend::kl_kind kinds[] = {emend::kl_kind::k1, emend::kl_kind::k2, emend::kl_kind::k3,
+                                           emend::kl_kind::k3};
     const int which = static_cast<int>(c.parameter("kl_estimator"));
     const std::vector<double> reference = c.input("ref_log_prob").data;
     emend::kl_penalty penalty = emend::conventions::open_instruct.kl_loss(reference);
@@ -207,13 +216,16 @@ std::string expect_unreduced(vector_case& c, policy_case& p, const Loss& loss) {
     std::vector<double> kl;
     // Estimator 3 is r k1 with its own gradient.
     const auto weighted = [&](const auto& t) {
-      return which == 3 ? emend::exp(t.log_prob - t(p.old_log_prob)) * emend::kl_estimate(emend::kl_kind::k1, t.log_prob - t(reference), penalty.clamps) : penalty(t);
+      return which == 3 ? emend::exp(t.log_prob - t(p.old_log_prob)) *
+                              emend::kl_estimate(emend::kl_kind::k1, t.log_prob - t(reference), penalty.clamps)
+                        : penalty(t);
     };
     for (std::size_t i = 0; i < p.log_prob.size(); ++i)
       kl.push_back(weighted(emend::detail::token_of_log_prob(p.log_prob[i], static_cast<emend::index>(i))));
     c.expect("kl", kl);
     const auto of_kl = emend::evaluate_log_probs(weighted, p.log_prob);
-    for (std::size_t i = 0; i < kl.size(); ++i) result.gradient[i] += c.parameter("kl_weight_in_grad") * of_kl.gradient[i];
+    for (std::size_t i = 0; i < kl.size(); ++i)
+      result.gradient[i] += c.parameter("kl_weight_in_grad") * of_kl.gradient[i];
   }
   c.expect_gradient("log_prob", result.gradient);
   std::vector<double> clipped;

@@ -65,7 +65,9 @@ std::string running_moments(vector_case& c) {
   for (std::size_t i = 0; i < updates.size(); ++i) {
     const std::vector<double> batch = array_of(updates[i]).data;
     const emend::moments of_batch = moments.update(batch);
-    const auto expect = [&](const char* name, double got) { c.expect_number(name, array_of(expected[i].at(name)), got); };
+    const auto expect = [&](const char* name, double got) {
+      c.expect_number(name, array_of(expected[i].at(name)), got);
+    };
     expect("batch_mean", of_batch.mean);
     expect("batch_std", of_batch.deviation());
     expect("mean", moments.mean());
@@ -110,7 +112,8 @@ std::string token_reward_with_kl(vector_case& c) {
   const std::vector<double> score = c.input("token_scores").data, log_prob = c.input("log_prob").data,
                             reference = c.input("ref_log_prob").data;
   // The peer leaves padding to its caller: every position has a reward.
-  c.expect("rewards", emend::token_rewards(score, log_prob, reference, shape.all(), {.kl_coefficient = c.parameter("beta")}));
+  c.expect("rewards",
+           emend::token_rewards(score, log_prob, reference, shape.all(), {.kl_coefficient = c.parameter("beta")}));
   return {};
 }
 
@@ -130,7 +133,8 @@ std::string terminal_reward_with_kl(vector_case& c) {
   std::vector<emend::index> position = convention_of(c).score_positions(shape.layout());
   if (c.has_input("response_lengths")) {
     const std::vector<emend::index> length = c.input("response_lengths").ids();
-    for (std::size_t b = 0; b < length.size(); ++b) position[b] = static_cast<emend::index>(b) * shape.columns + length[b] - 2;
+    for (std::size_t b = 0; b < length.size(); ++b)
+      position[b] = static_cast<emend::index>(b) * shape.columns + length[b] - 2;
   }
   options.scalar_position = position;
   if (c.is_refused()) {
@@ -169,7 +173,8 @@ std::string fixed_gain_kl_controller(vector_case& c) {
 std::string value_metrics(vector_case& c) {
   const token_shape shape(c, "values");
   const std::vector<double> value = c.input("values").data, returns = c.input("returns").data;
-  const emend::value_summary summary = emend::value_metrics(value, returns, shape.layout(), {.epsilon = c.parameter("epsilon")});
+  const emend::value_summary summary =
+      emend::value_metrics(value, returns, shape.layout(), {.epsilon = c.parameter("epsilon")});
   if (c.has_nan()) return "the peer's variance of one number is NaN; ours explains all of none";
   c.expect_metric("values_mean", summary.mean);
   c.expect_metric("values_min", summary.minimum);

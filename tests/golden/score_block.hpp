@@ -24,11 +24,14 @@ const block_store*& chosen_store();
 template <class T>
 class score_block {
  public:
-  score_block(emend::index rows, emend::index columns) : score_block(chosen_store()->make(rows, columns, std::is_same_v<T, double>)) {}
+  score_block(emend::index rows, emend::index columns)
+      : score_block(chosen_store()->make(rows, columns, std::is_same_v<T, double>)) {}
   static score_block like(const score_block& x) { return score_block(chosen_store()->like(x.block_)); }
   emend::score_view<T> view() const {
-    if constexpr (std::is_same_v<T, double>) return chosen_store()->doubles(block_);
-    else return chosen_store()->floats(block_);
+    if constexpr (std::is_same_v<T, double>)
+      return chosen_store()->doubles(block_);
+    else
+      return chosen_store()->floats(block_);
   }
   emend::index rows() const { return view().rows(); }
   emend::index columns() const { return view().vocab; }
@@ -65,7 +68,9 @@ class store_of : public block_store {
   std::shared_ptr<void> make(emend::index rows, emend::index columns, bool is_double) const override {
     return std::make_shared<X>(make_(rows, columns, is_double));
   }
-  std::shared_ptr<void> like(const std::shared_ptr<void>& block) const override { return std::make_shared<X>(emend::backend<X>::like(of(block))); }
+  std::shared_ptr<void> like(const std::shared_ptr<void>& block) const override {
+    return std::make_shared<X>(emend::backend<X>::like(of(block)));
+  }
   emend::score_view<float> floats(const std::shared_ptr<void>& block) const override { return view<float>(block); }
   emend::score_view<double> doubles(const std::shared_ptr<void>& block) const override { return view<double>(block); }
 

@@ -11,7 +11,8 @@ struct score_results {
 };
 
 template <class T>
-score_results<T> run_scores(const vector_case& c, emend::column of_log_prob, emend::column of_entropy, emend::column of_squares) {
+score_results<T> run_scores(const vector_case& c, emend::column of_log_prob, emend::column of_entropy,
+                            emend::column of_squares) {
   const array logits = c.input("logits");
   const score_block<T> scores = logits.scores<T>();
   std::vector<emend::index> labels(static_cast<std::size_t>(scores.rows()), 0);
@@ -83,7 +84,8 @@ std::string sum_pi_squared(vector_case& c) {
 
 std::string log_prob_and_entropy(vector_case& c) {
   in_precision(c, [&]<class T>() {
-    const std::vector<double> of_log_prob = c.input("cotangent_logprob").data, of_entropy = c.input("cotangent_entropy").data;
+    const std::vector<double> of_log_prob = c.input("cotangent_logprob").data,
+                              of_entropy = c.input("cotangent_entropy").data;
     const auto result = run_scores<T>(c, of_log_prob, of_entropy, {});
     c.expect("logprob", result.columns.log_prob);
     c.expect("entropy", result.columns.entropy);
@@ -104,7 +106,8 @@ std::string fused_linear(vector_case& c) {
     const auto columns = emend::statistics(scores, labels, {.transform = transform});
     c.expect("logprob", columns.log_prob);
     c.expect("entropy", columns.entropy);
-    const auto result = emend::evaluate([&](const auto& t) { return t(cotangent) * t.log_prob; }, scores, labels, {.transform = transform});
+    const auto result = emend::evaluate([&](const auto& t) { return t(cotangent) * t.log_prob; }, scores, labels,
+                                        {.transform = transform});
     c.expect_gradient("hidden", result.gradient.d_hidden);
     c.expect_gradient("weight", result.gradient.d_weight);
   });

@@ -69,9 +69,9 @@ std::string mle_loss(vector_case& c) {
     const auto logits = c.input("logits").scores<T>();
     const auto label = c.input("label").ids(), offsets = c.input("offsets").ids();
     const std::vector<double> is_identity = c.input("is_identity").data;
-    const auto result = emend::seq2seq_loss(logits, label, offsets, is_identity,
-                                            {.lambda_identity = c.parameter("lambda_identity"),
-                                             .normalise = normalisations.at(c.text("normaliser"))});
+    const auto result = emend::seq2seq_loss(
+        logits, label, offsets, is_identity,
+        {.lambda_identity = c.parameter("lambda_identity"), .normalise = normalisations.at(c.text("normaliser"))});
     c.expect("loss", result.value);
     c.expect("loss_correction", result.correction);
     c.expect("loss_identity", result.identity);
@@ -93,13 +93,14 @@ std::string ppo(vector_case& c) {
                             old_log_prob = c.input("old_log_prob").data, reference = c.input("ref_log_prob").data,
                             score = c.input("score").data, old_value = c.input("old_value").data,
                             scalar = c.input("scalar_reward").data;
-  const auto reward = emend::token_rewards(
-      score, old_log_prob, reference, layout,
-      {.score_scale = c.parameter("score_scale"),
-       .kl_coefficient = c.parameter("kl_coef"),
-       .scalar_scale = c.parameter("scalar_scale"),
-       .scalar_reward = scalar,
-       .clamp = c.has_parameter("reward_clamp") ? c.parameter("reward_clamp") : std::numeric_limits<double>::infinity()});
+  const auto reward =
+      emend::token_rewards(score, old_log_prob, reference, layout,
+                           {.score_scale = c.parameter("score_scale"),
+                            .kl_coefficient = c.parameter("kl_coef"),
+                            .scalar_scale = c.parameter("scalar_scale"),
+                            .scalar_reward = scalar,
+                            .clamp = c.has_parameter("reward_clamp") ? c.parameter("reward_clamp")
+                                                                     : std::numeric_limits<double>::infinity()});
   c.expect("reward", reward);
   const auto [advantage, returns] =
       emend::gae(reward, old_value, layout, {.gamma = c.parameter("gamma"), .lambda = c.parameter("lam")});
@@ -122,10 +123,8 @@ std::string ppo(vector_case& c) {
 }
 
 const known_group known[] = {
-    {"seq2seq_reward/extract", extract},
-    {"seq2seq_reward/training_pair", training_pair},
-    {"seq2seq_reward/mle_loss", mle_loss},
-    {"seq2seq_reward/pair_accuracy", pair_accuracy},
+    {"seq2seq_reward/extract", extract},   {"seq2seq_reward/training_pair", training_pair},
+    {"seq2seq_reward/mle_loss", mle_loss}, {"seq2seq_reward/pair_accuracy", pair_accuracy},
     {"seq2seq_reward/ppo", ppo},
 };
 

@@ -26,16 +26,19 @@ std::string augment(vector_case& c) {
   const emend::noise_treatment treatment = c.has_text("noise", "env_noise")   ? emend::noise_treatment::environment
                                            : c.has_text("noise", "as_action") ? emend::noise_treatment::as_action
                                                                               : emend::noise_treatment::drop;
-  const auto tokens = c.input("tokens").ids(), runs = c.input("run_length").ids(), noise = c.input("noise_tokens").ids();
-  const auto result = emend::augment_with_errors(tokens, runs, noise, static_cast<emend::index>(c.parameter("bk_id")), treatment);
+  const auto tokens = c.input("tokens").ids(), runs = c.input("run_length").ids(),
+             noise = c.input("noise_tokens").ids();
+  const auto result =
+      emend::augment_with_errors(tokens, runs, noise, static_cast<emend::index>(c.parameter("bk_id")), treatment);
   c.expect_exactly("pushed", result.pushed);
   c.expect_exactly("label", result.label);
   return {};
 }
 
 std::string packing(vector_case& c) {
-  const auto prompt = c.input("prompt").ids(), length = c.input("prompt_len").ids(), kind = c.input("action_kind").ids(),
-             argument = c.input("action_arg").ids(), offset = c.input("action_offset").ids();
+  const auto prompt = c.input("prompt").ids(), length = c.input("prompt_len").ids(),
+             kind = c.input("action_kind").ids(), argument = c.input("action_arg").ids(),
+             offset = c.input("action_offset").ids();
   const auto floor = c.has_text("floor", "bos") ? emend::erase_floor::beginning : emend::erase_floor::prompt_end;
   std::vector<emend::index> slot_token, slot_position, slot_offset{0}, attended, attend_offset{0};
   std::vector<emend::index> node_token, node_parent, node_depth, node_offset{0}, at, at_offset{0};
@@ -84,7 +87,8 @@ std::string packing(vector_case& c) {
 std::string objective(vector_case& c) {
   in_precision(c, [&]<class T>() {
     const auto logits = c.input("logits").scores<T>();
-    with_objective(c, [&](const auto& objective, const emend::trajectory_columns& columns, const emend::trajectory_options& options) {
+    with_objective(c, [&](const auto& objective, const emend::trajectory_columns& columns,
+                          const emend::trajectory_options& options) {
       const auto result = emend::evaluate_trajectories(objective, logits, columns, options);
       expect_objective(c, result, result.gradient.values());
       const double alone = emend::evaluate_trajectories_value(objective, logits, columns, options);

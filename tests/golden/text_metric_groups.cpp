@@ -51,7 +51,8 @@ std::string edit(vector_case& c) {
   c.expect("lcs_length", static_cast<double>(emend::longest_common_subsequence(source, target)));
   c.expect("indel", static_cast<double>(emend::indel_distance(source, target)));
   c.expect("weighted_1_1_2", emend::weighted_edit_distance(source, target, {1, 1, 2}));
-  if (c.has_output("weighted_1_2_2")) c.expect("weighted_1_2_2", emend::weighted_edit_distance(source, target, {1, 2, 2}));
+  if (c.has_output("weighted_1_2_2"))
+    c.expect("weighted_1_2_2", emend::weighted_edit_distance(source, target, {1, 2, 2}));
   return {};
 }
 

@@ -22,13 +22,15 @@ struct token_shape {
 };
 
 /// Compares where the mask counts. Elsewhere a peer leaves what its tensor operations happen to write; ours must be 0.
-inline void expect_counted(vector_case& c, const std::string& name, const std::vector<double>& got, const std::vector<double>& mask,
-                           double absolute = 0) {
+inline void expect_counted(vector_case& c, const std::string& name, const std::vector<double>& got,
+                           const std::vector<double>& mask, double absolute = 0) {
   std::vector<double> merged = c.output(name).data;
   if (merged.size() != got.size()) throw std::runtime_error(name + ": another length");
   for (std::size_t i = 0; i < merged.size(); ++i) {
-    if (mask[i] != 0) merged[i] = got[i];
-    else if (got[i] != 0) throw std::runtime_error(name + " is not 0 where it is not counted");
+    if (mask[i] != 0)
+      merged[i] = got[i];
+    else if (got[i] != 0)
+      throw std::runtime_error(name + " is not 0 where it is not counted");
   }
   c.expect_within(name, merged, absolute);
 }

@@ -40,7 +40,8 @@ std::string rlmec_loss(vector_case& c) {
     // Through the score rows: the weights carry what the rewrite's log-probabilities receive.
     std::vector<double> weight = result.rewrite_gradient;
     for (double& w : weight) w = -w;
-    c.expect_gradient("rewrite_logits", emend::evaluate(emend::cross_entropy{}, logits, rewrite, {.weight = weight}).gradient);
+    c.expect_gradient("rewrite_logits",
+                      emend::evaluate(emend::cross_entropy{}, logits, rewrite, {.weight = weight}).gradient);
   });
   return {};
 }
@@ -56,7 +57,8 @@ std::string abc(vector_case& c) {
   c.expect("weight", share);
   const std::vector<double> whole{c.parameter("reward")};
   const std::vector<double> score = emend::abc_rewards(share, whole, layout, {.beta = c.parameter("beta")});
-  c.expect("reward", emend::token_rewards(score, log_prob, reference, layout, {.kl_coefficient = c.parameter("kl_coef")}));
+  c.expect("reward",
+           emend::token_rewards(score, log_prob, reference, layout, {.kl_coefficient = c.parameter("kl_coef")}));
   return {};
 }
 
@@ -78,11 +80,13 @@ std::string rto(vector_case& c) {
   const std::vector<double> dpo = c.input("dpo_log_prob").data, log_prob = c.input("log_prob").data,
                             reference = c.input("ref_log_prob").data, whole{c.parameter("reward")};
   const auto layout = one_sequence(dpo.size());
-  const std::vector<double> score = emend::rto_scores(
-      dpo, reference, layout,
-      {.scale = c.parameter("b1"), .clip = c.has_parameter("c") ? c.parameter("c") : std::numeric_limits<double>::infinity()});
-  c.expect("reward", emend::token_rewards(score, log_prob, reference, layout,
-                                          {.kl_coefficient = c.parameter("b2"), .scalar_scale = 1, .scalar_reward = whole}));
+  const std::vector<double> score =
+      emend::rto_scores(dpo, reference, layout,
+                        {.scale = c.parameter("b1"),
+                         .clip = c.has_parameter("c") ? c.parameter("c") : std::numeric_limits<double>::infinity()});
+  c.expect("reward",
+           emend::token_rewards(score, log_prob, reference, layout,
+                                {.kl_coefficient = c.parameter("b2"), .scalar_scale = 1, .scalar_reward = whole}));
   return {};
 }
 
@@ -127,16 +131,17 @@ std::string segment(vector_case& c) {
       .clamp = c.parameter("clamp")};
   c.expect_exactly("segment_end", emend::segment_ends(entropy, layout, 0, options));
   const std::vector<double> score = emend::segment_rewards(entropy, value, layout, options);
-  c.expect("reward", emend::token_rewards(score, log_prob, reference, layout, {.kl_coefficient = c.parameter("kl_coef")}));
+  c.expect("reward",
+           emend::token_rewards(score, log_prob, reference, layout, {.kl_coefficient = c.parameter("kl_coef")}));
   return {};
 }
 
 std::string q_rm_advantage(vector_case& c) {
   const std::vector<double> score = c.input("token_score").data, value = c.input("value").data,
                             log_prob = c.input("log_prob").data, reference = c.input("ref_log_prob").data;
-  c.expect("advantage",
-           emend::q_rm_advantages(score, value, log_prob, reference, one_sequence(score.size()),
-                                  {.kl_coefficient = c.parameter("kl_coef"), .value_coefficient = c.parameter("value_coef")}));
+  c.expect("advantage", emend::q_rm_advantages(score, value, log_prob, reference, one_sequence(score.size()),
+                                               {.kl_coefficient = c.parameter("kl_coef"),
+                                                .value_coefficient = c.parameter("value_coef")}));
   return {};
 }
 

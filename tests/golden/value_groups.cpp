@@ -7,7 +7,8 @@ namespace {
 
 std::string value_loss(vector_case& c) {
   const array matrix = c.input("values_new");
-  const std::vector<double> mask = c.input("mask").data, old = c.input("values_old").data, returns = c.input("returns").data;
+  const std::vector<double> mask = c.input("mask").data, old = c.input("values_old").data,
+                            returns = c.input("returns").data;
   const emend::padded layout(matrix.rows(), matrix.columns(), mask);
   bool is_empty = true;
   for (double m : mask) is_empty = is_empty && m == 0;
@@ -47,14 +48,15 @@ emend::convention clipped_as(const vector_case& c, emend::convention convention)
 
 std::string policy_and_value(vector_case& c) {
   policy_case p(c);
-  const std::vector<double> values = c.input("values_new").data, old = c.input("values_old").data, returns = c.input("returns").data;
+  const std::vector<double> values = c.input("values_new").data, old = c.input("values_old").data,
+                            returns = c.input("returns").data;
   const auto weight = emend::token_weights(p.layout());
   const double coefficient = c.parameter("vf_coef");
   const emend::convention trlx = clipped_as(c, emend::conventions::trlx);
-  const auto policy = emend::evaluate_log_probs(trlx.ppo_loss(p.old_log_prob, p.advantage), hide_masked(p.log_prob, p.mask),
-                                                {.mask = p.mask, .weight = weight});
-  const auto critic =
-      emend::evaluate_values(trlx.value_loss(old, returns), hide_masked(values, p.mask), {.mask = p.mask, .weight = weight});
+  const auto policy = emend::evaluate_log_probs(trlx.ppo_loss(p.old_log_prob, p.advantage),
+                                                hide_masked(p.log_prob, p.mask), {.mask = p.mask, .weight = weight});
+  const auto critic = emend::evaluate_values(trlx.value_loss(old, returns), hide_masked(values, p.mask),
+                                             {.mask = p.mask, .weight = weight});
   c.expect("loss", policy.value + coefficient * critic.value);
   c.expect_gradient("log_prob", policy.gradient);
   std::vector<double> of_value = critic.gradient;
@@ -67,9 +69,11 @@ std::string ppo_step(vector_case& c) {
   const array shape = c.input("policy_mask");
   const std::vector<double> policy_mask = shape.data, value_mask = c.input("value_mask").data,
                             old = c.input("old_log_prob").data, advantage = c.input("advantages").data,
-                            old_value = c.input("values_old").data, returns = c.input("returns").data, values = c.input("values_new").data;
+                            old_value = c.input("values_old").data, returns = c.input("returns").data,
+                            values = c.input("values_new").data;
   const auto labels = c.input("labels").ids();
-  const emend::padded policy_layout(shape.rows(), shape.columns(), policy_mask), value_layout(shape.rows(), shape.columns(), value_mask);
+  const emend::padded policy_layout(shape.rows(), shape.columns(), policy_mask),
+      value_layout(shape.rows(), shape.columns(), value_mask);
   const emend::score_transform transform{.temperature = c.parameter("temperature") + c.parameter("temperature_added")};
   const double coefficient = c.parameter("vf_coef");
   const emend::convention trl_ppo = clipped_as(c, emend::conventions::trl_ppo);
@@ -119,14 +123,16 @@ std::string aggregate(vector_case& c) {
   emend::aggregation_options options = convention_of(c).aggregation_rules;
   if (c.has_parameter("batch_num_tokens")) options.counts.tokens = c.parameter("batch_num_tokens");
   if (c.has_parameter("global_batch_size")) options.counts.sequences = c.parameter("global_batch_size");
-  if (c.has_parameter("global_normalization_factor")) options.counts.tokens = c.parameter("global_normalization_factor");
+  if (c.has_parameter("global_normalization_factor"))
+    options.counts.tokens = c.parameter("global_normalization_factor");
   aggregation how = aggregation::token_mean;
   if (mode == "token-sum") how = aggregation::token_sum;
   if (mode == "seq-mean-token-sum") how = aggregation::sequence_sum;
   if (mode == "seq-mean-token-mean" || mode == "mean-of-sequence-means") how = aggregation::per_example_mean;
   if (mode == "seq-mean-token-sum-norm") {
     how = aggregation::sequence_sum_per_length;
-    options.length = c.has_parameter("loss_scale_factor") ? c.parameter("loss_scale_factor") : static_cast<double>(matrix.columns());
+    options.length =
+        c.has_parameter("loss_scale_factor") ? c.parameter("loss_scale_factor") : static_cast<double>(matrix.columns());
     // ROLL divides by the length alone.
     if (peer == "roll") options.counts.sequences = 1, options.sequence_epsilon = 0;
   }
@@ -156,17 +162,14 @@ std::string reward_model_pairwise(vector_case& c) {
 std::string high_entropy(vector_case& c) {
   const array entropy = c.input("entropies");
   const std::vector<double> mask = c.input("mask").data;
-  c.expect("kept", emend::high_entropy_mask(entropy.data, emend::padded(entropy.rows(), entropy.columns(), mask), c.parameter("quantile"), true));
+  c.expect("kept", emend::high_entropy_mask(entropy.data, emend::padded(entropy.rows(), entropy.columns(), mask),
+                                            c.parameter("quantile"), true));
   return {};
 }
 
 const known_group known[] = {
-    {"value_loss", value_loss},
-    {"policy_and_value", policy_and_value},
-    {"ppo_step_from_logits", ppo_step},
-    {"aggregate", aggregate},
-    {"reward_model_pairwise", reward_model_pairwise},
-    {"high_entropy_mask", high_entropy},
+    {"value_loss", value_loss}, {"policy_and_value", policy_and_value},           {"ppo_step_from_logits", ppo_step},
+    {"aggregate", aggregate},   {"reward_model_pairwise", reward_model_pairwise}, {"high_entropy_mask", high_entropy},
 };
 
 }  // namespace

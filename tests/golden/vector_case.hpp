@@ -52,7 +52,8 @@ struct array {
     score_block<T> block(rows(), columns());
     const auto view = block.view();
     for (std::size_t i = 0; i < data.size(); ++i)
-      view(static_cast<emend::index>(i) / columns(), static_cast<emend::index>(i) % columns()) = static_cast<T>(data[i]);
+      view(static_cast<emend::index>(i) / columns(), static_cast<emend::index>(i) % columns()) =
+          static_cast<T>(data[i]);
     return block;
   }
 };
@@ -96,7 +97,9 @@ class vector_case {
   std::string text(const std::string& name) const { return source_.at("params").at(name); }
   bool is_text(const std::string& name) const { return source_.at("params").at(name).is_string(); }
   bool is_true(const std::string& name) const { return has_parameter(name) && parameter(name) != 0; }
-  bool has_text(const std::string& name, const std::string& value) const { return has_parameter(name) && text(name) == value; }
+  bool has_text(const std::string& name, const std::string& value) const {
+    return has_parameter(name) && text(name) == value;
+  }
   std::string peer() const { return source_.at("peer"); }
   bool is_refused() const { return source_.contains("raises"); }
   bool has_input(const std::string& name) const { return source_.at("inputs").contains(name); }
@@ -114,7 +117,9 @@ class vector_case {
   }
   /// A part of the case ("params", "inputs", "outputs") as it stands in the file.
   const json& part(const std::string& name) const { return source_.at(name); }
-  bool has_gradient(const std::string& name) const { return source_.contains("grads") && source_.at("grads").contains(name); }
+  bool has_gradient(const std::string& name) const {
+    return source_.contains("grads") && source_.at("grads").contains(name);
+  }
 
   /// The file's tolerance for this case in this precision.
   tolerance usual() const {
@@ -123,7 +128,9 @@ class vector_case {
     return {1e-12, 1e-13, source_.at("peer") == "definition"};
   }
 
-  void expect(const std::string& name, const std::vector<double>& got) { compare(name, array_of(source_.at("outputs").at(name)), got, usual()); }
+  void expect(const std::string& name, const std::vector<double>& got) {
+    compare(name, array_of(source_.at("outputs").at(name)), got, usual());
+  }
   void expect(const std::string& name, double got) { expect(name, std::vector<double>{got}); }
   /// A mean that the peer may have rounded to float whatever the case's type.
   void expect_metric(const std::string& name, double got) {
@@ -138,7 +145,9 @@ class vector_case {
     compare(name, array_of(source_.at("outputs").at(name)), got, allowed);
   }
   /// A number that stands somewhere within an output.
-  void expect_number(const std::string& name, const array& expected, double got) { compare(name, expected, {got}, usual()); }
+  void expect_number(const std::string& name, const array& expected, double got) {
+    compare(name, expected, {got}, usual());
+  }
   void expect_exactly(const std::string& name, const std::vector<emend::index>& got) {
     compare(name, array_of(source_.at("outputs").at(name)), {got.begin(), got.end()}, {0, 0});
   }
@@ -151,7 +160,8 @@ class vector_case {
     allowed.is_of_largest = true;
     compare("gradient of " + name, array_of(source_.at("grads").at(name)), got, allowed);
   }
-  /// For groups with a tolerance of their own, relative to the larger of 1 and the array's largest magnitude, in double.
+  /// For groups with a tolerance of their own, relative to the larger of 1 and the array's largest magnitude, in
+  /// double.
   template <class T>
   void expect_near(const std::string& name, const std::vector<T>& got, double relative, bool is_gradient = false) {
     const array expected = array_of(source_.at(is_gradient ? "grads" : "outputs").at(name));
@@ -184,7 +194,8 @@ class vector_case {
 using check = std::function<std::string(vector_case&)>;
 using registry = std::map<std::string, check>;
 
-/// Every group that some file of this folder knows; with the name of a backend, what that one does beside them in ways of its own.
+/// Every group that some file of this folder knows; with the name of a backend, what that one does beside them in ways
+/// of its own.
 inline registry& groups(const std::string& backend = {}) {
   static std::map<std::string, registry> all;
   return all[backend];
@@ -192,14 +203,18 @@ inline registry& groups(const std::string& backend = {}) {
 
 /// Makes a group known: a constant of namespace scope in the file that holds its check.
 struct known_group {
-  known_group(const std::string& name, check c, const std::string& backend = {}) { groups(backend)[name] = std::move(c); }
+  known_group(const std::string& name, check c, const std::string& backend = {}) {
+    groups(backend)[name] = std::move(c);
+  }
 };
 
 /// Runs `f` with emend::matrix<double> or <float> as the case asks: f.template operator()<T>().
 template <class F>
 void in_precision(const vector_case& c, F&& f) {
-  if (c.is_double()) f.template operator()<double>();
-  else f.template operator()<float>();
+  if (c.is_double())
+    f.template operator()<double>();
+  else
+    f.template operator()<float>();
 }
 
 }  // namespace golden

@@ -53,7 +53,8 @@ template <>
 struct emend::backend<device> : head_base {
   static device like(const device& x) { return x; }
   static void forward(const device&, const head_request&, row_statistics*, double*) {}
-  static void backward(const device&, const head_request&, const row_statistics*, const row_adjoint*, const double*, device&) {}
+  static void backward(const device&, const head_request&, const row_statistics*, const row_adjoint*, const double*,
+                       device&) {}
 };
 template <>
 struct emend::backend<device_without_backward> {
@@ -63,8 +64,10 @@ struct emend::backend<device_without_backward> {
 };
 
 // ---- scores
-static_assert(host_scores<matrix<float>> && host_scores<matrix<double>> && host_scores<matrix<bfloat16>> && host_scores<matrix<float16>>);
-static_assert(host_scores<score_view<float>> && host_scores<score_view<const float>> && host_scores<score_view<const float16>>);
+static_assert(host_scores<matrix<float>> && host_scores<matrix<double>> && host_scores<matrix<bfloat16>> &&
+              host_scores<matrix<float16>>);
+static_assert(host_scores<score_view<float>> && host_scores<score_view<const float>> &&
+              host_scores<score_view<const float16>>);
 static_assert(host_scores<const matrix<float>&> && host_scores<user_matrix> && host_scores<view_of_user>);
 static_assert(std::same_as<gradient_type<score_view<const float>>, matrix<float>>);
 static_assert(std::same_as<gradient_type<view_of_user>, user_matrix>);
@@ -72,7 +75,8 @@ static_assert(!host_scores<std::vector<float>> && !host_scores<std::vector<std::
 static_assert(!host_scores<only_like> && !host_scores<only_visit> && !host_scores<device>);
 static_assert(!host_scores<score_view<int>>);
 
-static_assert(head_scores<device> && !head_scores<device_without_backward> && !head_scores<matrix<float>> && !head_scores<int>);
+static_assert(head_scores<device> && !head_scores<device_without_backward> && !head_scores<matrix<float>> &&
+              !head_scores<int>);
 
 static_assert(scores<matrix<float>> && scores<device> && scores<linear_scores<matrix<float>, matrix<float>>>);
 static_assert(!scores<linear_scores<device, matrix<float>>> && !scores<double> && !scores<std::string>);
@@ -95,15 +99,20 @@ constexpr auto of_two = [](const auto& t, int) { return t.log_prob; };
 }  // namespace
 static_assert(token_loss<decltype(generic)> && token_loss<decltype(constant)>);
 static_assert(token_loss<cross_entropy> && token_loss<entropy_bonus> && token_loss<ppo_clip>);
-static_assert(!token_loss<decltype(of_values)> && !token_loss<decltype(to_text)> && !token_loss<decltype(of_two)> && !token_loss<int>);
+static_assert(!token_loss<decltype(of_values)> && !token_loss<decltype(to_text)> && !token_loss<decltype(of_two)> &&
+              !token_loss<int>);
 static_assert(detail::metric_count<ppo_clip> == 5 && detail::metric_count<cross_entropy> == 0);
-static_assert(policy_loss<ppo_clip> && policy_loss<cispo> && policy_loss<sapo> && policy_loss<dro> && !policy_loss<reinforce>);
+static_assert(policy_loss<ppo_clip> && policy_loss<cispo> && policy_loss<sapo> && policy_loss<dro> &&
+              !policy_loss<reinforce>);
 static_assert(token_loss<cispo> && token_loss<sapo> && token_loss<dro> && token_loss<reinforce> && token_loss<dppo> &&
               token_loss<ipo_mask> && token_loss<kl_cov> && token_loss<kl_penalty>);
-static_assert(sequence_loss<sequence_level<ppo_clip>> && sequence_loss<gmpo> && sequence_loss<vespo> && sequence_loss<a_star_po>);
+static_assert(sequence_loss<sequence_level<ppo_clip>> && sequence_loss<gmpo> && sequence_loss<vespo> &&
+              sequence_loss<a_star_po>);
 static_assert(token_loss<policy_objective<ppo_clip>> && !sequence_loss<policy_objective<ppo_clip>>);
-static_assert(sequence_loss<policy_objective<sequence_level<ppo_clip>>> && !token_loss<policy_objective<sequence_level<ppo_clip>>>);
-static_assert(detail::metric_count<policy_objective<sequence_level<cispo>>> == 6 && detail::metric_count<sequence_level<cispo>> == 5);
+static_assert(sequence_loss<policy_objective<sequence_level<ppo_clip>>> &&
+              !token_loss<policy_objective<sequence_level<ppo_clip>>>);
+static_assert(detail::metric_count<policy_objective<sequence_level<cispo>>> == 6 &&
+              detail::metric_count<sequence_level<cispo>> == 5);
 
 // ---- numbers
 static_assert(real<double> && real<dual<double, 1>> && real<token_dual>);
@@ -135,7 +144,8 @@ struct no_layout {
   index tokens() const { return 1; }
 };
 }  // namespace
-static_assert(sequence_layout<padded> && sequence_layout<ragged> && sequence_layout<packed> && sequence_layout<own_layout>);
+static_assert(sequence_layout<padded> && sequence_layout<ragged> && sequence_layout<packed> &&
+              sequence_layout<own_layout>);
 static_assert(!sequence_layout<no_layout> && !sequence_layout<std::vector<int>>);
 
 // ---- columns

@@ -1,4 +1,5 @@
-// The algorithms of the CUDA kernels that a team of threads works on, run on the host: the same text, the team's threads threads of the host.
+// The algorithms of the CUDA kernels that a team of threads works on, run on the host: the same text, the team's
+// threads threads of the host.
 #include <emend/cuda.hpp>
 #include <emend/emend.hpp>
 
@@ -37,7 +38,9 @@ class thread_team {
   N max_lanes(N x) {
     return exchange(x, [](N a, N b) { return std::max(a, b); });
   }
-  static std::uint32_t take(std::uint32_t* memory) { return std::atomic_ref<std::uint32_t>(*memory).fetch_add(1, std::memory_order_relaxed); }
+  static std::uint32_t take(std::uint32_t* memory) {
+    return std::atomic_ref<std::uint32_t>(*memory).fetch_add(1, std::memory_order_relaxed);
+  }
   template <class T, class F>
   void for_each_score(const T* x, index count, index stride, F f) const {
     for (index j = rank_; j < count; j += size_) {
@@ -75,13 +78,17 @@ void run_team(index threads, F&& body) {
 
 std::vector<float> random_numbers(index count, std::uint64_t seed, double low = -2, double high = 2) {
   std::vector<float> x;
-  for (index i = 0; i < count; ++i) x.push_back(static_cast<float>(low + (high - low) * counter_random{seed}.uniform(1, static_cast<std::uint64_t>(i))));
+  for (index i = 0; i < count; ++i)
+    x.push_back(
+        static_cast<float>(low + (high - low) * counter_random{seed}.uniform(1, static_cast<std::uint64_t>(i))));
   return x;
 }
 /// Counted positions in disorder; of row 0 none.
 std::unique_ptr<bool[]> random_mask(index rows, index tokens, std::uint64_t seed) {
   auto mask = std::make_unique<bool[]>(static_cast<std::size_t>(rows * tokens) + 1);
-  for (index i = 0; i < rows * tokens; ++i) mask[static_cast<std::size_t>(i)] = i >= tokens && counter_random{seed}.below(3, 2, static_cast<std::uint64_t>(i)) > 0;
+  for (index i = 0; i < rows * tokens; ++i)
+    mask[static_cast<std::size_t>(i)] =
+        i >= tokens && counter_random{seed}.below(3, 2, static_cast<std::uint64_t>(i)) > 0;
   return mask;
 }
 std::vector<std::uint8_t> bytes_of(const bool* mask, index count) { return {mask, mask + count}; }
@@ -92,7 +99,8 @@ TEST_CASE("device GAE is the host's, for every team, mask, hole rule and pair of
       const index rows = 4;
       CAPTURE(threads);
       CAPTURE(tokens);
-      const auto reward = random_numbers(rows * tokens, 1), value = random_numbers(rows * tokens, 2), bootstrap = random_numbers(rows, 3);
+      const auto reward = random_numbers(rows * tokens, 1), value = random_numbers(rows * tokens, 2),
+                 bootstrap = random_numbers(rows, 3);
       const auto mask = random_mask(rows, tokens, 4);
       const auto bytes = bytes_of(mask.get(), rows * tokens);
       for (const auto [is_masked, has_bootstrap] : {std::array{false, true}, {true, false}, {true, true}})
@@ -100,16 +108,31 @@ TEST_CASE("device GAE is the host's, for every team, mask, hole rule and pair of
           for (const double value_lambda : {-1.0, 1.0})
             for (const double adaptive : {0.0, 0.3}) {
               std::vector<float> advantage(reward.size(), 9), returns(reward.size(), 9);
-              const cuda::gae_problem p{.reward = reward.data(), .value = value.data(), .mask = is_masked ? mask.get() : nullptr, .bootstrap = has_bootstrap ? bootstrap.data() : nullptr, .rows = rows,
-                                        .tokens = tokens, .gamma = 0.97, .lambda = 0.9, .value_lambda = value_lambda, .length_adaptive_alpha = adaptive, .holes = holes, .advantage = advantage.data(),
+              const cuda::gae_problem p{.reward = reward.data(),
+                                        .value = value.data(),
+                                        .mask = is_masked ? mask.get() : nullptr,
+                                        .bootstrap = has_bootstrap ? bootstrap.data() : nullptr,
+                                        .rows = rows,
+                                        .tokens = tokens,
+                                        .gamma = 0.97,
+                                        .lambda = 0.9,
+                                        .value_lambda = value_lambda,
+                                        .length_adaptive_alpha = adaptive,
+                                        .holes = holes,
+                                        .advantage = advantage.data(),
                                         .returns = returns.data()};
               cuda::gae_memory memory;
               run_team(threads, [&](auto& team) {
                 for (index row = 0; row < rows; ++row) cuda::gae_row(team, memory, p, row);
               });
-              gae_options options{.gamma = 0.97, .lambda = 0.9, .value_lambda = value_lambda, .length_adaptive_alpha = adaptive, .holes = holes};
+              gae_options options{.gamma = 0.97,
+                                  .lambda = 0.9,
+                                  .value_lambda = value_lambda,
+                                  .length_adaptive_alpha = adaptive,
+                                  .holes = holes};
               if (has_bootstrap) options.bootstrap = bootstrap;
-              const advantages expected = gae(reward, value, is_masked ? padded(rows, tokens, bytes) : padded(rows, tokens), options);
+              const advantages expected =
+                  gae(reward, value, is_masked ? padded(rows, tokens, bytes) : padded(rows, tokens), options);
               for (std::size_t i = 0; i < reward.size(); ++i) {
                 CHECK(advantage[i] == doctest::Approx(expected.advantage[i]).epsilon(1e-6));
                 CHECK(returns[i] == doctest::Approx(expected.returns[i]).epsilon(1e-6));
@@ -127,12 +150,23 @@ TEST_CASE("device whitening is the host's") {
       const auto mask = random_mask(2, count, 6);
       const bool* const of_second = mask.get() + count;
       const auto bytes = bytes_of(of_second, count);
-      for (const whiten_options& options : {whiten_options{}, whiten_options{.is_unbiased = false, .epsilon = 1e-5, .place = epsilon_place::deviation, .uncounted = uncounted_value::as_of_zero},
-                                            whiten_options{.place = epsilon_place::floor, .count_epsilon = 1e-8, .is_mean_removed = false, .uncounted = uncounted_value::transformed},
+      for (const whiten_options& options : {whiten_options{},
+                                            whiten_options{.is_unbiased = false,
+                                                           .epsilon = 1e-5,
+                                                           .place = epsilon_place::deviation,
+                                                           .uncounted = uncounted_value::as_of_zero},
+                                            whiten_options{.place = epsilon_place::floor,
+                                                           .count_epsilon = 1e-8,
+                                                           .is_mean_removed = false,
+                                                           .uncounted = uncounted_value::transformed},
                                             whiten_options{.given = {10, 2, 40}}})
         for (const bool is_masked : {false, true}) {
           std::vector<float> out(values.size());
-          const cuda::whiten_problem p{.values = values.data(), .mask = is_masked ? of_second : nullptr, .count = count, .options = options, .out = out.data()};
+          const cuda::whiten_problem p{.values = values.data(),
+                                       .mask = is_masked ? of_second : nullptr,
+                                       .count = count,
+                                       .options = options,
+                                       .out = out.data()};
           std::vector<moments> of_part(static_cast<std::size_t>(cuda::whiten_parts(count)));
           cuda::whiten_memory memory;
           run_team(threads, [&](auto& team) {
@@ -175,20 +209,37 @@ TEST_CASE("device draws are the host sampler's, for any number of threads") {
     CAPTURE(vocab);
     auto scores = random_numbers(rows * vocab, static_cast<std::uint64_t>(vocab), -6, 6);
     for (index j = 0; j < vocab; ++j) {
-      scores[static_cast<std::size_t>(j)] = static_cast<float>(j % 3);                                             // ties
+      scores[static_cast<std::size_t>(j)] = static_cast<float>(j % 3);  // ties
       if (j % 2) scores[static_cast<std::size_t>(vocab + j)] = -std::numeric_limits<float>::infinity();
     }
-    for (const auto [temperature, k, p, min_p] : {std::array{1.0, 0.0, 1.0, 0.0}, {0.7, 5, 1, 0}, {0.9, 3, 0.7, 0}, {1.3, 0, 0.9, 0}, {1, 0, 1, 0.1}, {0.8, 50, 0.8, 0.02}, {1, 1, 1, 0}, {1, 0, 0.01, 0}}) {
+    for (const auto [temperature, k, p, min_p] : {std::array{1.0, 0.0, 1.0, 0.0},
+                                                  {0.7, 5, 1, 0},
+                                                  {0.9, 3, 0.7, 0},
+                                                  {1.3, 0, 0.9, 0},
+                                                  {1, 0, 1, 0.1},
+                                                  {0.8, 50, 0.8, 0.02},
+                                                  {1, 1, 1, 0},
+                                                  {1, 0, 0.01, 0}}) {
       CAPTURE(temperature);
       CAPTURE(k);
       CAPTURE(p);
-      const cuda::sample_problem<float> problem{.scores = scores.data(), .rows = rows, .vocab = vocab, .row_stride = vocab, .temperature = temperature, .top_k = static_cast<index>(k), .top_p = p,
-                                                .min_p = min_p, .random = random, .step = 3};
+      const cuda::sample_problem<float> problem{.scores = scores.data(),
+                                                .rows = rows,
+                                                .vocab = vocab,
+                                                .row_stride = vocab,
+                                                .temperature = temperature,
+                                                .top_k = static_cast<index>(k),
+                                                .top_p = p,
+                                                .min_p = min_p,
+                                                .random = random,
+                                                .step = 3};
       const auto one = drawn_by(1, problem), many = drawn_by(4, problem);
       CHECK(one == many);
-      const sampler how{temperature_scaling{temperature}, top_k_filter{k > 0 ? static_cast<index>(k) : vocab}, top_p_filter{.p = p}, min_p_filter{min_p}};
+      const sampler how{temperature_scaling{temperature}, top_k_filter{k > 0 ? static_cast<index>(k) : vocab},
+                        top_p_filter{.p = p}, min_p_filter{min_p}};
       for (index i = 0; i < rows; ++i) {
-        const drawn_id expected = how.draw(scores.data() + i * vocab, vocab, random.uniform(static_cast<std::uint64_t>(i), 3));
+        const drawn_id expected =
+            how.draw(scores.data() + i * vocab, vocab, random.uniform(static_cast<std::uint64_t>(i), 3));
         CHECK(one.first[static_cast<std::size_t>(i)] == expected.id);
         CHECK(one.second[static_cast<std::size_t>(i)] == doctest::Approx(expected.log_prob).epsilon(1e-5).scale(1));
       }
@@ -207,7 +258,15 @@ TEST_CASE("device draws: a nucleus of more than top_k lets through, of a few hea
         for (std::uint64_t step = 0; step < 3; ++step) {
           CAPTURE(top_k);
           CAPTURE(top_p);
-          const cuda::sample_problem<float> p{.scores = scores.data(), .rows = 1, .vocab = vocab, .row_stride = vocab, .top_k = top_k, .top_p = top_p, .min_p = min_p, .random = {12}, .step = step};
+          const cuda::sample_problem<float> p{.scores = scores.data(),
+                                              .rows = 1,
+                                              .vocab = vocab,
+                                              .row_stride = vocab,
+                                              .top_k = top_k,
+                                              .top_p = top_p,
+                                              .min_p = min_p,
+                                              .random = {12},
+                                              .step = step};
           const sampler how{top_k_filter{std::min(top_k, vocab)}, top_p_filter{.p = top_p}, min_p_filter{min_p}};
           const drawn_id expected = how.draw(scores.data(), vocab, counter_random{12}.uniform(0, step));
           for (const index threads : {1, 4}) CHECK(drawn_by(threads, p).first[0] == expected.id);
@@ -218,12 +277,21 @@ TEST_CASE("device draws: 16-bit scores, streams, strides, and rows that no id ca
   std::vector<bfloat16> scores;
   for (int i = 0; i < 4 * 6; ++i) scores.push_back(bfloat16(static_cast<float>(i * 7 % 5)));
   scores[2 * 6 + 4] = bfloat16(std::nanf(""));
-  for (int j = 0; j < 6; ++j) scores[static_cast<std::size_t>(3 * 6 + j)] = bfloat16(-std::numeric_limits<float>::infinity());
+  for (int j = 0; j < 6; ++j)
+    scores[static_cast<std::size_t>(3 * 6 + j)] = bfloat16(-std::numeric_limits<float>::infinity());
   const std::vector<std::int64_t> streams{8, 8, 1, 2};
-  cuda::sample_problem<bfloat16> p{.scores = scores.data(), .rows = 4, .vocab = 6, .row_stride = 6, .top_k = 3, .random = {5}, .step = 1, .streams = streams.data()};
+  cuda::sample_problem<bfloat16> p{.scores = scores.data(),
+                                   .rows = 4,
+                                   .vocab = 6,
+                                   .row_stride = 6,
+                                   .top_k = 3,
+                                   .random = {5},
+                                   .step = 1,
+                                   .streams = streams.data()};
   const auto drawn = drawn_by(4, p);
   for (const std::size_t i : {0u, 1u})
-    CHECK(drawn.first[i] == sampler{top_k_filter{3}}.draw(scores.data() + 6 * i, 6, counter_random{5}.uniform(8, 1)).id);
+    CHECK(drawn.first[i] ==
+          sampler{top_k_filter{3}}.draw(scores.data() + 6 * i, 6, counter_random{5}.uniform(8, 1)).id);
   for (const std::size_t i : {2u, 3u}) {
     CHECK(drawn.first[i] == -1);
     CHECK(std::isnan(drawn.second[i]));
@@ -242,7 +310,14 @@ TEST_CASE("device draws: 16-bit scores, streams, strides, and rows that no id ca
 TEST_CASE("device draws: a nucleus of almost nothing, and temperatures whose inverse is no number in float") {
   const std::vector<float> scores{1, 2, 3, -std::numeric_limits<float>::infinity()};
   const auto draw = [&](double temperature, double top_p, std::uint64_t step) {
-    const cuda::sample_problem<float> p{.scores = scores.data(), .rows = 1, .vocab = 4, .row_stride = 4, .temperature = temperature, .top_p = top_p, .random = {9}, .step = step};
+    const cuda::sample_problem<float> p{.scores = scores.data(),
+                                        .rows = 1,
+                                        .vocab = 4,
+                                        .row_stride = 4,
+                                        .temperature = temperature,
+                                        .top_p = top_p,
+                                        .random = {9},
+                                        .step = step};
     const auto drawn = drawn_by(2, p);
     return std::pair{drawn.first[0], drawn.second[0]};
   };
@@ -261,20 +336,23 @@ TEST_CASE("device draws: a nucleus of almost nothing, and temperatures whose inv
 TEST_CASE("device masks and positions of a forest are the host's") {
   for (const index nodes : {1, 2, 33, 130}) {
     std::vector<index> parent;
-    for (index i = 0; i < nodes; ++i) parent.push_back(i == 0 || i % 17 == 0 ? -1 : counter_random{3}.below(i, 0, static_cast<std::uint64_t>(i)));
+    for (index i = 0; i < nodes; ++i)
+      parent.push_back(i == 0 || i % 17 == 0 ? -1 : counter_random{3}.below(i, 0, static_cast<std::uint64_t>(i)));
     const std::vector<std::int64_t> on_device(parent.begin(), parent.end());
     const auto size = static_cast<std::size_t>(nodes * nodes);
     std::vector<float> mask(size, 7), expected(size);
     std::vector<std::int64_t> position(parent.size(), -1);
     run_team(8, [&](auto& team) {
       for (index i = 0; i < nodes; ++i) {
-        cuda::ancestor_row(team, {.parent = on_device.data(), .nodes = nodes, .position = position.data()}, mask.data(), 0.0f, -1.0f, i);
+        cuda::ancestor_row(team, {.parent = on_device.data(), .nodes = nodes, .position = position.data()}, mask.data(),
+                           0.0f, -1.0f, i);
         team.sync();
       }
     });
     write_attention_mask(parent, expected.data(), 0.0f, -1.0f);
     CHECK(mask == expected);
-    for (std::size_t i = 0; i < parent.size(); ++i) CHECK(position[i] == (parent[i] < 0 ? 0 : position[static_cast<std::size_t>(parent[i])] + 1));
+    for (std::size_t i = 0; i < parent.size(); ++i)
+      CHECK(position[i] == (parent[i] < 0 ? 0 : position[static_cast<std::size_t>(parent[i])] + 1));
   }
 }
 
@@ -283,7 +361,8 @@ TEST_CASE("device rewards are the host's, in every mode") {
   auto scores = random_numbers(rows * tokens * vocab, 12);
   std::vector<index> response;
   for (index t = 0; t < rows * tokens; ++t) {
-    // Now and then the model's own choice, so that responses part from it at different tokens; now and then a tie of two ids, and an impossible one.
+    // Now and then the model's own choice, so that responses part from it at different tokens; now and then a tie of
+    // two ids, and an impossible one.
     float* const row = scores.data() + t * vocab;
     index id = counter_random{4}.below(vocab, 0, static_cast<std::uint64_t>(t));
     if (t % 4 != 3) id = std::max_element(row, row + vocab) - row;
@@ -303,21 +382,51 @@ TEST_CASE("device rewards are the host's, in every mode") {
   std::vector<double> reference(response.size());
   for (std::size_t t = 0; t < reference.size(); ++t) reference[t] = -0.1 * static_cast<double>(t);
   const std::vector<index> ends{3, response[static_cast<std::size_t>(2 * tokens - 1)]};
-  for (const reward_mode mode : {reward_mode::sign, reward_mode::prob, reward_mode::margin, reward_mode::logratio, reward_mode::dense})
+  for (const reward_mode mode :
+       {reward_mode::sign, reward_mode::prob, reward_mode::margin, reward_mode::logratio, reward_mode::dense})
     for (const bool is_masked : {false, true})
       for (const bool is_per_length : {false, true}) {
-        const seq2seq_reward_options options{.mode = mode, .positive = 1.5, .negative = 0.75, .clip = 3, .neutral = 0.125, .is_neutral_positive = is_masked, .has_truncation_penalty = is_per_length,
-                                             .end_ids = ends, .normalise = is_per_length ? reward_normalisation::per_length : reward_normalisation::none,
-                                             .reference_log_prob = reference, .transform = {.temperature = 0.5}};
-        const auto expected = extract_rewards(score_view<const float>{scores.data(), rows * tokens, vocab, vocab, 1}, response, is_masked ? padded(rows, tokens, bytes) : padded(rows, tokens), options);
+        const seq2seq_reward_options options{
+            .mode = mode,
+            .positive = 1.5,
+            .negative = 0.75,
+            .clip = 3,
+            .neutral = 0.125,
+            .is_neutral_positive = is_masked,
+            .has_truncation_penalty = is_per_length,
+            .end_ids = ends,
+            .normalise = is_per_length ? reward_normalisation::per_length : reward_normalisation::none,
+            .reference_log_prob = reference,
+            .transform = {.temperature = 0.5}};
+        const auto expected =
+            extract_rewards(score_view<const float>{scores.data(), rows * tokens, vocab, vocab, 1}, response,
+                            is_masked ? padded(rows, tokens, bytes) : padded(rows, tokens), options);
         for (const index threads : {1, 8}) {
-          std::vector<double> log_prob(response.size()), best(response.size()), score(response.size(), 9), sequence(static_cast<std::size_t>(rows)), copy(static_cast<std::size_t>(rows));
+          std::vector<double> log_prob(response.size()), best(response.size()), score(response.size(), 9),
+              sequence(static_cast<std::size_t>(rows)), copy(static_cast<std::size_t>(rows));
           std::vector<std::int64_t> arg_max(response.size()), divergence(static_cast<std::size_t>(rows));
-          const cuda::reward_problem<float> p{.scores = scores.data(), .sequences = rows, .tokens = tokens, .vocab = vocab, .batch_stride = tokens * vocab, .token_stride = vocab, .multiplier = 2,
-                                              .response = on_device.data(), .mask = is_masked ? mask.get() : nullptr, .reference_log_prob = reference.data(),
-                                              .reward = {mode, 1.5, 0.75, 3, 0.125, is_masked}, .is_per_length = is_per_length, .truncation_penalty = is_per_length ? 0.75 : 0,
-                                              .end_id_count = 2, .end_ids = {ends[0], ends[1]}, .log_prob = log_prob.data(), .max_log_prob = best.data(), .score = score.data(),
-                                              .arg_max = arg_max.data(), .divergence = divergence.data(), .sequence_score = sequence.data(), .copy_log_likelihood = copy.data()};
+          const cuda::reward_problem<float> p{.scores = scores.data(),
+                                              .sequences = rows,
+                                              .tokens = tokens,
+                                              .vocab = vocab,
+                                              .batch_stride = tokens * vocab,
+                                              .token_stride = vocab,
+                                              .multiplier = 2,
+                                              .response = on_device.data(),
+                                              .mask = is_masked ? mask.get() : nullptr,
+                                              .reference_log_prob = reference.data(),
+                                              .reward = {mode, 1.5, 0.75, 3, 0.125, is_masked},
+                                              .is_per_length = is_per_length,
+                                              .truncation_penalty = is_per_length ? 0.75 : 0,
+                                              .end_id_count = 2,
+                                              .end_ids = {ends[0], ends[1]},
+                                              .log_prob = log_prob.data(),
+                                              .max_log_prob = best.data(),
+                                              .score = score.data(),
+                                              .arg_max = arg_max.data(),
+                                              .divergence = divergence.data(),
+                                              .sequence_score = sequence.data(),
+                                              .copy_log_likelihood = copy.data()};
           cuda::choice_memory<float> of_choices;
           cuda::reward_memory of_rewards;
           run_team(threads, [&](auto& team) {
@@ -328,9 +437,12 @@ TEST_CASE("device rewards are the host's, in every mode") {
           CHECK(std::equal(divergence.begin(), divergence.end(), expected.divergence.begin()));
           const auto near = [](const std::vector<double>& a, const std::vector<double>& b) {
             for (std::size_t i = 0; i < b.size(); ++i) {
-              if (std::isnan(b[i])) CHECK(std::isnan(a[i]));
-              else if (std::isinf(b[i])) CHECK(a[i] == b[i]);
-              else CHECK(a[i] == doctest::Approx(b[i]).epsilon(1e-5).scale(1));
+              if (std::isnan(b[i]))
+                CHECK(std::isnan(a[i]));
+              else if (std::isinf(b[i]))
+                CHECK(a[i] == b[i]);
+              else
+                CHECK(a[i] == doctest::Approx(b[i]).epsilon(1e-5).scale(1));
             }
           };
           near(log_prob, expected.log_prob);

@@ -45,7 +45,8 @@ TEST_CASE("scores in memory") {
   const matrix<float> x = scores(60, 500);
   const columns of(60);
   const ppo_clip loss{of.old_log_prob, of.advantage};
-  for (const evaluation_options& options : {evaluation_options{.mask = of.mask}, evaluation_options{.mask = of.mask, .links = of.links}}) {
+  for (const evaluation_options& options :
+       {evaluation_options{.mask = of.mask}, evaluation_options{.mask = of.mask, .links = of.links}}) {
     const auto alone = evaluate(loss, x, of.targets, options);
     for (int threads : {1, 2, 3}) {
       thread_pool pool(threads);
@@ -126,7 +127,8 @@ TEST_CASE("several threads evaluate over one pool") {
   std::vector<int> same(4, 0);
   for (std::size_t c = 0; c < 4; ++c)
     callers.emplace_back([&, c] {
-      for (int again = 0; again < 5; ++again) same[c] += is_same(evaluate(loss, x, of.targets, {}, pool).gradient, alone.gradient);
+      for (int again = 0; again < 5; ++again)
+        same[c] += is_same(evaluate(loss, x, of.targets, {}, pool).gradient, alone.gradient);
     });
   for (std::thread& caller : callers) caller.join();
   CHECK(same == std::vector<int>{5, 5, 5, 5});

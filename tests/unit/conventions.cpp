@@ -41,7 +41,8 @@ TEST_CASE("holes: carried over, or steps without reward") {
     options.lambda = 0.5;
     return gae(reward, value, padded(1, 3, with_hole), options).advantage[0];
   };
-  for (const convention* peer : {&conventions::verl, &conventions::nemo_rl, &conventions::areal}) CHECK(first(*peer) == 0.5);
+  for (const convention* peer : {&conventions::verl, &conventions::nemo_rl, &conventions::areal})
+    CHECK(first(*peer) == 0.5);
   for (const convention* peer : {&conventions::openrlhf, &conventions::align_anything, &conventions::nemo_aligner})
     CHECK(first(*peer) == 0.25);
 }
@@ -85,9 +86,13 @@ TEST_CASE("aggregation") {
   CHECK(conventions::align_anything.weights(layout)[0] == 0.5);
   CHECK(conventions::nemo_rl.weights(layout)[0] == 1 / (4 + 1e-8));
   const std::vector<int> with_empty{1, 0, 0, 0, 0, 0};
-  const auto weight = [&](const convention& peer) { return peer.weights(padded(2, 3, with_empty), aggregation::per_example_mean)[0]; };
-  for (const convention* peer : {&conventions::trl, &conventions::liger, &conventions::roll}) CHECK(weight(*peer) == Approx(0.5));
-  for (const convention* peer : {&conventions::verl, &conventions::openrlhf, &conventions::nemo_rl}) CHECK(weight(*peer) == Approx(1));
+  const auto weight = [&](const convention& peer) {
+    return peer.weights(padded(2, 3, with_empty), aggregation::per_example_mean)[0];
+  };
+  for (const convention* peer : {&conventions::trl, &conventions::liger, &conventions::roll})
+    CHECK(weight(*peer) == Approx(0.5));
+  for (const convention* peer : {&conventions::verl, &conventions::openrlhf, &conventions::nemo_rl})
+    CHECK(weight(*peer) == Approx(1));
 }
 
 TEST_CASE("policy losses, for a ratio of e^2 and an advantage of -1") {
@@ -112,7 +117,9 @@ TEST_CASE("policy losses, for a ratio of e^2 and an advantage of -1") {
 
 TEST_CASE("critics") {
   const numbers old{0}, returns{2}, one{1}, edge{0.2};
-  const auto under = [&](const convention& peer, const numbers& v) { return evaluate_values(peer.value_loss(old, returns), v); };
+  const auto under = [&](const convention& peer, const numbers& v) {
+    return evaluate_values(peer.value_loss(old, returns), v);
+  };
   CHECK(under(conventions::verl, one).value == Approx(1.62));
   CHECK(under(conventions::trlx, one).value == Approx(1.62));
   CHECK(under(conventions::slime, one).value == Approx(3.24));
@@ -122,18 +129,23 @@ TEST_CASE("critics") {
 
 TEST_CASE("divergence from the reference, in the loss and in the reward") {
   const numbers log_prob{-100}, reference{0};
-  const auto k3 = [&](const convention& peer) { return evaluate_log_probs(peer.kl_loss(reference, log_prob), log_prob).value; };
+  const auto k3 = [&](const convention& peer) {
+    return evaluate_log_probs(peer.kl_loss(reference, log_prob), log_prob).value;
+  };
   for (const convention* peer : {&conventions::verl, &conventions::openrlhf, &conventions::nemo_rl, &conventions::slime,
                                  &conventions::roll, &conventions::areal})
     CHECK(k3(*peer) == 10);
   CHECK(k3(conventions::open_instruct) == Approx(std::expm1(40) - 40));
   CHECK(k3(conventions::trl) == Approx(std::expm1(100) - 100));
-  const auto reward = [&](const convention& peer) { return token_rewards({}, log_prob, reference, padded(1, 1), peer.reward)[0]; };
+  const auto reward = [&](const convention& peer) {
+    return token_rewards({}, log_prob, reference, padded(1, 1), peer.reward)[0];
+  };
   CHECK(reward(conventions::verl) == Approx(2));
   CHECK(reward(conventions::openrlhf) == Approx(0.2));
-  for (const convention* peer : {&conventions::trl, &conventions::liger, &conventions::open_instruct}) CHECK(reward(*peer) == 0);
-  for (const convention* peer : {&conventions::trl_ppo, &conventions::align_anything, &conventions::trlx, &conventions::nemo_aligner,
-                                 &conventions::lm_human_preferences}) {
+  for (const convention* peer : {&conventions::trl, &conventions::liger, &conventions::open_instruct})
+    CHECK(reward(*peer) == 0);
+  for (const convention* peer : {&conventions::trl_ppo, &conventions::align_anything, &conventions::trlx,
+                                 &conventions::nemo_aligner, &conventions::lm_human_preferences}) {
     CHECK(peer->kl.coefficient == 0);
     CHECK(reward(*peer) == Approx(2));
   }

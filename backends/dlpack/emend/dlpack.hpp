@@ -27,15 +27,21 @@ class dlpack_tensor {
     const std::size_t bytes = count * type.bits / 8;
     state_->memory.reset(static_cast<std::byte*>(std::aligned_alloc(256, (bytes + 256) / 256 * 256)));
     if (!state_->memory) throw std::bad_alloc();
-    state_->managed.dl_tensor = {.data = state_->memory.get(), .device = {kDLCPU, 0}, .ndim = static_cast<int>(shape.size()), .dtype = type,
-                                 .shape = state_->shape.data(), .strides = nullptr, .byte_offset = 0};
+    state_->managed.dl_tensor = {.data = state_->memory.get(),
+                                 .device = {kDLCPU, 0},
+                                 .ndim = static_cast<int>(shape.size()),
+                                 .dtype = type,
+                                 .shape = state_->shape.data(),
+                                 .strides = nullptr,
+                                 .byte_offset = 0};
     state_->managed.manager_ctx = state_.get();
     state_->managed.deleter = [](DLManagedTensor* self) { delete static_cast<state*>(self->manager_ctx); };
   }
 
   const DLTensor& tensor() const { return state_->managed.dl_tensor; }
   DLTensor& tensor() { return state_->managed.dl_tensor; }
-  /// Hands the tensor over: whoever takes it calls its deleter. This object is then empty and can only be destroyed or assigned to.
+  /// Hands the tensor over: whoever takes it calls its deleter. This object is then empty and can only be destroyed or
+  /// assigned to.
   DLManagedTensor* release() && { return &state_.release()->managed; }
 
  private:
@@ -59,14 +65,16 @@ concept dlpack_managed = requires(X& x) {
   x.manager_ctx;
 };
 
-/// f(score_view<T>) of the tensor, T by its dtype. Throws std::invalid_argument naming `argument` unless it is in this process's memory
-/// and of float, double, bfloat16 or float16.
+/// f(score_view<T>) of the tensor, T by its dtype. Throws std::invalid_argument naming `argument` unless it is in this
+/// process's memory and of float, double, bfloat16 or float16.
 template <bool IsConst, class F>
 void visit_dlpack(const char* argument, const DLTensor& x, F&& f) {
   const auto type = x.device.device_type;
   if (type != kDLCPU && type != kDLCUDAHost && type != kDLROCMHost && type != kDLCUDAManaged)
-    fail(argument, "a tensor in this process's memory; copy it to the CPU first", "device type " + std::to_string(static_cast<int>(type)));
-  if (x.ndim < 0 || (x.ndim > 0 && !x.shape)) fail(argument, "a shape of ndim extents", "ndim " + std::to_string(x.ndim));
+    fail(argument, "a tensor in this process's memory; copy it to the CPU first",
+         "device type " + std::to_string(static_cast<int>(type)));
+  if (x.ndim < 0 || (x.ndim > 0 && !x.shape))
+    fail(argument, "a shape of ndim extents", "ndim " + std::to_string(x.ndim));
   const auto dimensions = static_cast<std::size_t>(x.ndim);
   std::vector<std::int64_t> strides(dimensions);
   std::int64_t step = 1;
@@ -81,20 +89,29 @@ void visit_dlpack(const char* argument, const DLTensor& x, F&& f) {
   };
   const int code = x.dtype.code, bits = x.dtype.bits;
   if (x.dtype.lanes != 1) fail(argument, "1 lane", std::to_string(x.dtype.lanes));
-  if (code == kDLFloat && bits == 32) call(static_cast<float*>(nullptr));
-  else if (code == kDLFloat && bits == 64) call(static_cast<double*>(nullptr));
-  else if (code == kDLFloat && bits == 16) call(static_cast<float16*>(nullptr));
-  else if (code == kDLBfloat && bits == 16) call(static_cast<bfloat16*>(nullptr));
-  else fail(argument, "float, double, bfloat16 or float16", "DLPack's type code " + std::to_string(code) + " of " + std::to_string(bits) + " bits");
+  if (code == kDLFloat && bits == 32)
+    call(static_cast<float*>(nullptr));
+  else if (code == kDLFloat && bits == 64)
+    call(static_cast<double*>(nullptr));
+  else if (code == kDLFloat && bits == 16)
+    call(static_cast<float16*>(nullptr));
+  else if (code == kDLBfloat && bits == 16)
+    call(static_cast<bfloat16*>(nullptr));
+  else
+    fail(argument, "float, double, bfloat16 or float16",
+         "DLPack's type code " + std::to_string(code) + " of " + std::to_string(bits) + " bits");
 }
 
 }  // namespace detail
 
-/// Scores in a DLTensor of any framework, in this process's memory: the last dimension is the vocabulary; any strides; float, double,
-/// bfloat16, float16. Gradients are a `dlpack_tensor`, which can be handed on. Throws std::invalid_argument on another device or dtype.
+/// Scores in a DLTensor of any framework, in this process's memory: the last dimension is the vocabulary; any strides;
+/// float, double, bfloat16, float16. Gradients are a `dlpack_tensor`, which can be handed on. Throws
+/// std::invalid_argument on another device or dtype.
 template <>
 struct backend<DLTensor> {
-  static dlpack_tensor like(const DLTensor& x) { return {std::span<const std::int64_t>(x.shape, static_cast<std::size_t>(x.ndim)), x.dtype}; }
+  static dlpack_tensor like(const DLTensor& x) {
+    return {std::span<const std::int64_t>(x.shape, static_cast<std::size_t>(x.ndim)), x.dtype};
+  }
   template <class F>
   static void visit(const DLTensor& x, F&& f) {
     detail::visit_dlpack<true>("scores", x, f);
@@ -118,7 +135,8 @@ struct backend<dlpack_tensor> {
   }
 };
 
-/// The same for what frameworks exchange. A versioned tensor that is marked as read-only is no gradient: throws std::invalid_argument.
+/// The same for what frameworks exchange. A versioned tensor that is marked as read-only is no gradient: throws
+/// std::invalid_argument.
 template <detail::dlpack_managed X>
 struct backend<X> {
   static dlpack_tensor like(const X& x) { return backend<DLTensor>::like(x.dl_tensor); }

@@ -18,13 +18,14 @@ namespace emend {
 ///   auto store = c10::make_intrusive<c10d::TCPStore>(address, store_options);
 ///   auto group = c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, size, group_options);
 ///   emend::c10d_communicator ranks(group);
-/// device: where the group's tensors lie; NCCL wants a GPU of its own for each rank, and every call then copies there and back.
-/// Throws std::invalid_argument if the group is null, c10::Error if an operation fails or times out. Sums have the same bits on
-/// every rank, as both engines pass the sum of each entry on. Cost: one collective operation a call; on the CPU nothing is copied
-/// but what is gathered.
+/// device: where the group's tensors lie; NCCL wants a GPU of its own for each rank, and every call then copies there
+/// and back. Throws std::invalid_argument if the group is null, c10::Error if an operation fails or times out. Sums
+/// have the same bits on every rank, as both engines pass the sum of each entry on. Cost: one collective operation a
+/// call; on the CPU nothing is copied but what is gathered.
 class c10d_communicator {
  public:
-  explicit c10d_communicator(c10::intrusive_ptr<c10d::Backend> group, at::Device device = at::kCPU) : group_(std::move(group)), device_(device) {
+  explicit c10d_communicator(c10::intrusive_ptr<c10d::Backend> group, at::Device device = at::kCPU)
+      : group_(std::move(group)), device_(device) {
     if (!group_) detail::fail("group", "a process group", "a null pointer");
   }
 
@@ -42,7 +43,8 @@ class c10d_communicator {
     std::vector<std::vector<at::Tensor>> output(1);
     for (index r = 0; r < size(); ++r) output[0].push_back(at::empty({count}, input[0].options()));
     group_->allgather(output, input)->wait();
-    for (index r = 0; r < size(); ++r) view_of(all.data() + r * count, count, at::kDouble).copy_(output[0][static_cast<std::size_t>(r)]);
+    for (index r = 0; r < size(); ++r)
+      view_of(all.data() + r * count, count, at::kDouble).copy_(output[0][static_cast<std::size_t>(r)]);
     return all;
   }
 

@@ -28,15 +28,16 @@ namespace emend {
 ///     MPI_Finalize();
 ///   }
 /// Initialising and finalising MPI, and the group itself, are the caller's; use it from one thread at a time.
-/// Throws std::invalid_argument if MPI is not initialised or the group is null, std::runtime_error with MPI's words if an
-/// operation fails and the group's error handler returns (MPI's own default ends the job). Sums are MPI_Allreduce's, which
-/// has the same bits on every rank in Open MPI and MPICH. Cost: one collective operation a call, nothing copied.
+/// Throws std::invalid_argument if MPI is not initialised or the group is null, std::runtime_error with MPI's words if
+/// an operation fails and the group's error handler returns (MPI's own default ends the job). Sums are MPI_Allreduce's,
+/// which has the same bits on every rank in Open MPI and MPICH. Cost: one collective operation a call, nothing copied.
 class mpi_communicator {
  public:
   explicit mpi_communicator(MPI_Comm group = MPI_COMM_WORLD) : group_(group) {
     int is_initialised = 0;
     check(MPI_Initialized(&is_initialised));
-    if (!is_initialised) detail::fail("group", "a group of an initialised MPI: call MPI_Init first", "MPI not initialised");
+    if (!is_initialised)
+      detail::fail("group", "a group of an initialised MPI: call MPI_Init first", "MPI not initialised");
     if (group == MPI_COMM_NULL) detail::fail("group", "a group of processes", "MPI_COMM_NULL");
     check(MPI_Comm_rank(group_, &rank_));
     check(MPI_Comm_size(group_, &size_));
@@ -49,7 +50,8 @@ class mpi_communicator {
   void all_reduce_sum(std::span<float> x) { reduce(x.data(), x.size(), MPI_FLOAT); }
 
   std::vector<double> all_gather(std::span<const double> own) {
-    if (own.size() > static_cast<std::size_t>(INT_MAX)) detail::fail("own", "at most 2^31 - 1 numbers", std::to_string(own.size()));
+    if (own.size() > static_cast<std::size_t>(INT_MAX))
+      detail::fail("own", "at most 2^31 - 1 numbers", std::to_string(own.size()));
     std::vector<double> all(own.size() * static_cast<std::size_t>(size_));
     const int count = static_cast<int>(own.size());
     check(MPI_Allgather(own.data(), count, MPI_DOUBLE, all.data(), count, MPI_DOUBLE, group_));

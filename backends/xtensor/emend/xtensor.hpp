@@ -25,8 +25,8 @@ namespace detail {
 
 /// An xtensor, xarray, adaptor or strided view: numbers that lie in memory, not an expression.
 template <class X>
-concept xtensor_in_memory = xt::is_xexpression<X>::value && xt::has_data_interface<X>::value && xt::has_strides<X>::value &&
-                            score_type<std::remove_const_t<typename X::value_type>>;
+concept xtensor_in_memory = xt::is_xexpression<X>::value && xt::has_data_interface<X>::value &&
+                            xt::has_strides<X>::value && score_type<std::remove_const_t<typename X::value_type>>;
 
 template <class X>
 inline constexpr bool is_xtensor_container = false;
@@ -35,8 +35,8 @@ inline constexpr bool is_xtensor_container<xt::xtensor_container<C, N, L, Tag>> 
 template <class C, xt::layout_type L, class S, class Tag>
 inline constexpr bool is_xtensor_container<xt::xarray_container<C, L, S, Tag>> = true;
 
-/// The type that owns such numbers as X holds or views: X itself if it is a container, else an xtensor where the number of dimensions is
-/// in X's type, or an xarray; row-major unless X is column-major by its type.
+/// The type that owns such numbers as X holds or views: X itself if it is a container, else an xtensor where the number
+/// of dimensions is in X's type, or an xarray; row-major unless X is column-major by its type.
 template <class X>
 struct xtensor_owner {
   // Not X's own temporary_type: that of a strided view has a wrong number of dimensions in 0.24.
@@ -61,10 +61,11 @@ struct xtensor_owner<X> {
 
 }  // namespace detail
 
-/// Scores held by xtensor: the last dimension is the vocabulary, those before it are tokens, [V], [N, V], [B, T, V] and beyond; row or
-/// column major, any strides. Scalars: float, double, emend::bfloat16, emend::float16.
-/// Gradients are the xtensor or xarray of the same scalar, shape and storage order that owns its memory. A lazy expression is not
-/// accepted: evaluate it first, into an xtensor or with xt::eval. Throws std::invalid_argument where `strided_block` does.
+/// Scores held by xtensor: the last dimension is the vocabulary, those before it are tokens, [V], [N, V], [B, T, V] and
+/// beyond; row or column major, any strides. Scalars: float, double, emend::bfloat16, emend::float16. Gradients are the
+/// xtensor or xarray of the same scalar, shape and storage order that owns its memory. A lazy expression is not
+/// accepted: evaluate it first, into an xtensor or with xt::eval. Throws std::invalid_argument where `strided_block`
+/// does.
 template <detail::xtensor_in_memory X>
 struct backend<X> {
   using storage = std::remove_const_t<typename X::value_type>;
@@ -72,8 +73,10 @@ struct backend<X> {
 
   static plain like(const X& x) {
     plain result;
-    if constexpr (plain::static_layout == xt::layout_type::dynamic) result.resize(x.shape(), xt::layout_type::row_major);
-    else result.resize(x.shape());
+    if constexpr (plain::static_layout == xt::layout_type::dynamic)
+      result.resize(x.shape(), xt::layout_type::row_major);
+    else
+      result.resize(x.shape());
     emend::detail::advise_huge_pages(result.data(), result.size() * sizeof(*result.data()));
     return result;
   }
@@ -98,6 +101,7 @@ struct backend<X> {
   }
 };
 
-static_assert(host_scores<xt::xtensor<float, 2>> && host_scores<xt::xtensor<double, 3, xt::layout_type::column_major>> && host_scores<xt::xarray<float>>);
+static_assert(host_scores<xt::xtensor<float, 2>> &&
+              host_scores<xt::xtensor<double, 3, xt::layout_type::column_major>> && host_scores<xt::xarray<float>>);
 
 }  // namespace emend

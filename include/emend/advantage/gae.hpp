@@ -6,16 +6,18 @@ namespace emend {
 
 /// What an uncounted token between two counted ones does to the recursion.
 ///   carry  nothing: the next token is the next counted one                              verl, NeMo, AReaL
-///   decay  it is a step with reward 0 and value 0, and discounts like any               OpenRLHF, align-anything, NeMo-Aligner
+///   decay  it is a step with reward 0 and value 0, and discounts like any               OpenRLHF, align-anything,
+///   NeMo-Aligner
 /// trlx, slime and ROLL have no mask: a layout without one. Packed layouts have no holes.
 enum class hole_rule { carry, decay };
 
 /// Options of `gae`.
 struct gae_options {
   double gamma = 1;
-  double lambda = 0.95;              ///< in [0, 1]
-  double value_lambda = -1;          ///< lambda of the returns; below 0: the same (decoupled: VAPO, NeMo, with 1)
-  double length_adaptive_alpha = 0;  ///< above 0: the advantages' lambda is max(0, 1 - 1 / (alpha length)) (VAPO, NeMo: 0.05)
+  double lambda = 0.95;      ///< in [0, 1]
+  double value_lambda = -1;  ///< lambda of the returns; below 0: the same (decoupled: VAPO, NeMo, with 1)
+  double length_adaptive_alpha =
+      0;  ///< above 0: the advantages' lambda is max(0, 1 - 1 / (alpha length)) (VAPO, NeMo: 0.05)
   hole_rule holes = hole_rule::carry;
   column bootstrap = {};  ///< [B] value after the last token of a cut sequence; empty: 0, the sequence has ended
 };
@@ -29,7 +31,8 @@ namespace detail {
 
 inline void check(const gae_options& options) {
   require_not_negative("gamma", options.gamma);
-  if (!(options.lambda >= 0 && options.lambda <= 1)) fail("lambda", "a number in [0, 1]", std::to_string(options.lambda));
+  if (!(options.lambda >= 0 && options.lambda <= 1))
+    fail("lambda", "a number in [0, 1]", std::to_string(options.lambda));
   if (!(options.value_lambda <= 1)) fail("value_lambda", "a number up to 1", std::to_string(options.value_lambda));
   require_not_negative("length_adaptive_alpha", options.length_adaptive_alpha);
 }
@@ -61,7 +64,8 @@ void gae_into(column reward, column value, const L& layout, const gae_options& o
   };
   if constexpr (detail::contiguous_layout<L>) {
     const column& mask = layout.mask();
-    const detail::gae_batch<std::remove_reference_t<decltype(*advantage.data())>, std::remove_reference_t<decltype(*returns.data())>>
+    const detail::gae_batch<std::remove_reference_t<decltype(*advantage.data())>,
+                            std::remove_reference_t<decltype(*returns.data())>>
         batch{reward, value, mask, options.gamma, options.holes == hole_rule::decay, advantage.data(), returns.data()};
     for (index b = 0; b < layout.sequences(); ++b) {
       detail::gae_row row = row_of(b);

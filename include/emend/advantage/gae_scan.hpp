@@ -29,7 +29,8 @@ struct gae_batch {
 };
 
 /// Steps of the recursion that wait for it, the last one at the end of the arrays. Holes that are carried over do not
-/// enter: the recursion is the dense one over the counted tokens. It goes by four steps, so that up to three wait for more.
+/// enter: the recursion is the dense one over the counted tokens. It goes by four steps, so that up to three wait for
+/// more.
 struct gae_queue {
   static constexpr index capacity = gae_run + lanes;
   index begin = capacity;
@@ -59,8 +60,8 @@ struct gae_recursion {
 }
 
 /// Appends the counted positions among begin .. begin+size-1, without branches: where the holes are, nobody foresees.
-[[gnu::always_inline]] inline void append_counted(const column& reward, const column& value, const long long* flags, index begin,
-                                                  index size, gae_queue& queue) {
+[[gnu::always_inline]] inline void append_counted(const column& reward, const column& value, const long long* flags,
+                                                  index begin, index size, gae_queue& queue) {
   double r[gae_run], v[gae_run];
   reward.read(begin, size, r);
   value.read(begin, size, v);
@@ -76,8 +77,8 @@ struct gae_recursion {
 }
 
 /// Appends every position; one that is not counted is a step with reward and value 0.
-[[gnu::always_inline]] inline void append_all(const column& reward, const column& value, const long long* flags, bool is_all_counted,
-                                              index begin, index size, gae_queue& queue) {
+[[gnu::always_inline]] inline void append_all(const column& reward, const column& value, const long long* flags,
+                                              bool is_all_counted, index begin, index size, gae_queue& queue) {
   queue.begin -= size;
   reward.read(begin, size, queue.reward + queue.begin);
   value.read(begin, size, queue.value + queue.begin);
@@ -90,9 +91,10 @@ struct gae_recursion {
 
 /// The recursion from the back over size steps; row.next_value is the value behind them, and then the first one.
 template <bool IsDecoupled, class T, class A, class G>
-[[gnu::always_inline]] inline void recur(const T* reward, const T* value, index size, double gamma, gae_row& row, A* advantage,
-                                         G* returns) {
-  gae_recursion of_advantage = begin_recursion(row.decay, row.carried), of_value = begin_recursion(row.value_decay, row.value_carried);
+[[gnu::always_inline]] inline void recur(const T* reward, const T* value, index size, double gamma, gae_row& row,
+                                         A* advantage, G* returns) {
+  gae_recursion of_advantage = begin_recursion(row.decay, row.carried),
+                of_value = begin_recursion(row.value_decay, row.value_carried);
   double_lanes behind = {row.next_value, 0, 0, 0};
   index i = size - lanes;
   for (; i >= 0; i -= lanes) {
@@ -110,7 +112,8 @@ template <bool IsDecoupled, class T, class A, class G>
   row.carried = of_advantage.carried[0];
   row.value_carried = of_value.carried[0];
   for (i += lanes - 1; i >= 0; --i) {
-    const double r = static_cast<double>(reward[i]), v = static_cast<double>(value[i]), delta = r + gamma * row.next_value - v;
+    const double r = static_cast<double>(reward[i]), v = static_cast<double>(value[i]),
+                 delta = r + gamma * row.next_value - v;
     row.next_value = v;
     row.carried = delta + row.decay * row.carried;
     if constexpr (IsDecoupled) row.value_carried = delta + row.value_decay * row.value_carried;
@@ -119,15 +122,18 @@ template <bool IsDecoupled, class T, class A, class G>
   }
 }
 template <class T, class A, class G>
-[[gnu::always_inline]] inline void recur(const T* reward, const T* value, index size, double gamma, gae_row& row, A* advantage,
-                                         G* returns) {
-  if (row.decay == row.value_decay) recur<false>(reward, value, size, gamma, row, advantage, returns);
-  else recur<true>(reward, value, size, gamma, row, advantage, returns);
+[[gnu::always_inline]] inline void recur(const T* reward, const T* value, index size, double gamma, gae_row& row,
+                                         A* advantage, G* returns) {
+  if (row.decay == row.value_decay)
+    recur<false>(reward, value, size, gamma, row, advantage, returns);
+  else
+    recur<true>(reward, value, size, gamma, row, advantage, returns);
 }
 
 /// The recursion over the steps of a queue, all of them or whole lanes, and their results written.
 template <class A, class G>
-[[gnu::always_inline]] inline void take_steps(const gae_batch<A, G>& batch, bool takes_all, gae_row& row, gae_queue& queue) {
+[[gnu::always_inline]] inline void take_steps(const gae_batch<A, G>& batch, bool takes_all, gae_row& row,
+                                              gae_queue& queue) {
   const index waiting = queue.waiting(), size = takes_all ? waiting : waiting - waiting % lanes;
   if (size == 0) return;
   const index begin = gae_queue::capacity - size;
@@ -211,8 +217,8 @@ void scan_row(const gae_batch<A, G>& batch, const gae_row& row) {
 
 /// A sequence whose tokens stand anywhere.
 template <sequence_layout L, class A, class G>
-void scan_positions(const column& reward, const column& value, const L& layout, index b, double gamma, gae_row row, A* advantage,
-                    G* returns) {
+void scan_positions(const column& reward, const column& value, const L& layout, index b, double gamma, gae_row row,
+                    A* advantage, G* returns) {
   const auto step = [&](index t) {
     const double v = value[t], delta = reward[t] + gamma * row.next_value - v;
     row.carried = delta + row.decay * row.carried;

@@ -8,9 +8,9 @@ namespace emend {
 
 /// Several rewards of one batch, each normalised within its groups before they are added.
 ///   A_i = sum_k weight_k A_i^(k),   A^(k) = group_relative of the k-th reward
-/// rewards: one column of [B] each; weight: one number each, empty: 1. TRL ("normalize_then_sum") and NeMo then normalise the
-/// sum over the batch: `group_relative` with mean and deviation of the batch. Throws std::invalid_argument on a length that
-/// does not fit.
+/// rewards: one column of [B] each; weight: one number each, empty: 1. TRL ("normalize_then_sum") and NeMo then
+/// normalise the sum over the batch: `group_relative` with mean and deviation of the batch. Throws
+/// std::invalid_argument on a length that does not fit.
 inline std::vector<double> normalise_then_sum(const std::vector<column>& rewards, column weight, id_column group,
                                               const group_relative_options& options = {}) {
   if (rewards.empty()) detail::fail("rewards", "at least one column", "none");

@@ -6,16 +6,16 @@ namespace emend {
 
 /// Options of `gpg`.
 struct gpg_options {
-  double scale = 1;  ///< the result is divided by it (verl: f_norm)
+  double scale = 1;                          ///< the result is divided by it (verl: f_norm)
   lone_sequence lone = lone_sequence::zero;  ///< raw: verl
-  double sequences = 0;  ///< B of the whole batch; 0: count these
-  double earning = 0;    ///< rewards other than 0 of the whole batch; used with `sequences`
+  double sequences = 0;                      ///< B of the whole batch; 0: count these
+  double earning = 0;                        ///< rewards other than 0 of the whole batch; used with `sequences`
 };
 
 /// Group policy gradient: the reward less its group's mean, scaled up by the share of sequences that earn nothing.
 ///   A_i = alpha (R_i - mean) / scale,   alpha = B / max(1, number of rewards other than 0)
-/// reward: [B], NaN: absent, advantage 0. group: [B]; empty: one group. Throws std::invalid_argument on a length that does not
-/// fit. Chu et al. 2025.
+/// reward: [B], NaN: absent, advantage 0. group: [B]; empty: one group. Throws std::invalid_argument on a length that
+/// does not fit. Chu et al. 2025.
 inline std::vector<double> gpg(column reward, id_column group, const gpg_options& options = {}) {
   if (!(options.scale > 0)) detail::fail("scale", "a number above 0", std::to_string(options.scale));
   std::vector<double> advantage =

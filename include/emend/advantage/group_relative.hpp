@@ -18,12 +18,10 @@ enum class reward_scope { none, group, batch, leave_one_out };
 enum class lone_sequence { zero, raw };
 
 /// Options of `group_relative`.
-///   GRPO        mean group, deviation group: verl, ROLL 1e-6; TRL 1e-4; OpenRLHF 1e-9; TRL async, open-instruct biased, 1e-8
-///   Dr. GRPO    mean group, deviation none
-///   RLOO        mean leave_one_out, deviation none
-///   NeMo        mean leave_one_out, deviation leave_one_out, 1e-6, keeps_constant
-///   batch norm  mean batch, deviation batch (ROLL); TRL scale_rewards = batch: mean group, deviation batch
-///   flash_reinforce (OpenRLHF)  mean batch, deviation none
+///   GRPO        mean group, deviation group: verl, ROLL 1e-6; TRL 1e-4; OpenRLHF 1e-9; TRL async, open-instruct
+///   biased, 1e-8 Dr. GRPO    mean group, deviation none RLOO        mean leave_one_out, deviation none NeMo mean
+///   leave_one_out, deviation leave_one_out, 1e-6, keeps_constant batch norm  mean batch, deviation batch (ROLL); TRL
+///   scale_rewards = batch: mean group, deviation batch flash_reinforce (OpenRLHF)  mean batch, deviation none
 struct group_relative_options {
   reward_scope mean = reward_scope::group;
   reward_scope deviation = reward_scope::group;
@@ -31,8 +29,8 @@ struct group_relative_options {
   double epsilon = 1e-6;        ///< added to the deviation
   bool keeps_constant = false;  ///< where the deviation is 0, do not divide by epsilon alone (NeMo)
   lone_sequence lone = lone_sequence::zero;
-  column counts = {};           ///< [B] 0: the reward is in no mean and no deviation, its own is formed as of the others
-  moments batch = {};           ///< of the rewards of the whole batch, merged over micro-batches; count 0: those of `reward`
+  column counts = {};  ///< [B] 0: the reward is in no mean and no deviation, its own is formed as of the others
+  moments batch = {};  ///< of the rewards of the whole batch, merged over micro-batches; count 0: those of `reward`
 };
 
 /// What `group_relative` returns, [B] each.
@@ -42,16 +40,20 @@ struct group_relative_advantages {
 
 /// Advantages of sequences relative to the others that answer the same prompt.
 ///   A_i = (R_i - mean) / (deviation + epsilon)       mean, deviation over the scopes of the options
-/// reward: [B], NaN where there is none: such a reward is in no mean, and its advantage is 0. group: [B] ids of the prompts;
-/// empty: the batch is one group. `to_tokens` spreads the result. Throws std::invalid_argument on a length that does not fit.
-/// Cost: linear; a leave-one-out deviation is quadratic in the group, because differences of sums of squares leave residues
-/// where the others are equal. Shao et al. 2024 (GRPO); Liu et al. 2025 (Dr. GRPO); Ahmadian et al. 2024 (RLOO).
-inline group_relative_advantages group_relative(column reward, const groups& group, const group_relative_options& options = {}) {
+/// reward: [B], NaN where there is none: such a reward is in no mean, and its advantage is 0. group: [B] ids of the
+/// prompts; empty: the batch is one group. `to_tokens` spreads the result. Throws std::invalid_argument on a length
+/// that does not fit. Cost: linear; a leave-one-out deviation is quadratic in the group, because differences of sums of
+/// squares leave residues where the others are equal. Shao et al. 2024 (GRPO); Liu et al. 2025 (Dr. GRPO); Ahmadian et
+/// al. 2024 (RLOO).
+inline group_relative_advantages group_relative(column reward, const groups& group,
+                                                const group_relative_options& options = {}) {
   const index sequences = reward.size();
   detail::require_length("group", group.sequences(), sequences);
   if (!options.counts.empty()) detail::require_length("counts", options.counts.size(), sequences);
   detail::require_not_negative("epsilon", options.epsilon);
-  const auto is_present = [&](index b) { return reward[b] == reward[b] && (options.counts.empty() || options.counts[b] != 0); };
+  const auto is_present = [&](index b) {
+    return reward[b] == reward[b] && (options.counts.empty() || options.counts[b] != 0);
+  };
 
   moments batch = options.batch;
   if (batch.count == 0)
@@ -59,7 +61,8 @@ inline group_relative_advantages group_relative(column reward, const groups& gro
       if (is_present(b)) batch.add(reward[b]);
 
   group_relative_advantages result;
-  for (auto* of : {&result.advantage, &result.baseline, &result.deviation}) of->assign(static_cast<std::size_t>(sequences), 0);
+  for (auto* of : {&result.advantage, &result.baseline, &result.deviation})
+    of->assign(static_cast<std::size_t>(sequences), 0);
   for (index g = 0; g < group.count(); ++g) {
     // Equal rewards have that mean and no spread exactly, whatever their sum rounds to.
     moments whole;
@@ -102,16 +105,30 @@ inline group_relative_advantages group_relative(column reward, const groups& gro
       const bool is_raw = is_lone && options.lone == lone_sequence::raw;
       double mean = 0, deviation = 1;
       switch (options.mean) {
-        case reward_scope::group: mean = is_raw ? 0 : is_lone ? reward[b] : whole.mean; break;
-        case reward_scope::batch: mean = batch.mean; break;
-        case reward_scope::leave_one_out: mean = is_raw ? 0 : is_lone ? reward[b] : others_mean(); break;
-        case reward_scope::none: break;
+        case reward_scope::group:
+          mean = is_raw ? 0 : is_lone ? reward[b] : whole.mean;
+          break;
+        case reward_scope::batch:
+          mean = batch.mean;
+          break;
+        case reward_scope::leave_one_out:
+          mean = is_raw ? 0 : is_lone ? reward[b] : others_mean();
+          break;
+        case reward_scope::none:
+          break;
       }
       switch (options.deviation) {
-        case reward_scope::group: deviation = is_raw ? 1 : whole.deviation(options.is_unbiased); break;
-        case reward_scope::batch: deviation = batch.deviation(options.is_unbiased); break;
-        case reward_scope::leave_one_out: deviation = is_raw ? 1 : others_deviation(); break;
-        case reward_scope::none: break;
+        case reward_scope::group:
+          deviation = is_raw ? 1 : whole.deviation(options.is_unbiased);
+          break;
+        case reward_scope::batch:
+          deviation = batch.deviation(options.is_unbiased);
+          break;
+        case reward_scope::leave_one_out:
+          deviation = is_raw ? 1 : others_deviation();
+          break;
+        case reward_scope::none:
+          break;
       }
       const bool is_divided = options.deviation != reward_scope::none && !(options.keeps_constant && deviation == 0);
       const double divisor = is_divided ? deviation + options.epsilon : 1;
@@ -124,7 +141,8 @@ inline group_relative_advantages group_relative(column reward, const groups& gro
 }
 
 /// The same with the group ids of the sequences, [B]; empty: one group.
-inline group_relative_advantages group_relative(column reward, id_column group, const group_relative_options& options = {}) {
+inline group_relative_advantages group_relative(column reward, id_column group,
+                                                const group_relative_options& options = {}) {
   return group_relative(reward, groups(group, reward.size()), options);
 }
 

@@ -6,12 +6,13 @@ namespace emend {
 
 /// Which sequences answer the same prompt.
 ///
-/// Made from one id per sequence (any integers, equal for equal prompts, in any order) in linear time. Groups are numbered
-/// in the order of their first member.
+/// Made from one id per sequence (any integers, equal for equal prompts, in any order) in linear time. Groups are
+/// numbered in the order of their first member.
 class groups {
  public:
   /// group: [B]; empty: all `sequences` are one group. Throws std::invalid_argument if the length does not fit.
-  groups(id_column group, index sequences) : of_(static_cast<std::size_t>(sequences), 0), offsets_(sequences > 0 ? 2 : 1, 0) {
+  groups(id_column group, index sequences)
+      : of_(static_cast<std::size_t>(sequences), 0), offsets_(sequences > 0 ? 2 : 1, 0) {
     if (!group.empty()) {
       detail::require_length("group", group.size(), sequences);
       number(group);
@@ -34,9 +35,13 @@ class groups {
 
   index count() const { return static_cast<index>(offsets_.size()) - 1; }
   index sequences() const { return static_cast<index>(of_.size()); }
-  index size(index g) const { return offsets_[static_cast<std::size_t>(g) + 1] - offsets_[static_cast<std::size_t>(g)]; }
+  index size(index g) const {
+    return offsets_[static_cast<std::size_t>(g) + 1] - offsets_[static_cast<std::size_t>(g)];
+  }
   /// The k-th member of group g, in the order of the batch.
-  index member(index g, index k) const { return members_[static_cast<std::size_t>(offsets_[static_cast<std::size_t>(g)] + k)]; }
+  index member(index g, index k) const {
+    return members_[static_cast<std::size_t>(offsets_[static_cast<std::size_t>(g)] + k)];
+  }
   index group_of(index sequence) const { return of_[static_cast<std::size_t>(sequence)]; }
 
  private:

@@ -6,9 +6,9 @@ namespace emend {
 
 /// On-policy RL with the optimal reward baseline: the group's mean weighted by the length of the responses.
 ///   A_i = R_i - sum_j l_j R_j / sum_j l_j          j over the group of i, l_j its number of counted tokens
-/// reward: [B], NaN: absent, advantage 0. group: [B]; empty: one group. A sequence alone in its group gets 0, or its reward
-/// with lone_sequence::raw (verl). A group without tokens has the baseline 0. Throws std::invalid_argument on a length that
-/// does not fit. Hao et al. 2025, arXiv 2505.23585.
+/// reward: [B], NaN: absent, advantage 0. group: [B]; empty: one group. A sequence alone in its group gets 0, or its
+/// reward with lone_sequence::raw (verl). A group without tokens has the baseline 0. Throws std::invalid_argument on a
+/// length that does not fit. Hao et al. 2025, arXiv 2505.23585.
 template <sequence_layout L>
 std::vector<double> opo(column reward, id_column group, const L& layout, lone_sequence lone = lone_sequence::zero) {
   detail::require_length("reward", reward.size(), layout.sequences());

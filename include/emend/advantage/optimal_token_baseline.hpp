@@ -7,22 +7,24 @@ namespace emend {
 
 /// Which tokens of a group share a time step.
 ///   token  the k-th counted tokens of their sequences                        verl, several turns ("tir")
-///   place  those as far from the start of their rows, counted or not         verl, one turn; padded and ragged layouts only
+///   place  those as far from the start of their rows, counted or not         verl, one turn; padded and ragged layouts
+///   only
 enum class time_step { token, place };
 
 /// Options of `optimal_token_baseline`.
 struct optimal_token_baseline_options {
   time_step step = time_step::token;
-  double epsilon = 1e-8;       ///< added to the weights' sum: verl
-  bool has_zero_tail = true;   ///< no baseline where the longest sequence has outlived all others of its group
-  column importance = {};      ///< [N] truncated importance weights of the rollout; their square scales the energy
+  double epsilon = 1e-8;      ///< added to the weights' sum: verl
+  bool has_zero_tail = true;  ///< no baseline where the longest sequence has outlived all others of its group
+  column importance = {};     ///< [N] truncated importance weights of the rollout; their square scales the energy
 };
 
 /// Returns less the baseline of least variance of each time step.
 ///   A_t = G_t - B_t,   B_t = sum_j G_jt W_jt / sum_j W_jt,   W_jt = sum_{s <= t} (1 - 2 p_js + sum p_js^2)
-/// j over the sequences of the group that have a token at t. reward, log_prob (of the sampled token), sum_squares (of all
-/// probabilities of the row): [layout.tokens()]; group: [B], empty: one group. A sequence alone in its group has the baseline 0.
-/// Throws std::invalid_argument on a length that does not fit. Cost: linear. Weaver, Tao 2001; as verl computes it.
+/// j over the sequences of the group that have a token at t. reward, log_prob (of the sampled token), sum_squares (of
+/// all probabilities of the row): [layout.tokens()]; group: [B], empty: one group. A sequence alone in its group has
+/// the baseline 0. Throws std::invalid_argument on a length that does not fit. Cost: linear. Weaver, Tao 2001; as verl
+/// computes it.
 template <sequence_layout L>
 advantages optimal_token_baseline(column reward, column log_prob, column sum_squares, id_column group, const L& layout,
                                   const optimal_token_baseline_options& options = {}) {
@@ -60,8 +62,10 @@ advantages optimal_token_baseline(column reward, column log_prob, column sum_squ
         total[step] += energy;
       });
       const index length = length_of(layout, of.member(g, k));
-      if (length > longest) second = longest, longest = length;
-      else if (length > second) second = length;
+      if (length > longest)
+        second = longest, longest = length;
+      else if (length > second)
+        second = length;
     }
     for (index k = 0; k < of.size(g); ++k) {
       const index b = of.member(g, k);

@@ -6,16 +6,16 @@ namespace emend {
 
 /// Options of `pass_at_k`.
 struct pass_at_k_options {
-  bool is_scaled = true;   ///< divided by the group's deviation + epsilon
+  bool is_scaled = true;  ///< divided by the group's deviation + epsilon
   bool is_unbiased = true;
-  double epsilon = 1e-6;   ///< verl
+  double epsilon = 1e-6;  ///< verl
 };
 
 /// Pass@k: only the best response of a group is rewarded, with its lead over the second.
 ///   A_best = (R_best - R_second) / (deviation + epsilon),  0 for the others
-/// reward: [B], NaN: absent. group: [B]; empty: one group. At a tie the first of the best ones is it, with the lead 0. A group
-/// with fewer than two rewards gets 0 (verl raises). Throws std::invalid_argument on a length that does not fit.
-/// Tang et al. 2025, arXiv 2503.19595.
+/// reward: [B], NaN: absent. group: [B]; empty: one group. At a tie the first of the best ones is it, with the lead 0.
+/// A group with fewer than two rewards gets 0 (verl raises). Throws std::invalid_argument on a length that does not
+/// fit. Tang et al. 2025, arXiv 2503.19595.
 inline std::vector<double> pass_at_k(column reward, id_column group, const pass_at_k_options& options = {}) {
   const groups of(group, reward.size());
   std::vector<double> advantage(static_cast<std::size_t>(reward.size()), 0);

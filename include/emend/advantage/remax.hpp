@@ -7,8 +7,8 @@ namespace emend {
 
 /// ReMax: the return less the reward of the greedy response to the same prompt.
 ///   A_t = sum_{s >= t} r_s - R_greedy,   G_t = sum_{s >= t} r_s
-/// reward: [layout.tokens()]; greedy_reward: [B]. 0 where a token is not counted. Throws std::invalid_argument on a length
-/// that does not fit. Li et al. 2023, arXiv 2310.10505.
+/// reward: [layout.tokens()]; greedy_reward: [B]. 0 where a token is not counted. Throws std::invalid_argument on a
+/// length that does not fit. Li et al. 2023, arXiv 2310.10505.
 template <sequence_layout L>
 advantages remax(column reward, column greedy_reward, const L& layout) {
   detail::require_length("greedy_reward", greedy_reward.size(), layout.sequences());

@@ -13,7 +13,8 @@ struct return_options {
 
 /// The discounted sum of the rewards from each token on, over every sequence of a layout.
 ///   G_t = r_t + gamma G_{t+1}
-/// reward: [layout.tokens()]; 0 where a token is not counted. Throws std::invalid_argument on a length that does not fit.
+/// reward: [layout.tokens()]; 0 where a token is not counted. Throws std::invalid_argument on a length that does not
+/// fit.
 template <sequence_layout L>
 std::vector<double> discounted_returns(column reward, const L& layout, const return_options& options = {}) {
   detail::require_length("reward", reward.size(), layout.tokens());

@@ -6,8 +6,8 @@ namespace emend {
 
 /// Moments of all batches so far, by which rewards are scaled.
 ///   mean, variance merged batch by batch; deviation over n - 1
-/// They start as one number of variance 1 with the weight 1e-24, so that a deviation exists before the first batch; after
-/// one batch the count is its size to rounding. trlx, ROLL.
+/// They start as one number of variance 1 with the weight 1e-24, so that a deviation exists before the first batch;
+/// after one batch the count is its size to rounding. trlx, ROLL.
 struct running_moments {
   moments all{1e-24, 0, 1e-24};
 

@@ -9,9 +9,10 @@ namespace emend {
 /// A number with N partial derivatives: forward-mode differentiation of a loss over the statistics of its token.
 ///
 ///   f(dual) = (f(value), f'(value) * derivative)
-/// R is double, or a carrier without derivatives that has the functions of double and `chain_product`. Conventions at the kinks are those of
-/// the field's automatic differentiation: min and max give half to each branch at a tie, clamp passes the whole derivative at its edges, abs
-/// has derivative 0 at 0. A slope of exactly 0 stops a derivative however infinite it is, and the other way round.
+/// R is double, or a carrier without derivatives that has the functions of double and `chain_product`. Conventions at
+/// the kinks are those of the field's automatic differentiation: min and max give half to each branch at a tie, clamp
+/// passes the whole derivative at its edges, abs has derivative 0 at 0. A slope of exactly 0 stops a derivative however
+/// infinite it is, and the other way round.
 template <class R, int N>
 struct dual {
   using condition = decltype(R() < R());
@@ -40,8 +41,12 @@ struct dual {
 
   friend constexpr dual operator-(const dual& a) { return a.chain(-a.value, R(-1)); }
   friend constexpr dual operator+(const dual& a, const dual& b) { return combine(a, b, a.value + b.value, R(1), R(1)); }
-  friend constexpr dual operator-(const dual& a, const dual& b) { return combine(a, b, a.value - b.value, R(1), R(-1)); }
-  friend constexpr dual operator*(const dual& a, const dual& b) { return combine(a, b, a.value * b.value, b.value, a.value); }
+  friend constexpr dual operator-(const dual& a, const dual& b) {
+    return combine(a, b, a.value - b.value, R(1), R(-1));
+  }
+  friend constexpr dual operator*(const dual& a, const dual& b) {
+    return combine(a, b, a.value * b.value, b.value, a.value);
+  }
   friend constexpr dual operator/(const dual& a, const dual& b) {
     const R quotient = a.value / b.value;
     return combine(a, b, quotient, 1 / b.value, -quotient / b.value);
@@ -59,7 +64,8 @@ struct dual {
   /// A function of a and b with value `v` and the given slopes.
   static constexpr dual combine(const dual& a, const dual& b, R v, R slope_a, R slope_b) {
     dual y(v);
-    for (int i = 0; i < N; ++i) y.derivative[i] = chain_product(slope_a, a.derivative[i]) + chain_product(slope_b, b.derivative[i]);
+    for (int i = 0; i < N; ++i)
+      y.derivative[i] = chain_product(slope_a, a.derivative[i]) + chain_product(slope_b, b.derivative[i]);
     return y;
   }
 };
@@ -129,7 +135,8 @@ constexpr dual<R, N> log_sigmoid(const dual<R, N>& a) {
   return a.chain(log_sigmoid(a.value), sigmoid(-a.value));
 }
 template <class R, int N, class Condition>
-constexpr dual<R, N> select(const Condition& condition, const std::type_identity_t<dual<R, N>>& a, const dual<R, N>& b) {
+constexpr dual<R, N> select(const Condition& condition, const std::type_identity_t<dual<R, N>>& a,
+                            const dual<R, N>& b) {
   dual<R, N> y(select(condition, a.value, b.value));
   for (int i = 0; i < N; ++i) y.derivative[i] = select(condition, a.derivative[i], b.derivative[i]);
   return y;
@@ -140,11 +147,13 @@ constexpr dual<R, N> select(const Condition& condition, const dual<R, N>& a, std
 }
 template <class R, int N>
 constexpr dual<R, N> min(const dual<R, N>& a, const dual<R, N>& b) {
-  return select(a.value == b.value, dual<R, N>::combine(a, b, a.value, R(0.5), R(0.5)), select(a.value < b.value || a.value != a.value, a, b));
+  return select(a.value == b.value, dual<R, N>::combine(a, b, a.value, R(0.5), R(0.5)),
+                select(a.value < b.value || a.value != a.value, a, b));
 }
 template <class R, int N>
 constexpr dual<R, N> max(const dual<R, N>& a, const dual<R, N>& b) {
-  return select(a.value == b.value, dual<R, N>::combine(a, b, a.value, R(0.5), R(0.5)), select(a.value > b.value || a.value != a.value, a, b));
+  return select(a.value == b.value, dual<R, N>::combine(a, b, a.value, R(0.5), R(0.5)),
+                select(a.value > b.value || a.value != a.value, a, b));
 }
 template <class R, int N>
 constexpr dual<R, N> min(const dual<R, N>& a, std::type_identity_t<R> b) {

@@ -17,7 +17,8 @@ namespace detail {
 /// From so many bytes on a block is worth huge pages.
 inline constexpr std::size_t large_block = std::size_t{4} << 20;
 
-/// Asks for huge pages under memory that nobody has touched yet, where the system has them. Advice: its failure changes nothing.
+/// Asks for huge pages under memory that nobody has touched yet, where the system has them. Advice: its failure changes
+/// nothing.
 inline void advise_huge_pages([[maybe_unused]] void* memory, [[maybe_unused]] std::size_t bytes) {
 #if defined(__linux__)
   if (bytes < large_block) return;

@@ -34,7 +34,8 @@ struct mutable_view_probe {
 
 /// Type of the gradient with respect to scores of type X: what `like` returns.
 template <class X>
-using gradient_type = std::remove_cvref_t<decltype(backend<std::remove_cvref_t<X>>::like(std::declval<const std::remove_cvref_t<X>&>()))>;
+using gradient_type =
+    std::remove_cvref_t<decltype(backend<std::remove_cvref_t<X>>::like(std::declval<const std::remove_cvref_t<X>&>()))>;
 
 /// Scores in this process's memory.
 ///

@@ -41,20 +41,33 @@ class column {
   template <detail::other_range X>
     requires(!std::same_as<std::remove_cvref_t<X>, column>)
   column(const X&) {
-    static_assert(detail::number_range<X>,
-                  "emend: a column is a view of contiguous numbers, with data() and size(); instead of std::vector<bool> use "
-                  "std::vector<char>, and evaluate an expression into a vector first");
+    static_assert(
+        detail::number_range<X>,
+        "emend: a column is a view of contiguous numbers, with data() and size(); instead of std::vector<bool> use "
+        "std::vector<char>, and evaluate an expression into a vector first");
   }
   template <class T>
     requires std::is_arithmetic_v<T>
   constexpr column(const T* data, index size, index stride = 1)
-      : data_(data), size_(size), stride_(stride), read_(&read<T>), read_run_(&read_run<T>), read_flags_(&read_flags_run<T>) {}
+      : data_(data),
+        size_(size),
+        stride_(stride),
+        read_(&read<T>),
+        read_run_(&read_run<T>),
+        read_flags_(&read_flags_run<T>) {}
 
-  /// Entries that lie elsewhere until somebody reads one: source->here() brings them, a column. The source must outlive this view.
+  /// Entries that lie elsewhere until somebody reads one: source->here() brings them, a column. The source must outlive
+  /// this view.
   template <class S>
-    requires requires(const S& s) { { s.here() } -> std::convertible_to<const column&>; }
+    requires requires(const S& s) {
+      { s.here() } -> std::convertible_to<const column&>;
+    }
   column(const S* source, index size)
-      : data_(source), size_(size), read_(&read_there<S>), read_run_(&read_run_there<S>), read_flags_(&read_flags_there<S>) {}
+      : data_(source),
+        size_(size),
+        read_(&read_there<S>),
+        read_run_(&read_run_there<S>),
+        read_flags_(&read_flags_there<S>) {}
 
   constexpr index size() const { return size_; }
   constexpr bool empty() const { return size_ == 0; }
@@ -64,20 +77,24 @@ class column {
   const S* source() const {
     return read_ == &read_there<S> ? static_cast<const S*>(data_) : nullptr;
   }
-  /// Reads entries first .. first+count-1 into out: one call for a run of them, for loops that a call per entry would rule.
+  /// Reads entries first .. first+count-1 into out: one call for a run of them, for loops that a call per entry would
+  /// rule.
   void read(index first, index count, double* out) const { read_run_(data_, first * stride_, stride_, count, out); }
   /// The same entries as a mask: -1 where the number is not 0, else 0. Returns how many are not 0; if all are,
   /// out may be left as it was.
-  index read_flags(index first, index count, long long* out) const { return read_flags_(data_, first * stride_, stride_, count, out); }
-  /// The entries themselves where they are of type T and stand one after the other, else null: for loops without a buffer.
+  index read_flags(index first, index count, long long* out) const {
+    return read_flags_(data_, first * stride_, stride_, count, out);
+  }
+  /// The entries themselves where they are of type T and stand one after the other, else null: for loops without a
+  /// buffer.
   template <class T>
   const T* contiguous() const {
     return read_run_ == &read_run<T> && stride_ == 1 ? static_cast<const T*>(data_) : nullptr;
   }
   /// The same for entries of one byte, whatever they are called: most masks.
   const signed char* contiguous_bytes() const {
-    const bool are_bytes = read_run_ == &read_run<bool> || read_run_ == &read_run<char> || read_run_ == &read_run<signed char> ||
-                           read_run_ == &read_run<unsigned char>;
+    const bool are_bytes = read_run_ == &read_run<bool> || read_run_ == &read_run<char> ||
+                           read_run_ == &read_run<signed char> || read_run_ == &read_run<unsigned char>;
     return are_bytes && stride_ == 1 ? static_cast<const signed char*>(data_) : nullptr;
   }
 
@@ -133,7 +150,9 @@ class id_column {
   }
   /// As of `column`: source->ids_here() brings the entries.
   template <class S>
-    requires requires(const S& s) { { s.ids_here() } -> std::convertible_to<const id_column&>; }
+    requires requires(const S& s) {
+      { s.ids_here() } -> std::convertible_to<const id_column&>;
+    }
   id_column(const S* source, index size) : data_(source), size_(size), read_(&read_there<S>) {}
 
   constexpr index size() const { return size_; }

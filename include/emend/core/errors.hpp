@@ -25,8 +25,7 @@ inline void require_position(const char* argument, index entry, index position, 
 
 /// Throws std::invalid_argument unless 0 < `value` < infinity.
 inline void require_positive(const char* argument, double value) {
-  if (!(value > 0) || value > 1.7976931348623157e308)
-    fail(argument, "a finite number above 0", std::to_string(value));
+  if (!(value > 0) || value > 1.7976931348623157e308) fail(argument, "a finite number above 0", std::to_string(value));
 }
 
 /// Throws std::invalid_argument unless 0 <= `value`.

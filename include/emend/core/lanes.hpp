@@ -7,8 +7,8 @@
 namespace emend::detail {
 
 // Four numbers side by side, as GCC and Clang both know them. Without AVX they are two registers each; the loops over
-// them are compiled a second time for AVX2, and which runs is found once. The arithmetic is the same, and so are the bits.
-// They stay within a function: how they are passed between functions depends on the instruction set.
+// them are compiled a second time for AVX2, and which runs is found once. The arithmetic is the same, and so are the
+// bits. They stay within a function: how they are passed between functions depends on the instruction set.
 using double_lanes [[gnu::vector_size(32)]] = double;
 using flag_lanes [[gnu::vector_size(32)]] = long long;
 using float_lanes [[gnu::vector_size(16)]] = float;
@@ -86,10 +86,12 @@ template <class T>
   __builtin_memcpy(&bytes, from, sizeof bytes);
   flags = __builtin_convertvector(bytes != 0, flag_lanes);
 }
-[[gnu::always_inline]] inline void load_flags(const long long* from, flag_lanes& flags) { __builtin_memcpy(&flags, from, sizeof flags); }
+[[gnu::always_inline]] inline void load_flags(const long long* from, flag_lanes& flags) {
+  __builtin_memcpy(&flags, from, sizeof flags);
+}
 
-/// x stays where the flag is set and becomes 0 where it is not. Flags as `load_flags` takes them; comparing bytes with 0 is one
-/// instruction, and what follows it takes the complement.
+/// x stays where the flag is set and becomes 0 where it is not. Flags as `load_flags` takes them; comparing bytes with
+/// 0 is one instruction, and what follows it takes the complement.
 [[gnu::always_inline]] inline void clear_unflagged(const signed char* from, double_lanes& x) {
   four_bytes bytes;
   __builtin_memcpy(&bytes, from, sizeof bytes);
@@ -118,7 +120,8 @@ template <class T>
   return set;
 }
 
-/// out[i] = all bits where from[i * stride] is not 0, else none. Returns how many are not 0; if all are, out may be left as it was.
+/// out[i] = all bits where from[i * stride] is not 0, else none. Returns how many are not 0; if all are, out may be
+/// left as it was.
 template <class T>
 [[gnu::always_inline]] inline index read_flags_loop(const T* from, index stride, index count, long long* out) {
   index i = 0, set = 0;
@@ -127,7 +130,8 @@ template <class T>
       // Masks change seldom: most runs are all set.
       const auto* const bytes = reinterpret_cast<const signed char*>(from);
       index seen = 0, counted = 0;
-      for (; seen < count; seen += 2048) counted += count_bytes_loop(bytes + seen, count - seen < 2048 ? count - seen : 2048);
+      for (; seen < count; seen += 2048)
+        counted += count_bytes_loop(bytes + seen, count - seen < 2048 ? count - seen : 2048);
       if (counted == count) return count;
       for (; i + lanes <= count; i += lanes) {
         flag_lanes flags;
@@ -160,7 +164,9 @@ template <class T>
 [[gnu::target("avx2")]] void read_numbers_avx2(const T* from, index stride, index count, double* out) {
   read_numbers_loop(from, stride, count, out);
 }
-[[gnu::target("avx2")]] inline index count_bytes_avx2(const signed char* from, index count) { return count_bytes_loop(from, count); }
+[[gnu::target("avx2")]] inline index count_bytes_avx2(const signed char* from, index count) {
+  return count_bytes_loop(from, count);
+}
 template <class T>
 [[gnu::target("avx2")]] index read_flags_avx2(const T* from, index stride, index count, long long* out) {
   return read_flags_loop(from, stride, count, out);

@@ -103,7 +103,9 @@ class packed {
   }
   index tokens() const { return tokens_; }
   index sequences() const { return static_cast<index>(offsets_.size()) - 1; }
-  index length(index b) const { return offsets_[static_cast<std::size_t>(b) + 1] - offsets_[static_cast<std::size_t>(b)]; }
+  index length(index b) const {
+    return offsets_[static_cast<std::size_t>(b) + 1] - offsets_[static_cast<std::size_t>(b)];
+  }
   /// Position of the k-th token of sequence b.
   index position(index b, index k) const {
     return positions_[static_cast<std::size_t>(offsets_[static_cast<std::size_t>(b)] + k)];
@@ -163,7 +165,8 @@ column counted_positions(const L& layout, std::vector<char>& storage) {
   }
 }
 
-/// Entries of a column that a scan holds at a time: small enough for the first-level cache, large enough to hide the call.
+/// Entries of a column that a scan holds at a time: small enough for the first-level cache, large enough to hide the
+/// call.
 inline constexpr index run_length = 2048;
 
 /// Somewhere to write one number per token: a contiguous range of float or double.

@@ -41,12 +41,12 @@ namespace detail {
 /// Sums side by side: an addition waits for the one before it.
 inline constexpr index moment_sums = 4;
 
-/// The moments of the counted entries of a run, in one pass about one of them. Equal numbers then have no spread, exactly;
-/// and as the pivot is one of n numbers, n (mean - pivot)^2 is at most n times the squares: what cancels is a factor n of
-/// the rounding, not more.
+/// The moments of the counted entries of a run, in one pass about one of them. Equal numbers then have no spread,
+/// exactly; and as the pivot is one of n numbers, n (mean - pivot)^2 is at most n times the squares: what cancels is a
+/// factor n of the rounding, not more.
 template <bool IsMasked, class T, class F>
-[[gnu::always_inline]] inline void moments_of_run_loop(const T* x, const F* flags, index size, index count, double pivot,
-                                                       moments& result) {
+[[gnu::always_inline]] inline void moments_of_run_loop(const T* x, const F* flags, index size, index count,
+                                                       double pivot, moments& result) {
   double_lanes sums[moment_sums] = {}, squares[moment_sums] = {};
   index i = 0;
   for (; i + moment_sums * lanes <= size; i += moment_sums * lanes)
@@ -58,8 +58,10 @@ template <bool IsMasked, class T, class F>
       sums[k] += v;
       squares[k] += v * v;
     }
-  const double_lanes sum = (sums[0] + sums[1]) + (sums[2] + sums[3]), square = (squares[0] + squares[1]) + (squares[2] + squares[3]);
-  double total = (sum[0] + sum[1]) + (sum[2] + sum[3]), total_square = (square[0] + square[1]) + (square[2] + square[3]);
+  const double_lanes sum = (sums[0] + sums[1]) + (sums[2] + sums[3]),
+                     square = (squares[0] + squares[1]) + (squares[2] + squares[3]);
+  double total = (sum[0] + sum[1]) + (sum[2] + sum[3]),
+         total_square = (square[0] + square[1]) + (square[2] + square[3]);
   for (; i < size; ++i) {
     if (IsMasked && flags[i] == 0) continue;
     const double v = static_cast<double>(x[i]) - pivot;
@@ -71,10 +73,12 @@ template <bool IsMasked, class T, class F>
   result.squares = total_square - total * (total / result.count);
 }
 template <class T, class F>
-[[gnu::always_inline]] inline void moments_of_run_loop(const T* x, const F* flags, index size, index count, double pivot,
-                                                       moments& result) {
-  if (count == size) moments_of_run_loop<false>(x, flags, size, count, pivot, result);
-  else moments_of_run_loop<true>(x, flags, size, count, pivot, result);
+[[gnu::always_inline]] inline void moments_of_run_loop(const T* x, const F* flags, index size, index count,
+                                                       double pivot, moments& result) {
+  if (count == size)
+    moments_of_run_loop<false>(x, flags, size, count, pivot, result);
+  else
+    moments_of_run_loop<true>(x, flags, size, count, pivot, result);
 }
 
 #if defined(__x86_64__)
@@ -85,7 +89,8 @@ template <class T, class F>
 }
 #endif
 
-/// The moments of the entries of a run whose flags are set, `count` of them, at least one. Flags as `load_flags` takes them.
+/// The moments of the entries of a run whose flags are set, `count` of them, at least one. Flags as `load_flags` takes
+/// them.
 template <class T, class F>
 moments moments_of_run(const T* x, const F* flags, index size, index count) {
   moments result;
@@ -111,14 +116,19 @@ inline moments moments_of_range(const column& values, const column& mask, index 
   moments result;
   for (index begin = first; begin < last; begin += run_length) {
     const index size = last - begin < run_length ? last - begin : run_length;
-    const index count = mask.empty() ? size : bytes ? count_bytes(bytes + begin, size) : mask.read_flags(begin, size, flags);
+    const index count = mask.empty() ? size
+                        : bytes      ? count_bytes(bytes + begin, size)
+                                     : mask.read_flags(begin, size, flags);
     if (count == 0) continue;
     if (!in_place) values.read(begin, size, x);
     const auto merge = [&](const auto* of_run) {
-      result.merge(in_place ? moments_of_run(in_place + begin, of_run, size, count) : moments_of_run(x, of_run, size, count));
+      result.merge(in_place ? moments_of_run(in_place + begin, of_run, size, count)
+                            : moments_of_run(x, of_run, size, count));
     };
-    if (bytes) merge(bytes + begin);
-    else merge(flags);
+    if (bytes)
+      merge(bytes + begin);
+    else
+      merge(flags);
   }
   return result;
 }

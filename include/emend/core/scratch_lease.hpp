@@ -4,9 +4,9 @@
 
 namespace emend::detail {
 
-/// This thread's S, which keeps its memory from call to call, or a fresh one where a call is nested in another (a loss that
-/// evaluates a loss). A scratch that holds something back for a later row says in `abandon()` how to forget it: a call that
-/// ends by an exception leaves nothing behind for the next one.
+/// This thread's S, which keeps its memory from call to call, or a fresh one where a call is nested in another (a loss
+/// that evaluates a loss). A scratch that holds something back for a later row says in `abandon()` how to forget it: a
+/// call that ends by an exception leaves nothing behind for the next one.
 template <class S>
 class scratch_lease {
  public:

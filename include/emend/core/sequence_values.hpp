@@ -34,7 +34,8 @@ std::vector<double> sequence_sums(column per_token, const L& layout) {
 template <sequence_layout L>
 std::vector<double> sequence_means(column per_token, const L& layout, double epsilon = 0) {
   std::vector<double> mean = sequence_sums(per_token, layout);
-  for (std::size_t b = 0; b < mean.size(); ++b) mean[b] /= static_cast<double>(length_of(layout, static_cast<index>(b))) + epsilon;
+  for (std::size_t b = 0; b < mean.size(); ++b)
+    mean[b] /= static_cast<double>(length_of(layout, static_cast<index>(b))) + epsilon;
   return to_tokens(mean, layout);
 }
 

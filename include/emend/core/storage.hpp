@@ -15,7 +15,7 @@ struct bfloat16 {
   constexpr explicit bfloat16(float x) {
     const std::uint32_t word = std::bit_cast<std::uint32_t>(x);
     bits = (word & 0x7fffffff) > 0x7f800000 ? static_cast<std::uint16_t>((word >> 16) | 0x40)
-                                             : static_cast<std::uint16_t>((word + 0x7fff + ((word >> 16) & 1)) >> 16);
+                                            : static_cast<std::uint16_t>((word + 0x7fff + ((word >> 16) & 1)) >> 16);
   }
   constexpr explicit operator float() const { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
 };

@@ -14,8 +14,8 @@ namespace emend {
 ///   log_sum_squares = log sum_j p_j^2               (-log of the effective number of choices)
 ///   next_log_z  = log_z of the linked row, 0 where there is no link
 ///   t(column)   = the column's entry for this token, a constant; t.number(column) the same as a plain number
-/// R is double, or a dual number over (log_z, score, entropy, log_sum_squares, next_log_z). Over LibTorch there is a token of a tensor's
-/// dual, which is every token of a call at once: see `tensor_dual`.
+/// R is double, or a dual number over (log_z, score, entropy, log_sum_squares, next_log_z). Over LibTorch there is a
+/// token of a tensor's dual, which is every token of a call at once: see `tensor_dual`.
 template <class R>
 struct token {
   R log_prob, log_z, score, entropy, log_sum_squares, next_log_z;
@@ -38,7 +38,8 @@ enum statistic { of_log_z, of_score, of_entropy, of_log_sum_squares, of_next_log
 
 }  // namespace detail
 
-/// A count as a number that losses calculate with; tensor_number.hpp has the same for the counts of every token at once.
+/// A count as a number that losses calculate with; tensor_number.hpp has the same for the counts of every token at
+/// once.
 constexpr double as_number(index n) { return static_cast<double>(n); }
 
 /// The dual number over a token's five independent statistics.
@@ -55,8 +56,8 @@ using token_dual = dual<double, detail::statistic_count>;
 ///   l.metrics(token<double>) -> std::array<double, M>, averaged over the evaluated tokens in the same pass
 ///   L::uses_entropy = false, L::uses_log_sum_squares = true   what must be computed; without them entropy is, the
 ///                        other is not (it reads as NaN)
-/// What the compiler cannot check: that l has no state that changes between calls; how often it is called, and for which tokens together,
-/// is not its business.
+/// What the compiler cannot check: that l has no state that changes between calls; how often it is called, and for
+/// which tokens together, is not its business.
 template <class L>
 concept token_loss = requires(const L& l, const token<double>& value, const token<token_dual>& derivative) {
   { l(value) } -> std::convertible_to<double>;

@@ -39,7 +39,8 @@ inline void check(const divergence_options& options, index rows, index vocab) {
   if (!options.mask.empty()) require_length("mask", options.mask.size(), rows);
   if (!options.weight.empty()) require_length("weight", options.weight.size(), rows);
   require_positive("normaliser", options.normaliser);
-  if (!(options.mixture >= 0 && options.mixture <= 1)) fail("mixture", "a number in [0, 1]", std::to_string(options.mixture));
+  if (!(options.mixture >= 0 && options.mixture <= 1))
+    fail("mixture", "a number in [0, 1]", std::to_string(options.mixture));
   check_transform(options.student_transform, rows, "student_transform.");
   check_transform(options.teacher_transform, rows, "teacher_transform.");
   if (vocab < 1 && rows > 0) fail("student", "a vocabulary of at least 1", std::to_string(vocab));
@@ -49,7 +50,8 @@ inline void check(const divergence_options& options, index rows, index vocab) {
 template <class T, class U>
 void check_apart(score_view<const U> teacher, score_view<T> out) {
   if constexpr (std::is_same_v<T, U>) {
-    if (out.rows() > 0 && teacher.data == out.data) fail("gradient", "memory apart from the teacher's scores", "theirs");
+    if (out.rows() > 0 && teacher.data == out.data)
+      fail("gradient", "memory apart from the teacher's scores", "theirs");
     check_overlap<T>(teacher, out);
   }
 }
@@ -61,10 +63,11 @@ divergence_sum run_divergence(divergence_kind kind, score_view<const T> student,
   const index rows = student.rows();
   check_shape("teacher", teacher.rows(), teacher.vocab, rows, student.vocab);
   check(options, rows, student.vocab);
-  const divergence_head<T, U> head(student, options.student_transform, teacher, options.teacher_transform, kind, options.mixture,
-                                   options.instructions);
+  const divergence_head<T, U> head(student, options.student_transform, teacher, options.teacher_transform, kind,
+                                   options.mixture, options.instructions);
   constexpr index cached_bytes = index{8} << 20;
-  const bool is_streaming = out && out->data != student.data && rows * student.vocab * static_cast<index>(sizeof(T)) > cached_bytes;
+  const bool is_streaming =
+      out && out->data != student.data && rows * student.vocab * static_cast<index>(sizeof(T)) > cached_bytes;
 
   static thread_local std::vector<double> kept_values;
   std::vector<double> values;
@@ -98,8 +101,8 @@ divergence_sum run_divergence(divergence_kind kind, score_view<const T> student,
 }
 
 template <class X, class Y, class G, class E>
-divergence_sum run_divergence(divergence_kind kind, const X& student, const Y& teacher, const divergence_options& options,
-                              G* gradient, E& executor) {
+divergence_sum run_divergence(divergence_kind kind, const X& student, const Y& teacher,
+                              const divergence_options& options, G* gradient, E& executor) {
   divergence_sum result;
   backend<X>::visit(student, [&]<class T>(score_view<const T> x) {
     backend<Y>::visit(teacher, [&]<class U>(score_view<const U> y) {
@@ -124,29 +127,31 @@ divergence_sum run_divergence(divergence_kind kind, const X& student, const Y& t
 
 }  // namespace detail
 
-/// Exact divergence of two distributions over the whole vocabulary, token by token, and its gradient with respect to the
-/// student's scores: knowledge distillation, or the distance from a reference policy; nothing is sampled.
+/// Exact divergence of two distributions over the whole vocabulary, token by token, and its gradient with respect to
+/// the student's scores: knowledge distillation, or the distance from a reference policy; nothing is sampled.
 ///   value = (1 / normaliser) sum_i weight_i D(p_i, q_i),   p = softmax of the student's row, q of the teacher's
 ///   forward_kl: dD/dz_j = p_j - q_j;  reverse_kl: p_j (log(p_j / q_j) - D);
 ///   jensen_shannon: (1-b) p_j (log(p_j / m_j) - KL(p || m)),  m = (1-b) p + b q
 /// student, teacher: [N, V] or [B, T, V], any scores in memory, of any mix of storage types and strides; D in nats.
-/// Scores of -inf have probability 0, which adds nothing, and gradient 0. Where the student has none and the teacher has
-/// some, forward_kl is +inf and its gradient still p - q; where the teacher has none and the student has some, reverse_kl
-/// is +inf and its gradient 0. A row with NaN or +inf, on either side, has a NaN value and gradient. A row of nothing but
-/// -inf is no distribution: value NaN, gradient 0. Masked rows are not read.
-/// Throws std::invalid_argument on shapes or lengths that do not fit, or a bad option, before anything is written.
-/// Cost: both rows read once and the gradient written once, two exponentials a score pair, for Jensen-Shannon a logarithm
-/// more; rows that are not contiguous along the vocabulary, or of two storage types, are gathered first; a soft cap costs a
+/// Scores of -inf have probability 0, which adds nothing, and gradient 0. Where the student has none and the teacher
+/// has some, forward_kl is +inf and its gradient still p - q; where the teacher has none and the student has some,
+/// reverse_kl is +inf and its gradient 0. A row with NaN or +inf, on either side, has a NaN value and gradient. A row
+/// of nothing but -inf is no distribution: value NaN, gradient 0. Masked rows are not read. Throws
+/// std::invalid_argument on shapes or lengths that do not fit, or a bad option, before anything is written. Cost: both
+/// rows read once and the gradient written once, two exponentials a score pair, for Jensen-Shannon a logarithm more;
+/// rows that are not contiguous along the vocabulary, or of two storage types, are gathered first; a soft cap costs a
 /// tangent a score. The same bits for any executor.
 /// Hinton et al. 2015 (forward), Gu et al. 2024 (reverse), Agarwal et al. 2024, eq. 1 (generalised Jensen-Shannon).
 template <host_scores X, host_scores Y, executor E = const sequential>
 divergence_evaluation<gradient_type<X>> divergence(divergence_kind kind, const X& student, const Y& teacher,
-                                                   const divergence_options& options = {}, E&& executor = sequential{}) {
+                                                   const divergence_options& options = {},
+                                                   E&& executor = sequential{}) {
   divergence_evaluation<gradient_type<X>> result{.gradient = backend<X>::like(student)};
   divergence_options with_columns = options;
   with_columns.per_token = &result.per_token;
   with_columns.entropy = &result.entropy;
-  const divergence_sum sum = detail::run_divergence(kind, student, teacher, with_columns, __builtin_addressof(result.gradient), executor);
+  const divergence_sum sum =
+      detail::run_divergence(kind, student, teacher, with_columns, __builtin_addressof(result.gradient), executor);
   if (options.per_token) *options.per_token = result.per_token;
   if (options.entropy) *options.entropy = result.entropy;
   result.value = sum.value;
@@ -157,15 +162,15 @@ divergence_evaluation<gradient_type<X>> divergence(divergence_kind kind, const X
 /// As `divergence`, into a gradient that exists already: no allocation after the first call of a size. It may be the
 /// student's scores themselves (in place), but must not overlap them otherwise, nor the teacher's.
 template <host_scores X, host_scores Y, gradient_target<X> G, executor E = const sequential>
-divergence_sum divergence_into(divergence_kind kind, const X& student, const Y& teacher, const divergence_options& options,
-                               G& gradient, E&& executor = sequential{}) {
+divergence_sum divergence_into(divergence_kind kind, const X& student, const Y& teacher,
+                               const divergence_options& options, G& gradient, E&& executor = sequential{}) {
   return detail::run_divergence(kind, student, teacher, options, __builtin_addressof(gradient), executor);
 }
 
 /// As `divergence`, the value alone: no gradient is computed.
 template <host_scores X, host_scores Y, executor E = const sequential>
-divergence_sum divergence_value(divergence_kind kind, const X& student, const Y& teacher, const divergence_options& options = {},
-                                E&& executor = sequential{}) {
+divergence_sum divergence_value(divergence_kind kind, const X& student, const Y& teacher,
+                                const divergence_options& options = {}, E&& executor = sequential{}) {
   return detail::run_divergence(kind, student, teacher, options, static_cast<gradient_type<X>*>(nullptr), executor);
 }
 
@@ -173,9 +178,11 @@ divergence_sum divergence_value(divergence_kind kind, const X& student, const Y&
 template <class X, class Y, class... Rest>
   requires(!host_scores<X> || !host_scores<Y>)
 void divergence(divergence_kind, const X&, const Y&, const divergence_options& = {}, Rest&&...) {
-  static_assert(host_scores<X> && host_scores<Y>,
-                "emend: a divergence needs two blocks of scores in memory. Include the backend of these types (for Eigen: "
-                "<emend/eigen.hpp>; evaluate an expression with .eval() first) or specialise emend::backend<X>; see backends/README.md");
+  static_assert(
+      host_scores<X> && host_scores<Y>,
+      "emend: a divergence needs two blocks of scores in memory. Include the backend of these types (for Eigen: "
+      "<emend/eigen.hpp>; evaluate an expression with .eval() first) or specialise emend::backend<X>; see "
+      "backends/README.md");
 }
 
 }  // namespace emend

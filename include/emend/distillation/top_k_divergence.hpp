@@ -12,8 +12,8 @@ namespace emend {
 ///   dropped       the sum over the k ids as they are (verl); no divergence: it may be negative
 enum class top_k_tail { bucket, renormalised, dropped };
 
-/// The k ids of each row, the teacher's best or the student's: row i has ids[offsets[i]] .. ids[offsets[i+1]-1], each once,
-/// with the teacher's log-probabilities of them under its whole vocabulary.
+/// The k ids of each row, the teacher's best or the student's: row i has ids[offsets[i]] .. ids[offsets[i+1]-1], each
+/// once, with the teacher's log-probabilities of them under its whole vocabulary.
 struct top_k {
   id_column offsets;        ///< [N+1]
   id_column ids;            ///< [M], M = offsets[N]
@@ -24,13 +24,13 @@ struct top_k {
 struct top_k_options {
   divergence_kind kind = divergence_kind::forward_kl;
   top_k_tail tail = top_k_tail::bucket;
-  double mixture = 0.5;          ///< b of jensen_shannon, in [0, 1]
-  bool is_clamped = false;       ///< verl: a row below 0, as `dropped` makes most, is 0 and has no gradient
-  column mask = {};              ///< [N]; 0: the row is not read, its gradient 0
-  column weight = {};            ///< [N], default 1
-  double normaliser = 1;         ///< an explicit count, so that parts of a batch add up to the whole
+  double mixture = 0.5;            ///< b of jensen_shannon, in [0, 1]
+  bool is_clamped = false;         ///< verl: a row below 0, as `dropped` makes most, is 0 and has no gradient
+  column mask = {};                ///< [N]; 0: the row is not read, its gradient 0
+  column weight = {};              ///< [N], default 1
+  double normaliser = 1;           ///< an explicit count, so that parts of a batch add up to the whole
   score_transform transform = {};  ///< of the student's scores
-  double smallest_tail = 1e-7;   ///< a bucket below it, which rounding makes, has this probability, and no gradient
+  double smallest_tail = 1e-7;     ///< a bucket below it, which rounding makes, has this probability, and no gradient
   std::vector<double>* per_token = nullptr;  ///< receives the divergence of each row, [N], 0 where not evaluated [nats]
   instruction_set instructions = instruction_set::best;
 };
@@ -55,8 +55,8 @@ namespace detail {
 
 /// Divergence of a few outcomes, and its derivative with respect to each student log-probability as if it stood alone.
 /// An infinite reverse divergence has no derivative: all 0.
-inline double small_divergence(divergence_kind kind, double mixture, const std::vector<double>& log_p, const std::vector<double>& log_q,
-                               std::vector<double>& derivative) {
+inline double small_divergence(divergence_kind kind, double mixture, const std::vector<double>& log_p,
+                               const std::vector<double>& log_q, std::vector<double>& derivative) {
   if (kind == divergence_kind::jensen_shannon && mixture == 0) kind = divergence_kind::forward_kl;
   if (kind == divergence_kind::jensen_shannon && mixture == 1) kind = divergence_kind::reverse_kl;
   derivative.assign(log_p.size(), 0);
@@ -128,23 +128,29 @@ inline void check(const top_k& ids, const top_k_options& options, index rows) {
   if (ids.offsets[0] != 0) fail("offsets", "a first entry of 0", std::to_string(ids.offsets[0]));
   for (index i = 0; i < rows; ++i)
     if (ids.offsets[i + 1] < ids.offsets[i])
-      fail("offsets", "entry " + std::to_string(i + 1) + " not below " + std::to_string(ids.offsets[i]), std::to_string(ids.offsets[i + 1]));
+      fail("offsets", "entry " + std::to_string(i + 1) + " not below " + std::to_string(ids.offsets[i]),
+           std::to_string(ids.offsets[i + 1]));
   require_length("ids", ids.ids.size(), ids.offsets[rows]);
   require_length("teacher_log_prob", ids.teacher_log_prob.size(), ids.offsets[rows]);
   if (!options.mask.empty()) require_length("mask", options.mask.size(), rows);
   if (!options.weight.empty()) require_length("weight", options.weight.size(), rows);
   require_positive("normaliser", options.normaliser);
-  if (!(options.mixture >= 0 && options.mixture <= 1)) fail("mixture", "a number in [0, 1]", std::to_string(options.mixture));
-  if (!(options.smallest_tail > 0 && options.smallest_tail < 1)) fail("smallest_tail", "a number in (0, 1)", std::to_string(options.smallest_tail));
+  if (!(options.mixture >= 0 && options.mixture <= 1))
+    fail("mixture", "a number in [0, 1]", std::to_string(options.mixture));
+  if (!(options.smallest_tail > 0 && options.smallest_tail < 1))
+    fail("smallest_tail", "a number in (0, 1)", std::to_string(options.smallest_tail));
 }
 
 /// Rows of the batch that `x` holds.
 template <class X>
 index rows_of(const X& x) {
   index rows = 0;
-  if constexpr (is_linear_scores<X>) backend<std::remove_cvref_t<decltype(x.hidden)>>::visit(x.hidden, [&](auto view) { rows = view.rows(); });
-  else if constexpr (host_scores<X>) backend<X>::visit(x, [&](auto view) { rows = view.rows(); });
-  else rows = backend<X>::shape(x).rows;
+  if constexpr (is_linear_scores<X>)
+    backend<std::remove_cvref_t<decltype(x.hidden)>>::visit(x.hidden, [&](auto view) { rows = view.rows(); });
+  else if constexpr (host_scores<X>)
+    backend<X>::visit(x, [&](auto view) { rows = view.rows(); });
+  else
+    rows = backend<X>::shape(x).rows;
   return rows;
 }
 
@@ -172,7 +178,8 @@ top_k_sum run_top_k(const X& student, const top_k& ids, const top_k_options& opt
     mask.push_back(0);
     targets = id_column(&no_id, 1);
   }
-  evaluation_options passes{.mask = mask, .rows = row_of, .transform = options.transform, .instructions = options.instructions};
+  evaluation_options passes{
+      .mask = mask, .rows = row_of, .transform = options.transform, .instructions = options.instructions};
   if (options.tail == top_k_tail::renormalised) passes.kept = {.offsets = ids.offsets, .ids = ids.ids};
   std::vector<double> values(static_cast<std::size_t>(rows), 0);
   buffer_lease lease;
@@ -198,8 +205,10 @@ top_k_sum run_top_k(const X& student, const top_k& ids, const top_k_options& opt
         buffers.adjoints[static_cast<std::size_t>(i)].log_z -= g;
       });
     };
-    if (gradient) source.fused(executor, plan, buffers, visit);
-    else source.forward(executor, plan, buffers, visit);
+    if (gradient)
+      source.fused(executor, plan, buffers, visit);
+    else
+      source.forward(executor, plan, buffers, visit);
   });
   top_k_sum result;
   for (index i = 0; i < rows; ++i) {
@@ -215,16 +224,17 @@ top_k_sum run_top_k(const X& student, const top_k& ids, const top_k_options& opt
 }  // namespace detail
 
 /// Divergence of student and teacher over k ids of each row: distillation where the teacher sends only its best ids.
-///   value = (1 / normaliser) sum_i weight_i D(P_i, Q_i),   P_i, Q_i: the k outcomes of row i, and the tail's as `tail` says
-/// student: [N, V] (any `scores`); D as in `divergence_kind`, in nats; the gradient is exact, through the student's whole
-/// softmax. A teacher's log-probability of -inf is a probability of 0, which adds nothing; where the student has some,
-/// reverse_kl is +inf and its gradient 0. A row without ids is not evaluated.
-/// Throws std::invalid_argument on a length that does not fit, an id out of range, or a bad option.
-/// Cost: as `evaluate`: each row read once and its gradient written once; a few operations an id.
-/// Teacher's ids, forward: verl. Student's ids, tail: TRL's self-distillation (SDPO).
+///   value = (1 / normaliser) sum_i weight_i D(P_i, Q_i),   P_i, Q_i: the k outcomes of row i, and the tail's as `tail`
+///   says
+/// student: [N, V] (any `scores`); D as in `divergence_kind`, in nats; the gradient is exact, through the student's
+/// whole softmax. A teacher's log-probability of -inf is a probability of 0, which adds nothing; where the student has
+/// some, reverse_kl is +inf and its gradient 0. A row without ids is not evaluated. Throws std::invalid_argument on a
+/// length that does not fit, an id out of range, or a bad option. Cost: as `evaluate`: each row read once and its
+/// gradient written once; a few operations an id. Teacher's ids, forward: verl. Student's ids, tail: TRL's
+/// self-distillation (SDPO).
 template <scores X, executor E = const sequential>
-top_k_evaluation<gradient_type<X>> top_k_divergence(const X& student, const top_k& ids, const top_k_options& options = {},
-                                                    E&& executor = sequential{}) {
+top_k_evaluation<gradient_type<X>> top_k_divergence(const X& student, const top_k& ids,
+                                                    const top_k_options& options = {}, E&& executor = sequential{}) {
   top_k_evaluation<gradient_type<X>> result{.gradient = backend<X>::like(student)};
   top_k_options with_column = options;
   with_column.per_token = &result.per_token;
@@ -244,7 +254,8 @@ top_k_sum top_k_divergence_into(const X& student, const top_k& ids, const top_k_
 
 /// As `top_k_divergence`, the value alone.
 template <scores X, executor E = const sequential>
-top_k_sum top_k_divergence_value(const X& student, const top_k& ids, const top_k_options& options = {}, E&& executor = sequential{}) {
+top_k_sum top_k_divergence_value(const X& student, const top_k& ids, const top_k_options& options = {},
+                                 E&& executor = sequential{}) {
   return detail::run_top_k(student, ids, options, static_cast<gradient_type<X>*>(nullptr), executor);
 }
 

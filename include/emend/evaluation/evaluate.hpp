@@ -39,9 +39,13 @@ template <int N>
 struct token_maker<dual<double, N>> {
   static token<dual<double, N>> make(index i, double score, const row_statistics& row, double next_log_z) {
     using R = dual<double, N>;
-    token<R> t{R(log_prob_of(score, row)), R::variable(row.log_z, of_log_z), R::variable(score, of_score),
-               R::variable(row.entropy, of_entropy), R::variable(row.log_sum_squares, of_log_sum_squares),
-               R::variable(next_log_z, of_next_log_z), i};
+    token<R> t{R(log_prob_of(score, row)),
+               R::variable(row.log_z, of_log_z),
+               R::variable(score, of_score),
+               R::variable(row.entropy, of_entropy),
+               R::variable(row.log_sum_squares, of_log_sum_squares),
+               R::variable(next_log_z, of_next_log_z),
+               i};
     t.log_prob.derivative[of_score] = 1;
     t.log_prob.derivative[of_log_z] = -1;
     return t;
@@ -112,7 +116,8 @@ class loss_pass {
 
 }  // namespace detail
 
-/// What `evaluate_into` returns: the value, how many terms were evaluated, and the means of the loss's metrics over them.
+/// What `evaluate_into` returns: the value, how many terms were evaluated, and the means of the loss's metrics over
+/// them.
 template <class Loss>
 struct evaluation_value {
   double value = 0;
@@ -133,7 +138,8 @@ struct evaluation {
 namespace detail {
 
 template <class Loss>
-evaluation_value<Loss> sum_up(const term_plan& plan, const evaluation_buffers& buffers, const evaluation_options& options) {
+evaluation_value<Loss> sum_up(const term_plan& plan, const evaluation_buffers& buffers,
+                              const evaluation_options& options) {
   evaluation_value<Loss> result;
   result.evaluated = plan.evaluated();
   // One order for any number of threads.
@@ -149,31 +155,34 @@ evaluation_value<Loss> sum_up(const term_plan& plan, const evaluation_buffers& b
 }
 
 template <class Loss, class X, class G, class E>
-evaluation_value<Loss> run(const Loss& loss, const X& x, id_column targets, const evaluation_options& options, G* gradient,
-                           E& executor) {
+evaluation_value<Loss> run(const Loss& loss, const X& x, id_column targets, const evaluation_options& options,
+                           G* gradient, E& executor) {
   buffer_lease lease;
   evaluation_buffers& buffers = *lease;
   evaluation_value<Loss> result;
-  with_source(x, gradient, targets, options, wants_log_sum_squares(loss, options), [&](auto& source, index rows, index vocab) {
-    const term_plan plan(rows, vocab, targets, options, buffers);
-    check_loss(loss, plan.terms());
-    const loss_pass<Loss> pass(loss, plan, buffers);
-    const bool is_linked = !options.links.empty();
-    if (gradient && !is_linked) {
-      source.fused(executor, plan, buffers, [&](index row) { pass.visit_row(row); });
-    } else if (!is_linked) {
-      source.forward(executor, plan, buffers, [&](index row) { pass.visit_row_value(row); });
-    } else {
-      source.forward(executor, plan, buffers, [](index) {});
-      for (index i = 0; i < plan.terms(); ++i) {
-        if (!plan.is_evaluated(i)) continue;
-        if (gradient) pass.visit_term(i);
-        else pass.visit_value(i);
-      }
-      if (gradient) source.backward(executor, plan, buffers);
-    }
-    result = sum_up<Loss>(plan, buffers, options);
-  });
+  with_source(x, gradient, targets, options, wants_log_sum_squares(loss, options),
+              [&](auto& source, index rows, index vocab) {
+                const term_plan plan(rows, vocab, targets, options, buffers);
+                check_loss(loss, plan.terms());
+                const loss_pass<Loss> pass(loss, plan, buffers);
+                const bool is_linked = !options.links.empty();
+                if (gradient && !is_linked) {
+                  source.fused(executor, plan, buffers, [&](index row) { pass.visit_row(row); });
+                } else if (!is_linked) {
+                  source.forward(executor, plan, buffers, [&](index row) { pass.visit_row_value(row); });
+                } else {
+                  source.forward(executor, plan, buffers, [](index) {});
+                  for (index i = 0; i < plan.terms(); ++i) {
+                    if (!plan.is_evaluated(i)) continue;
+                    if (gradient)
+                      pass.visit_term(i);
+                    else
+                      pass.visit_value(i);
+                  }
+                  if (gradient) source.backward(executor, plan, buffers);
+                }
+                result = sum_up<Loss>(plan, buffers, options);
+              });
   return result;
 }
 
@@ -184,15 +193,16 @@ evaluation_value<Loss> run(const Loss& loss, const X& x, id_column targets, cons
 /// x: [N, V] or [B, T, V] (any `scores`); targets: [M], M = N unless options.rows is given; ids in [0, V).
 /// The gradient has the scores' own type; rows that no evaluated term reads are zero and are not read.
 /// Scores of -inf have probability 0 and gradient 0. A row with NaN or +inf has NaN statistics: it shows in the value.
-/// Throws std::invalid_argument on a wrong length, an id or row out of range, or a bad option, before anything is written.
-/// Cost: without links each row is read once and its gradient written once; with links scores are read twice. The same
-/// bits for any executor.
+/// Throws std::invalid_argument on a wrong length, an id or row out of range, or a bad option, before anything is
+/// written. Cost: without links each row is read once and its gradient written once; with links scores are read twice.
+/// The same bits for any executor.
 template <class Loss, scores X, executor E = const sequential>
   requires token_loss<Loss>
 evaluation<Loss, gradient_type<X>> evaluate(const Loss& loss, const X& x, id_column targets,
                                             const evaluation_options& options = {}, E&& executor = sequential{}) {
   evaluation<Loss, gradient_type<X>> result{.gradient = backend<X>::like(x)};
-  const evaluation_value<Loss> value = detail::run(loss, x, targets, options, __builtin_addressof(result.gradient), executor);
+  const evaluation_value<Loss> value =
+      detail::run(loss, x, targets, options, __builtin_addressof(result.gradient), executor);
   result.value = value.value;
   result.evaluated = value.evaluated;
   result.metrics = value.metrics;
@@ -200,8 +210,8 @@ evaluation<Loss, gradient_type<X>> evaluate(const Loss& loss, const X& x, id_col
 }
 
 /// As `evaluate`, into a gradient that exists already: no allocation after the first call of a size. `gradient` is what
-/// `like` returns, or any block in memory of the same shape and storage type (a Map, a score_view). It may be the scores
-/// themselves (in place), but must not overlap them otherwise.
+/// `like` returns, or any block in memory of the same shape and storage type (a Map, a score_view). It may be the
+/// scores themselves (in place), but must not overlap them otherwise.
 template <class Loss, scores X, gradient_target<X> G, executor E = const sequential>
   requires token_loss<Loss>
 evaluation_value<Loss> evaluate_into(const Loss& loss, const X& x, id_column targets, const evaluation_options& options,
@@ -221,18 +231,20 @@ evaluation_value<Loss> evaluate_value(const Loss& loss, const X& x, id_column ta
 template <class Loss, class X, class... Rest>
   requires(!scores<X>)
 void evaluate(const Loss&, const X&, id_column, const evaluation_options& = {}, Rest&&...) {
-  static_assert(scores<X>,
-                "emend: this type is not known to hold scores. Include its backend (for Eigen: <emend/eigen.hpp>; evaluate "
-                "an expression with .eval() first) or specialise emend::backend<X>; see backends/README.md");
+  static_assert(
+      scores<X>,
+      "emend: this type is not known to hold scores. Include its backend (for Eigen: <emend/eigen.hpp>; evaluate "
+      "an expression with .eval() first) or specialise emend::backend<X>; see backends/README.md");
 }
 
 /// Last resort for losses that cannot be called on a token: says the remedy.
 template <class Loss, scores X, class... Rest>
   requires(!token_loss<Loss>)
 void evaluate(const Loss&, const X&, id_column, const evaluation_options& = {}, Rest&&...) {
-  static_assert(token_loss<Loss>,
-                "emend: a loss must be callable on token<double> and on token<token_dual>; write it as a generic lambda, "
-                "[](const auto& t) { return -t.log_prob; }, and call emend::exp, emend::min, emend::clamp in it");
+  static_assert(
+      token_loss<Loss>,
+      "emend: a loss must be callable on token<double> and on token<token_dual>; write it as a generic lambda, "
+      "[](const auto& t) { return -t.log_prob; }, and call emend::exp, emend::min, emend::clamp in it");
 }
 
 }  // namespace emend

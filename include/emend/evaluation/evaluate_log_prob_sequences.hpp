@@ -6,10 +6,11 @@
 namespace emend {
 
 /// Value and gradient of a sequence-level loss over log-probabilities that somebody else's network gave.
-///   S_b = sum_{t in b} summand(token_t),   value = (1 / normaliser) sum_b sum_{t in b} weight_t loss(token_t, S_b, T_b)
-/// loss: as `sequence_loss`, called with dual numbers over (log_prob, S_b); log_prob: [N]; layout: over the N tokens. Tokens
-/// outside the layout or the mask are not evaluated and do not enter S_b or T_b; the token's other statistics read as NaN.
-/// Throws std::invalid_argument on a length that does not fit.
+///   S_b = sum_{t in b} summand(token_t),   value = (1 / normaliser) sum_b sum_{t in b} weight_t loss(token_t, S_b,
+///   T_b)
+/// loss: as `sequence_loss`, called with dual numbers over (log_prob, S_b); log_prob: [N]; layout: over the N tokens.
+/// Tokens outside the layout or the mask are not evaluated and do not enter S_b or T_b; the token's other statistics
+/// read as NaN. Throws std::invalid_argument on a length that does not fit.
 template <class Loss, sequence_layout L>
 log_prob_evaluation<Loss> evaluate_log_prob_sequences(const Loss& loss, column log_prob, const L& layout,
                                                       const number_options& options = {}) {

@@ -35,7 +35,8 @@ struct number {
   }
 };
 
-/// What `evaluate_log_probs` returns: as `number_evaluation`, and the means of the loss's metrics over the evaluated tokens.
+/// What `evaluate_log_probs` returns: as `number_evaluation`, and the means of the loss's metrics over the evaluated
+/// tokens.
 template <class Loss>
 struct log_prob_evaluation : number_evaluation {
   std::array<double, detail::metric_count<Loss>> metrics{};
@@ -48,12 +49,13 @@ concept has_number_metrics = requires(const L& l, const number<double>& v) { l.m
 template <class L>
 inline constexpr std::size_t number_metric_count = 0;
 template <has_number_metrics L>
-inline constexpr std::size_t number_metric_count<L> =
-    std::tuple_size_v<std::remove_cvref_t<decltype(std::declval<const L&>().metrics(std::declval<const number<double>&>()))>>;
+inline constexpr std::size_t number_metric_count<L> = std::tuple_size_v<
+    std::remove_cvref_t<decltype(std::declval<const L&>().metrics(std::declval<const number<double>&>()))>>;
 
 }  // namespace detail
 
-/// What `evaluate_values` returns: as `number_evaluation`, and the means of the loss's metrics over the evaluated tokens.
+/// What `evaluate_values` returns: as `number_evaluation`, and the means of the loss's metrics over the evaluated
+/// tokens.
 template <class Loss>
 struct value_evaluation : number_evaluation {
   std::array<double, detail::number_metric_count<Loss>> metrics{};

@@ -22,29 +22,31 @@ using sequence_dual = dual<double, detail::statistic_count + 1>;
 ///     }
 ///   };
 /// Optional: l.check(index n) as in `token_loss`; l.metrics(token<double>, double summary, index length) -> std::array,
-/// averaged over the evaluated tokens. A loss that is a template over the length too, and takes it by `as_number`, can be called on all tokens
-/// at once where a backend has a carrier for them.
-/// What the compiler cannot check: that both are pure functions of their arguments.
+/// averaged over the evaluated tokens. A loss that is a template over the length too, and takes it by `as_number`, can
+/// be called on all tokens at once where a backend has a carrier for them. What the compiler cannot check: that both
+/// are pure functions of their arguments.
 template <class L>
-concept sequence_loss = requires(const L& l, const token<double>& value, const token<sequence_dual>& derivative, index length) {
-  { l.summand(value) } -> std::convertible_to<double>;
-  { l.summand(derivative) } -> std::convertible_to<sequence_dual>;
-  { l(value, double{}, length) } -> std::convertible_to<double>;
-  { l(derivative, sequence_dual{}, length) } -> std::convertible_to<sequence_dual>;
-};
+concept sequence_loss =
+    requires(const L& l, const token<double>& value, const token<sequence_dual>& derivative, index length) {
+      { l.summand(value) } -> std::convertible_to<double>;
+      { l.summand(derivative) } -> std::convertible_to<sequence_dual>;
+      { l(value, double{}, length) } -> std::convertible_to<double>;
+      { l(derivative, sequence_dual{}, length) } -> std::convertible_to<sequence_dual>;
+    };
 
 namespace detail {
 
 /// gradient: null where the value alone is wanted.
 template <class Loss, class X, class L, class G, class E>
-evaluation_value<Loss> run_sequences(const Loss& loss, const X& x, id_column targets, const L& layout, const evaluation_options& options,
-                                     G* gradient, E& executor) {
+evaluation_value<Loss> run_sequences(const Loss& loss, const X& x, id_column targets, const L& layout,
+                                     const evaluation_options& options, G* gradient, E& executor) {
   require_length("targets", targets.size(), layout.tokens());
   if (!options.mask.empty()) require_length("mask", options.mask.size(), targets.size());
   if (!options.rows.empty()) fail("rows", "no rows in evaluate_sequences", "some");
   std::vector<std::uint8_t> counted(static_cast<std::size_t>(layout.tokens()), 0);
   for (index b = 0; b < layout.sequences(); ++b)
-    layout.for_each_token(b, [&](index t) { counted[static_cast<std::size_t>(t)] = options.mask.empty() || options.mask[t] != 0; });
+    layout.for_each_token(
+        b, [&](index t) { counted[static_cast<std::size_t>(t)] = options.mask.empty() || options.mask[t] != 0; });
   evaluation_options inner = options;
   inner.mask = counted;
 
@@ -56,46 +58,48 @@ evaluation_value<Loss> run_sequences(const Loss& loss, const X& x, id_column tar
   inner.normaliser = 1;
   if (!options.weight.empty()) require_length("weight", options.weight.size(), targets.size());
   require_positive("normaliser", options.normaliser);
-  with_source(x, gradient, targets, inner, wants_log_sum_squares(loss, options), [&](auto& source, index rows, index vocab) {
-    const term_plan plan(rows, vocab, targets, inner, buffers);
-    check_loss(loss, plan.terms());
-    const loss_pass<Loss> pass(loss, plan, buffers);
-    source.forward(executor, plan, buffers, [](index) {});
-    std::vector<index> members;
-    for (index b = 0; b < layout.sequences(); ++b) {
-      members.clear();
-      layout.for_each_token(b, [&](index t) {
-        if (plan.is_evaluated(t)) members.push_back(t);
-      });
-      const auto length = static_cast<index>(members.size());
-      double summary = 0, summary_slope = 0;
-      for (index t : members) summary += loss.summand(pass.template make<double>(t));
-      for (index t : members) {
-        const double factor = (options.weight.empty() ? 1 : options.weight[t]) / options.normaliser;
-        if (factor == 0) continue;
-        const sequence_dual value = loss(pass.template make<sequence_dual>(t),
-                                         sequence_dual::variable(summary, statistic_count), length);
-        buffers.values[static_cast<std::size_t>(t)] = value.value;
-        result.value += factor * value.value;
-        ++result.evaluated;
-        if constexpr (has_sequence_metrics<Loss>) {
-          const auto metrics = loss.metrics(pass.template make<double>(t), summary, length);
-          for (std::size_t k = 0; k < metrics.size(); ++k) result.metrics[k] += metrics[k];
+  with_source(
+      x, gradient, targets, inner, wants_log_sum_squares(loss, options), [&](auto& source, index rows, index vocab) {
+        const term_plan plan(rows, vocab, targets, inner, buffers);
+        check_loss(loss, plan.terms());
+        const loss_pass<Loss> pass(loss, plan, buffers);
+        source.forward(executor, plan, buffers, [](index) {});
+        std::vector<index> members;
+        for (index b = 0; b < layout.sequences(); ++b) {
+          members.clear();
+          layout.for_each_token(b, [&](index t) {
+            if (plan.is_evaluated(t)) members.push_back(t);
+          });
+          const auto length = static_cast<index>(members.size());
+          double summary = 0, summary_slope = 0;
+          for (index t : members) summary += loss.summand(pass.template make<double>(t));
+          for (index t : members) {
+            const double factor = (options.weight.empty() ? 1 : options.weight[t]) / options.normaliser;
+            if (factor == 0) continue;
+            const sequence_dual value =
+                loss(pass.template make<sequence_dual>(t), sequence_dual::variable(summary, statistic_count), length);
+            buffers.values[static_cast<std::size_t>(t)] = value.value;
+            result.value += factor * value.value;
+            ++result.evaluated;
+            if constexpr (has_sequence_metrics<Loss>) {
+              const auto metrics = loss.metrics(pass.template make<double>(t), summary, length);
+              for (std::size_t k = 0; k < metrics.size(); ++k) result.metrics[k] += metrics[k];
+            }
+            pass.add_adjoints(t, value.derivative, factor);
+            const double slope = value.derivative[statistic_count];
+            if (slope != 0) summary_slope += factor * slope;
+          }
+          if (summary_slope == 0) continue;
+          for (index t : members) {
+            const sequence_dual part = loss.summand(pass.template make<sequence_dual>(t));
+            pass.add_adjoints(t, part.derivative, summary_slope);
+          }
         }
-        pass.add_adjoints(t, value.derivative, factor);
-        const double slope = value.derivative[statistic_count];
-        if (slope != 0) summary_slope += factor * slope;
-      }
-      if (summary_slope == 0) continue;
-      for (index t : members) {
-        const sequence_dual part = loss.summand(pass.template make<sequence_dual>(t));
-        pass.add_adjoints(t, part.derivative, summary_slope);
-      }
-    }
-    for (double& metric : result.metrics) metric /= static_cast<double>(result.evaluated > 0 ? result.evaluated : 1);
-    if (gradient) source.backward(executor, plan, buffers);
-    if (options.per_token) options.per_token->assign(buffers.values.begin(), buffers.values.end());
-  });
+        for (double& metric : result.metrics)
+          metric /= static_cast<double>(result.evaluated > 0 ? result.evaluated : 1);
+        if (gradient) source.backward(executor, plan, buffers);
+        if (options.per_token) options.per_token->assign(buffers.values.begin(), buffers.values.end());
+      });
   return result;
 }
 
@@ -104,7 +108,8 @@ evaluation_value<Loss> run_sequences(const Loss& loss, const X& x, id_column tar
 /// As `evaluate_sequences`, into a gradient that exists already; the rules of `evaluate_into` hold for it.
 template <sequence_loss Loss, scores X, sequence_layout L, gradient_target<X> G, executor E = const sequential>
 evaluation_value<Loss> evaluate_sequences_into(const Loss& loss, const X& x, id_column targets, const L& layout,
-                                               const evaluation_options& options, G& gradient, E&& executor = sequential{}) {
+                                               const evaluation_options& options, G& gradient,
+                                               E&& executor = sequential{}) {
   return detail::run_sequences(loss, x, targets, layout, options, __builtin_addressof(gradient), executor);
 }
 
@@ -116,16 +121,19 @@ evaluation_value<Loss> evaluate_sequences_value(const Loss& loss, const X& x, id
 }
 
 /// Value and exact gradient of a sequence-level loss, in two phases.
-///   S_b = sum_{t in b} summand(token_t),   value = (1 / normaliser) sum_b sum_{t in b} weight_t loss(token_t, S_b, T_b)
+///   S_b = sum_{t in b} summand(token_t),   value = (1 / normaliser) sum_b sum_{t in b} weight_t loss(token_t, S_b,
+///   T_b)
 /// x: [N, V] or [B, T, V]; targets: [N]; layout: over the N tokens; other arguments as `evaluate`, options.rows unused.
 /// Tokens outside the layout or the mask are not evaluated, and do not enter S_b or T_b.
-/// Throws std::invalid_argument as `evaluate` does, and if layout.tokens() is not N. Cost: reads scores twice, writes the
-/// gradient once.
+/// Throws std::invalid_argument as `evaluate` does, and if layout.tokens() is not N. Cost: reads scores twice, writes
+/// the gradient once.
 template <sequence_loss Loss, scores X, sequence_layout L, executor E = const sequential>
 evaluation<Loss, gradient_type<X>> evaluate_sequences(const Loss& loss, const X& x, id_column targets, const L& layout,
-                                                      const evaluation_options& options = {}, E&& executor = sequential{}) {
+                                                      const evaluation_options& options = {},
+                                                      E&& executor = sequential{}) {
   evaluation<Loss, gradient_type<X>> result{.gradient = backend<X>::like(x)};
-  const evaluation_value<Loss> value = evaluate_sequences_into(loss, x, targets, layout, options, result.gradient, executor);
+  const evaluation_value<Loss> value =
+      evaluate_sequences_into(loss, x, targets, layout, options, result.gradient, executor);
   result.value = value.value;
   result.evaluated = value.evaluated;
   result.metrics = value.metrics;

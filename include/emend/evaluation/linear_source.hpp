@@ -17,14 +17,21 @@ class linear_source {
  public:
   linear_source(score_view<const T> hidden, score_view<const T> weight, score_view<T> d_hidden, score_view<T> d_weight,
                 const evaluation_options& options, bool with_extras)
-      : hidden_(hidden), d_hidden_(d_hidden), d_weight_(d_weight), options_(options),
-        features_(with_extras ? every_feature : 0), multiply_(multiply_add_for<A>(options.instructions)),
-        depth_(hidden.vocab), vocab_(weight.rows()) {
+      : hidden_(hidden),
+        d_hidden_(d_hidden),
+        d_weight_(d_weight),
+        options_(options),
+        features_(with_extras ? every_feature : 0),
+        multiply_(multiply_add_for<A>(options.instructions)),
+        depth_(hidden.vocab),
+        vocab_(weight.rows()) {
     if (d_hidden.data) {
       if (d_hidden.rows() != hidden.rows() || d_hidden.vocab != depth_)
-        fail("d_hidden", "the shape of hidden", "[" + std::to_string(d_hidden.rows()) + ", " + std::to_string(d_hidden.vocab) + "]");
+        fail("d_hidden", "the shape of hidden",
+             "[" + std::to_string(d_hidden.rows()) + ", " + std::to_string(d_hidden.vocab) + "]");
       if (d_weight.rows() != vocab_ || d_weight.vocab != depth_)
-        fail("d_weight", "the shape of weight", "[" + std::to_string(d_weight.rows()) + ", " + std::to_string(d_weight.vocab) + "]");
+        fail("d_weight", "the shape of weight",
+             "[" + std::to_string(d_weight.rows()) + ", " + std::to_string(d_weight.vocab) + "]");
     }
     if (std::is_same_v<T, A> && weight.batch == 1) {
       weight_ = reinterpret_cast<const A*>(weight.data);
@@ -43,7 +50,8 @@ class linear_source {
 
   template <class E, class Visit>
   void forward(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) {
-    for_each_chunk_of_rows(plan, [&](index begin, index end) { statistics(executor, begin, end, plan, buffers, visit); });
+    for_each_chunk_of_rows(plan,
+                           [&](index begin, index end) { statistics(executor, begin, end, plan, buffers, visit); });
   }
 
   template <class E>
@@ -67,7 +75,8 @@ class linear_source {
   }
 
   template <class E, class Visit, class Finish>
-  void fused_late(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit, const Finish& finish) {
+  void fused_late(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit,
+                  const Finish& finish) {
     forward_and_backward(*this, executor, plan, buffers, visit, finish);
   }
 
@@ -104,7 +113,8 @@ class linear_source {
   }
 
   template <class E, class Visit>
-  void statistics(E& executor, index begin, index end, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) {
+  void statistics(E& executor, index begin, index end, const term_plan& plan, evaluation_buffers& buffers,
+                  const Visit& visit) {
     multiply_scores(executor, begin, end);
     statistics_.resize(static_cast<std::size_t>(end - begin));
     const chunk_view chunk(*this, begin, end);
@@ -113,7 +123,8 @@ class linear_source {
         const index row = row_at(begin + k);
         chunk.head.statistics(k, k + 1, nullptr, statistics_.data(), scratch());
         buffers.statistics[static_cast<std::size_t>(row)] = statistics_[static_cast<std::size_t>(k)];
-        plan.for_each_term(row, [&](index i) { buffers.scores[static_cast<std::size_t>(i)] = chunk.head.score(k, plan.target(i)); });
+        plan.for_each_term(
+            row, [&](index i) { buffers.scores[static_cast<std::size_t>(i)] = chunk.head.score(k, plan.target(i)); });
         visit(row);
       }
     });
@@ -132,8 +143,9 @@ class linear_source {
     executor.for_each_chunk(end - begin, [&](index first, index last) {
       for (index k = first; k < last; ++k) {
         const index row = row_at(begin + k);
-        chunk.head.gradient(k, k + 1, nullptr, statistics_.data(), adjoints_.data(),
-                            [&](index, auto&& f) { targets(row, f); }, chunk.view, false, scratch());
+        chunk.head.gradient(
+            k, k + 1, nullptr, statistics_.data(), adjoints_.data(), [&](index, auto&& f) { targets(row, f); },
+            chunk.view, false, scratch());
       }
     });
     // Rows with no derivative leave here: their products are exactly zero.
@@ -175,7 +187,8 @@ class linear_source {
   void start_gradient() {
     for (index row = 0; row < hidden_.rows(); ++row)
       for (index d = 0; d < depth_; ++d) d_hidden_(row, d) = T(A(0));
-    is_direct_ = std::is_same_v<T, A> && d_weight_.batch == 1 && d_weight_.vocab_stride == 1 && d_weight_.token_stride == depth_;
+    is_direct_ =
+        std::is_same_v<T, A> && d_weight_.batch == 1 && d_weight_.vocab_stride == 1 && d_weight_.token_stride == depth_;
     if (!is_direct_) d_weight_copy_.resize(static_cast<std::size_t>(vocab_ * depth_));
     has_d_weight_ = false;
   }
@@ -196,7 +209,8 @@ class linear_source {
   struct chunk_options {
     chunk_options(const linear_source& source, index begin, index end) : transform(source.options_.transform) {
       if (!transform.temperatures.empty()) {
-        for (index k = begin; k < end; ++k) temperatures.push_back(source.options_.transform.temperatures[source.row_at(k)]);
+        for (index k = begin; k < end; ++k)
+          temperatures.push_back(source.options_.transform.temperatures[source.row_at(k)]);
         transform.temperatures = column(temperatures);
       }
       const kept_ids& all = source.options_.kept;
@@ -218,7 +232,8 @@ class linear_source {
   /// The head over a chunk's scores.
   struct chunk_view : chunk_options {
     chunk_view(linear_source& source, index begin, index end)
-        : chunk_options(source, begin, end), view{source.scores_.data(), end - begin, source.vocab_, source.vocab_, 1},
+        : chunk_options(source, begin, end),
+          view{source.scores_.data(), end - begin, source.vocab_, source.vocab_, 1},
           head(view, this->transform, this->kept, source.options_.instructions, source.features_) {}
     score_view<A> view;
     row_head<A> head;

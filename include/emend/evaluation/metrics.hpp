@@ -16,10 +16,11 @@ concept has_sequence_metrics = requires(const L& l, const token<double>& t) { l.
 template <class L>
 inline constexpr std::size_t metric_count = 0;
 template <has_token_metrics L>
-inline constexpr std::size_t metric_count<L> =
-    std::tuple_size_v<std::remove_cvref_t<decltype(std::declval<const L&>().metrics(std::declval<const token<double>&>()))>>;
+inline constexpr std::size_t metric_count<L> = std::tuple_size_v<
+    std::remove_cvref_t<decltype(std::declval<const L&>().metrics(std::declval<const token<double>&>()))>>;
 template <has_sequence_metrics L>
-inline constexpr std::size_t metric_count<L> = std::tuple_size_v<std::remove_cvref_t<
-    decltype(std::declval<const L&>().metrics(std::declval<const token<double>&>(), 0.0, index{1}))>>;
+inline constexpr std::size_t metric_count<L> =
+    std::tuple_size_v<std::remove_cvref_t<decltype(std::declval<const L&>().metrics(
+        std::declval<const token<double>&>(), 0.0, index{1}))>>;
 
 }  // namespace emend::detail

@@ -25,11 +25,12 @@ namespace emend::detail {
 //   forward(executor, plan, buffers, visit)     statistics of every active row, then visit(row) once
 //   backward(executor, plan, buffers)           the whole gradient from buffers.adjoints and score_adjoints
 //   fused(executor, plan, buffers, visit)       both, row by row where the row can stay in cache
-//   fused_late(executor, plan, buffers, visit, finish)   both, for losses whose row adjoints follow from the row's own statistics
-//                                               and single scores of any row, but whose score_adjoints need every row: these
-//                                               are written by finish(), once all rows have been visited
-// visit(row) may read buffers.statistics[row] and the scores of the row's terms, and writes the row's adjoints; in fused_late it
-// may read the scores of all terms.
+//   fused_late(executor, plan, buffers, visit, finish)   both, for losses whose row adjoints follow from the row's own
+//   statistics
+//                                               and single scores of any row, but whose score_adjoints need every row:
+//                                               these are written by finish(), once all rows have been visited
+// visit(row) may read buffers.statistics[row] and the scores of the row's terms, and writes the row's adjoints; in
+// fused_late it may read the scores of all terms.
 
 template <class T>
 score_view<std::remove_const_t<T>> no_gradient() {
@@ -41,11 +42,14 @@ template <class T>
 bool check_overlap(score_view<const T> in, score_view<T> out) {
   const auto extent = [](auto v, std::uintptr_t& low, std::uintptr_t& high) {
     low = high = reinterpret_cast<std::uintptr_t>(v.data);
-    const index steps[3] = {(v.tokens - 1) * v.token_stride, (v.vocab - 1) * v.vocab_stride, (v.batch - 1) * v.batch_stride};
+    const index steps[3] = {(v.tokens - 1) * v.token_stride, (v.vocab - 1) * v.vocab_stride,
+                            (v.batch - 1) * v.batch_stride};
     for (index step : steps) {
       const index bytes = step * static_cast<index>(sizeof(T));
-      if (bytes < 0) low -= static_cast<std::uintptr_t>(-bytes);
-      else high += static_cast<std::uintptr_t>(bytes);
+      if (bytes < 0)
+        low -= static_cast<std::uintptr_t>(-bytes);
+      else
+        high += static_cast<std::uintptr_t>(bytes);
     }
     high += sizeof(T);
   };
@@ -54,8 +58,8 @@ bool check_overlap(score_view<const T> in, score_view<T> out) {
   extent(in, in_low, in_high);
   extent(out, out_low, out_high);
   if (in_high <= out_low || out_high <= in_low) return false;
-  const bool is_same = in.data == out.data && in.token_stride == out.token_stride && in.vocab_stride == out.vocab_stride &&
-                       in.batch_stride == out.batch_stride;
+  const bool is_same = in.data == out.data && in.token_stride == out.token_stride &&
+                       in.vocab_stride == out.vocab_stride && in.batch_stride == out.batch_stride;
   if (!is_same) fail("gradient", "memory apart from the scores, or exactly theirs", "an overlapping block");
   return true;
 }
@@ -63,7 +67,8 @@ bool check_overlap(score_view<const T> in, score_view<T> out) {
 inline void check_shape(const char* argument, index rows, index vocab, index expected_rows, index expected_vocab) {
   // Appended, not inserted in front: GCC 12 warns of the latter where there is nothing to warn of (GCC bug 105651).
   const auto text = [](index r, index v) { return std::to_string(r).append(" x ").append(std::to_string(v)); };
-  if (rows != expected_rows || vocab != expected_vocab) fail(argument, "shape " + text(expected_rows, expected_vocab), text(rows, vocab));
+  if (rows != expected_rows || vocab != expected_vocab)
+    fail(argument, "shape " + text(expected_rows, expected_vocab), text(rows, vocab));
 }
 
 /// Scores in memory.
@@ -82,7 +87,8 @@ class host_source {
   void forward(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) const {
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
       const scratch_lease<typename row_head<T>::scratch> work;
-      for_each_tile(begin, end, head_.statistics_tile(), [&](index first, index last) { statistics(first, last, plan, buffers, visit, false, *work); });
+      for_each_tile(begin, end, head_.statistics_tile(),
+                    [&](index first, index last) { statistics(first, last, plan, buffers, visit, false, *work); });
     });
   }
 
@@ -90,7 +96,8 @@ class host_source {
   void backward(E& executor, const term_plan& plan, evaluation_buffers& buffers) const {
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
       const scratch_lease<typename row_head<T>::scratch> work;
-      for_each_tile(begin, end, head_.tile(), [&](index first, index last) { gradient(first, last, plan, buffers, *work); });
+      for_each_tile(begin, end, head_.tile(),
+                    [&](index first, index last) { gradient(first, last, plan, buffers, *work); });
       finish_stores();
     });
   }
@@ -109,11 +116,13 @@ class host_source {
   }
 
   template <class E, class Visit, class Finish>
-  void fused_late(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit, const Finish& finish) const {
+  void fused_late(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit,
+                  const Finish& finish) const {
     // All scores first: in place, a row's are gone once it has been visited.
     executor.for_each_chunk(plan.terms(), [&](index begin, index end) {
       for (index i = begin; i < end; ++i)
-        if (plan.is_evaluated(i)) buffers.scores[static_cast<std::size_t>(i)] = head_.score(plan.row_of(i), plan.target(i));
+        if (plan.is_evaluated(i))
+          buffers.scores[static_cast<std::size_t>(i)] = head_.score(plan.row_of(i), plan.target(i));
     });
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
       const scratch_lease<typename row_head<T>::scratch> work;
@@ -121,8 +130,9 @@ class host_source {
         head_.statistics(first, last, plan.active_rows(), buffers.statistics.data(), *work, true);
         for (index row = first; row < last; ++row)
           if (plan.active_rows()[row]) visit(row);
-        head_.gradient(first, last, plan.active_rows(), buffers.statistics.data(), buffers.adjoints.data(), [](index, auto&&) {},
-                       gradient_, is_streaming_, *work);
+        head_.gradient(
+            first, last, plan.active_rows(), buffers.statistics.data(), buffers.adjoints.data(), [](index, auto&&) {},
+            gradient_, is_streaming_, *work);
       });
       head_.flush(*work);
       finish_stores();
@@ -141,10 +151,12 @@ class host_source {
     double z, value;
   };
 
-  void write_late(index row, const term_plan& plan, const evaluation_buffers& buffers, std::vector<late_target>& targets) const {
+  void write_late(index row, const term_plan& plan, const evaluation_buffers& buffers,
+                  std::vector<late_target>& targets) const {
     targets.clear();
     plan.for_each_term(row, [&](index i) {
-      const double value = buffers.score_adjoints[static_cast<std::size_t>(i)], z = buffers.scores[static_cast<std::size_t>(i)];
+      const double value = buffers.score_adjoints[static_cast<std::size_t>(i)],
+                   z = buffers.scores[static_cast<std::size_t>(i)];
       if (value == 0 || z == -infinity) return;  // outside the support: a constant
       for (late_target& target : targets)
         if (target.id == plan.target(i)) {
@@ -154,8 +166,9 @@ class host_source {
       targets.push_back({plan.target(i), z, value});
     });
     for (const late_target& target : targets)
-      gradient_(row, target.id) = T(static_cast<arithmetic<T>>(
-          head_.entry(row, target.z, buffers.statistics[static_cast<std::size_t>(row)], buffers.adjoints[static_cast<std::size_t>(row)], target.value)));
+      gradient_(row, target.id) =
+          T(static_cast<arithmetic<T>>(head_.entry(row, target.z, buffers.statistics[static_cast<std::size_t>(row)],
+                                                   buffers.adjoints[static_cast<std::size_t>(row)], target.value)));
   }
 
   template <class F>
@@ -169,7 +182,8 @@ class host_source {
     head_.statistics(begin, end, plan.active_rows(), buffers.statistics.data(), work, is_followed);
     for (index row = begin; row < end; ++row) {
       if (!plan.active_rows()[row]) continue;
-      plan.for_each_term(row, [&](index i) { buffers.scores[static_cast<std::size_t>(i)] = head_.score(row, plan.target(i)); });
+      plan.for_each_term(
+          row, [&](index i) { buffers.scores[static_cast<std::size_t>(i)] = head_.score(row, plan.target(i)); });
       visit(row);
     }
   }
@@ -215,18 +229,21 @@ class remote_source {
   template <class E, class Visit>
   void fused(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) {
     if constexpr (requires(const head_request& r, row_statistics* rows, double* scores, const row_adjoint* adjoints) {
-                    backend<X>::fused(x_, r, rows, scores, visit, adjoints, static_cast<const double*>(scores), *gradient_);
+                    backend<X>::fused(x_, r, rows, scores, visit, adjoints, static_cast<const double*>(scores),
+                                      *gradient_);
                   }) {
       list_terms(plan);
       backend<X>::fused(x_, request(plan), buffers.statistics.data(), buffers.scores.data(), visit,
-                        static_cast<const row_adjoint*>(buffers.adjoints.data()), static_cast<const double*>(buffers.score_adjoints.data()), *gradient_);
+                        static_cast<const row_adjoint*>(buffers.adjoints.data()),
+                        static_cast<const double*>(buffers.score_adjoints.data()), *gradient_);
     } else {
       forward(executor, plan, buffers, visit);
       backward(executor, plan, buffers);
     }
   }
   template <class E, class Visit, class Finish>
-  void fused_late(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit, const Finish& finish) {
+  void fused_late(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit,
+                  const Finish& finish) {
     forward_and_backward(*this, executor, plan, buffers, visit, finish);
   }
 
@@ -254,8 +271,8 @@ class remote_source {
 
 /// f(source, rows, vocab) with the source of x; `gradient` is null where only values are wanted.
 template <class X, class G, class F>
-void with_source(const X& x, G* gradient, id_column targets, const evaluation_options& options,
-                 bool with_extras, F&& f) {
+void with_source(const X& x, G* gradient, id_column targets, const evaluation_options& options, bool with_extras,
+                 F&& f) {
   if constexpr (is_linear_scores<X>) {
     linear_views(x, gradient, [&](auto hidden, auto weight, auto d_hidden, auto d_weight) {
       linear_source source(hidden, weight, d_hidden, d_weight, options, with_extras);

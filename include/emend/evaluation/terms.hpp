@@ -31,7 +31,8 @@ inline void check_transform(const score_transform& transform, index rows, const 
   require("logit_scale", transform.logit_scale);
   if (transform.soft_cap != 0) require("soft_cap", transform.soft_cap);
   if (transform.temperatures.empty()) return;
-  if (transform.temperatures.size() != rows) require_length(std::string(of).append("temperatures").c_str(), transform.temperatures.size(), rows);
+  if (transform.temperatures.size() != rows)
+    require_length(std::string(of).append("temperatures").c_str(), transform.temperatures.size(), rows);
   for (index i = 0; i < rows; ++i) require("temperatures", transform.temperatures[i]);
 }
 
@@ -113,7 +114,8 @@ class term_plan {
   /// The targets' share of a row's gradient, as row_head wants it.
   auto target_adjoints() const {
     return [this](index row, auto&& f) {
-      for_each_term(row, [&](index i) { f(score_adjoint{targets_[i], buffers_.score_adjoints[static_cast<std::size_t>(i)]}); });
+      for_each_term(
+          row, [&](index i) { f(score_adjoint{targets_[i], buffers_.score_adjoints[static_cast<std::size_t>(i)]}); });
     };
   }
 
@@ -122,13 +124,16 @@ class term_plan {
     buffers_.first_term.assign(static_cast<std::size_t>(rows_) + 1, 0);
     for (index i = 0; i < terms(); ++i)
       if (is_evaluated(i)) ++buffers_.first_term[static_cast<std::size_t>(options_.rows[i]) + 1];
-    for (std::size_t r = 0; r < static_cast<std::size_t>(rows_); ++r) buffers_.first_term[r + 1] += buffers_.first_term[r];
+    for (std::size_t r = 0; r < static_cast<std::size_t>(rows_); ++r)
+      buffers_.first_term[r + 1] += buffers_.first_term[r];
     buffers_.terms.resize(static_cast<std::size_t>(evaluated_));
     // Filling from the back leaves first_term at the start of each row without a second array.
     for (index i = terms() - 1; i >= 0; --i)
       if (is_evaluated(i))
-        buffers_.terms[static_cast<std::size_t>(--buffers_.first_term[static_cast<std::size_t>(options_.rows[i]) + 1])] = i;
-    for (std::size_t r = 0; r < static_cast<std::size_t>(rows_); ++r) buffers_.first_term[r] = buffers_.first_term[r + 1];
+        buffers_
+            .terms[static_cast<std::size_t>(--buffers_.first_term[static_cast<std::size_t>(options_.rows[i]) + 1])] = i;
+    for (std::size_t r = 0; r < static_cast<std::size_t>(rows_); ++r)
+      buffers_.first_term[r] = buffers_.first_term[r + 1];
     buffers_.first_term[static_cast<std::size_t>(rows_)] = evaluated_;
   }
 
@@ -140,8 +145,8 @@ class term_plan {
 
 /// The way of a fused_late that has no better one: scores are read once for each pass.
 template <class Source, class E, class Visit, class Finish>
-void forward_and_backward(Source& source, E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit,
-                          const Finish& finish) {
+void forward_and_backward(Source& source, E& executor, const term_plan& plan, evaluation_buffers& buffers,
+                          const Visit& visit, const Finish& finish) {
   source.forward(executor, plan, buffers, [](index) {});
   for (index row = 0; row < plan.rows(); ++row)
     if (plan.active_rows()[row]) visit(row);

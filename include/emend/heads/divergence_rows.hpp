@@ -13,8 +13,8 @@ namespace emend::detail {
 /// Rows gathered together: where tokens lie side by side they share their cache lines.
 inline constexpr index gathered_rows = 16;
 
-/// f(row, id, element) over at most `gathered_rows` rows from `first` on, those of which `is_read` says so, in the order in
-/// which they lie in memory.
+/// f(row, id, element) over at most `gathered_rows` rows from `first` on, those of which `is_read` says so, in the
+/// order in which they lie in memory.
 template <class T, class F>
 void for_each_entry(const score_view<T>& view, index first, index last, const bool* is_read, F&& f) {
   const auto size = [](index x) { return x < 0 ? -x : x; };
@@ -25,7 +25,8 @@ void for_each_entry(const score_view<T>& view, index first, index last, const bo
     constexpr index ahead = 24;
     const auto base = reinterpret_cast<std::uintptr_t>(rows[0]);
     for (index j = 0; j < view.vocab; ++j) {
-      __builtin_prefetch(reinterpret_cast<const void*>(base + static_cast<std::uintptr_t>((j + ahead) * view.vocab_stride) * sizeof(T)));
+      __builtin_prefetch(reinterpret_cast<const void*>(
+          base + static_cast<std::uintptr_t>((j + ahead) * view.vocab_stride) * sizeof(T)));
       for (index i = first; i < last; ++i)
         if (is_read[i - first]) f(i, j, rows[i - first][j * view.vocab_stride]);
     }
@@ -42,7 +43,8 @@ class transformed_scores {
   using A = arithmetic<T>;
 
  public:
-  transformed_scores(score_view<const T> scores, const score_transform& transform) : scores_(scores), transform_(transform) {}
+  transformed_scores(score_view<const T> scores, const score_transform& transform)
+      : scores_(scores), transform_(transform) {}
 
   index rows() const { return scores_.rows(); }
   index vocab() const { return scores_.vocab; }
@@ -61,20 +63,26 @@ class transformed_scores {
   /// dz / dx
   double slope(index i, index j) const {
     if (transform_.soft_cap == 0) return scale(i);
-    const double t = __builtin_tanh(transform_.logit_scale * static_cast<double>(static_cast<A>(scores_(i, j))) / transform_.soft_cap);
+    const double t = __builtin_tanh(transform_.logit_scale * static_cast<double>(static_cast<A>(scores_(i, j))) /
+                                    transform_.soft_cap);
     return scale(i) * (1 - t * t);
   }
   /// Scores of rows [first, last), those of which `is_read` says so, each to a row of `pitch` numbers.
   template <class To>
   void read(index first, index last, const bool* is_read, To* to, index pitch) const {
     if (is_capped())
-      for_each_entry(scores_, first, last, is_read, [&](index i, index j, const T&) { to[(i - first) * pitch + j] = static_cast<To>(z(i, j)); });
+      for_each_entry(scores_, first, last, is_read,
+                     [&](index i, index j, const T&) { to[(i - first) * pitch + j] = static_cast<To>(z(i, j)); });
     else
-      for_each_entry(scores_, first, last, is_read, [&](index i, index j, const T& x) { to[(i - first) * pitch + j] = static_cast<To>(static_cast<A>(x)); });
+      for_each_entry(scores_, first, last, is_read, [&](index i, index j, const T& x) {
+        to[(i - first) * pitch + j] = static_cast<To>(static_cast<A>(x));
+      });
   }
 
  private:
-  double temperature(index i) const { return transform_.temperatures.empty() ? transform_.temperature : transform_.temperatures[i]; }
+  double temperature(index i) const {
+    return transform_.temperatures.empty() ? transform_.temperature : transform_.temperatures[i];
+  }
   double scale(index i) const { return transform_.logit_scale / temperature(i); }
 
   score_view<const T> scores_;
@@ -98,35 +106,41 @@ struct divergence_scratch {
   }
 };
 
-/// Pairs of rows: the divergence forward, its gradient with respect to the student's scores backward, while the row is in
-/// cache. Rows of one storage type with contiguous vocabulary go to the kernels as they are; all others are gathered first,
-/// into the wider arithmetic type of the two.
+/// Pairs of rows: the divergence forward, its gradient with respect to the student's scores backward, while the row is
+/// in cache. Rows of one storage type with contiguous vocabulary go to the kernels as they are; all others are gathered
+/// first, into the wider arithmetic type of the two.
 template <class T, class U>
 class divergence_head {
  public:
-  using A = std::conditional_t<std::is_same_v<arithmetic<T>, double> || std::is_same_v<arithmetic<U>, double>, double, float>;
+  using A =
+      std::conditional_t<std::is_same_v<arithmetic<T>, double> || std::is_same_v<arithmetic<U>, double>, double, float>;
   using scratch = divergence_scratch<A>;
 
   divergence_head(score_view<const T> student, const score_transform& student_transform, score_view<const U> teacher,
                   const score_transform& teacher_transform, divergence_kind kind, double mixture, instruction_set set)
-      : student_(student, student_transform), teacher_(teacher, teacher_transform), kind_(kind), mixture_(mixture),
-        kernels_(divergence_kernels_for<A>(set)), set_(set) {
+      : student_(student, student_transform),
+        teacher_(teacher, teacher_transform),
+        kind_(kind),
+        mixture_(mixture),
+        kernels_(divergence_kernels_for<A>(set)),
+        set_(set) {
     if (kind == divergence_kind::jensen_shannon && mixture == 0) kind_ = divergence_kind::forward_kl;
     if (kind == divergence_kind::jensen_shannon && mixture == 1) kind_ = divergence_kind::reverse_kl;
     is_direct_ = std::is_same_v<T, U> && student_.is_contiguous() && teacher_.is_contiguous();
   }
 
-  /// Rows [begin, end): `take_row(i, divergence_row)` for each whose factor(i) is not 0; with `out` the gradient, times the
-  /// factor, and zeros elsewhere.
+  /// Rows [begin, end): `take_row(i, divergence_row)` for each whose factor(i) is not 0; with `out` the gradient, times
+  /// the factor, and zeros elsewhere.
   template <class Factor, class TakeRow>
-  void operator()(index begin, index end, const Factor& factor, const score_view<T>* out, bool is_streaming, scratch& work,
-                  const TakeRow& take_row) const {
+  void operator()(index begin, index end, const Factor& factor, const score_view<T>* out, bool is_streaming,
+                  scratch& work, const TakeRow& take_row) const {
     if constexpr (std::is_same_v<T, U>)
       if (is_direct_ && (!out || out->vocab_stride == 1)) {
         for (index i = begin; i < end; ++i) {
           T* const to = out ? out->row(i) : nullptr;
           if (const double f = factor(i); f != 0)
-            take_row(i, take<T>(divergence_kernels_for<T>(set_), student_.row(i), teacher_.row(i), i, f, to, is_streaming, work));
+            take_row(i, take<T>(divergence_kernels_for<T>(set_), student_.row(i), teacher_.row(i), i, f, to,
+                                is_streaming, work));
           else if (out)
             for (index j = 0; j < out->vocab; ++j) to[j] = T(arithmetic<T>(0));
         }
@@ -138,7 +152,8 @@ class divergence_head {
 
  private:
   template <class Factor, class TakeRow>
-  void take_tile(index first, index last, const Factor& factor, const score_view<T>* out, scratch& work, const TakeRow& take_row) const {
+  void take_tile(index first, index last, const Factor& factor, const score_view<T>* out, scratch& work,
+                 const TakeRow& take_row) const {
     const index vocab = student_.vocab(), pitch = (vocab + 15) / 16 * 16;
     const std::size_t size = static_cast<std::size_t>(gathered_rows * pitch);
     if (work.student.size() < size) work.student.resize(size), work.teacher.resize(size), work.gradient.resize(size);
@@ -150,14 +165,16 @@ class divergence_head {
       A* const gradient = work.gradient.data() + (i - first) * pitch;
       const index at = (i - first) * pitch;
       if (is_read[i - first])
-        take_row(i, take<A>(kernels_, work.student.data() + at, work.teacher.data() + at, i, factor(i), out ? gradient : nullptr, false, work));
+        take_row(i, take<A>(kernels_, work.student.data() + at, work.teacher.data() + at, i, factor(i),
+                            out ? gradient : nullptr, false, work));
       else if (out)
         for (index j = 0; j < vocab; ++j) gradient[j] = 0;
     }
     if (!out) return;
     for_each_entry(*out, first, last, is_written, [&](index i, index j, T& to) {
       A g = work.gradient[static_cast<std::size_t>((i - first) * pitch + j)];
-      // What the soft cap adds to the chain rule; the scores are still there, even where the gradient takes their place.
+      // What the soft cap adds to the chain rule; the scores are still there, even where the gradient takes their
+      // place.
       if (student_.is_capped() && g != 0) g = static_cast<A>(static_cast<double>(g) * student_.slope(i, j));
       to = T(static_cast<arithmetic<T>>(g));
     });
@@ -170,14 +187,19 @@ class divergence_head {
     static_assert(std::is_same_v<arithmetic<S>, A>);
     const index vocab = student_.vocab();
     const bool is_saved = to || kind_ == divergence_kind::jensen_shannon;
-    const saved_pair<A> saved = is_saved ? work.saved(vocab, kind_ == divergence_kind::jensen_shannon) : saved_pair<A>{};
+    const saved_pair<A> saved =
+        is_saved ? work.saved(vocab, kind_ == divergence_kind::jensen_shannon) : saved_pair<A>{};
     pair_sums<A> sums;
     const auto pass = is_saved ? kernels.saves_of[static_cast<int>(kind_)] : kernels.sums_of[static_cast<int>(kind_)];
-    pass(sums, x, y, vocab, row_multiplier<A>(student_.multiplier(i)), row_multiplier<A>(teacher_.multiplier(i)), saved);
+    pass(sums, x, y, vocab, row_multiplier<A>(student_.multiplier(i)), row_multiplier<A>(teacher_.multiplier(i)),
+         saved);
 
     const double student_sum = row_sums<A>::total(sums.student.sum), teacher_sum = row_sums<A>::total(sums.teacher.sum);
-    const auto is_taken = [](const auto& side) { return side.has_reference && __builtin_fabs(side.reference) < 0x1p20; };
-    if (sums.needs_reference_path || !is_taken(sums.student) || !is_taken(sums.teacher) || !(student_sum > 0) || !(teacher_sum > 0))
+    const auto is_taken = [](const auto& side) {
+      return side.has_reference && __builtin_fabs(side.reference) < 0x1p20;
+    };
+    if (sums.needs_reference_path || !is_taken(sums.student) || !is_taken(sums.teacher) || !(student_sum > 0) ||
+        !(teacher_sum > 0))
       return take_reference(i, factor, to);
 
     const double student_log2 = __builtin_log2(student_sum), teacher_log2 = __builtin_log2(teacher_sum);
@@ -212,7 +234,8 @@ class divergence_head {
   template <class S>
   divergence_row take_reference(index i, double factor, S* to) const {
     const index vocab = student_.vocab();
-    const reference_divergence reference([&](index j) { return student_.z(i, j); }, [&](index j) { return teacher_.z(i, j); }, vocab, kind_, mixture_);
+    const reference_divergence reference([&](index j) { return student_.z(i, j); },
+                                         [&](index j) { return teacher_.z(i, j); }, vocab, kind_, mixture_);
     if (!to) return reference.row();
     const double slope = factor * student_.multiplier(i);
     for (index j = 0; j < vocab; ++j) {

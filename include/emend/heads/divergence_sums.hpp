@@ -6,18 +6,18 @@ namespace emend {
 
 /// Which divergence of two distributions over the vocabulary: p of the student, q of the teacher.
 ///   forward_kl      KL(q || p) = sum_j q_j log(q_j / p_j)       covers the teacher's modes
-///   reverse_kl      KL(p || q) = sum_j p_j log(p_j / q_j)       seeks one of them (TRL's default for on-policy distillation)
-///   jensen_shannon  b KL(q || m) + (1-b) KL(p || m),  m = (1-b) p + b q,  b the option `mixture`
-/// At b = 0 and b = 1 jensen_shannon is forward_kl and reverse_kl, as in TRL: these are its limits after a division by b
-/// and by 1-b, not its own, which are 0.
+///   reverse_kl      KL(p || q) = sum_j p_j log(p_j / q_j)       seeks one of them (TRL's default for on-policy
+///   distillation) jensen_shannon  b KL(q || m) + (1-b) KL(p || m),  m = (1-b) p + b q,  b the option `mixture`
+/// At b = 0 and b = 1 jensen_shannon is forward_kl and reverse_kl, as in TRL: these are its limits after a division by
+/// b and by 1-b, not its own, which are 0.
 enum class divergence_kind { forward_kl, reverse_kl, jensen_shannon };
 
 }  // namespace emend
 
 namespace emend::detail {
 
-/// Running sums over a row of student scores and the row of teacher scores beside it, in powers of two, each relative to
-/// a reference of its own: with the exponents u_j of the student and v_j of the teacher
+/// Running sums over a row of student scores and the row of teacher scores beside it, in powers of two, each relative
+/// to a reference of its own: with the exponents u_j of the student and v_j of the teacher
 ///   student.sum = sum_j 2^u_j,  teacher.sum = sum_j 2^v_j,  weighted = sum_j u_j 2^u_j,
 ///   cross = sum_j (v_j - u_j) 2^v_j (forward) or sum_j (u_j - v_j) 2^u_j (reverse)
 /// Each lane of a register has a sum of its own until `row_sums::total`.

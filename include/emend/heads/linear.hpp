@@ -58,8 +58,10 @@ void linear_views(const linear_scores<H, W>& x, G* gradient, F&& f) {
         using d_weight_type = std::remove_cvref_t<decltype(gradient->d_weight)>;
         backend<d_hidden_type>::visit(gradient->d_hidden, [&]<class P>(score_view<P> d_hidden) {
           backend<d_weight_type>::visit(gradient->d_weight, [&]<class Q>(score_view<Q> d_weight) {
-            if constexpr (std::is_same_v<P, T> && std::is_same_v<Q, T>) f(hidden, weight, d_hidden, d_weight);
-            else fail("gradient", "the storage type of the scores", "another one");
+            if constexpr (std::is_same_v<P, T> && std::is_same_v<Q, T>)
+              f(hidden, weight, d_hidden, d_weight);
+            else
+              fail("gradient", "the storage type of the scores", "another one");
           });
         });
       }

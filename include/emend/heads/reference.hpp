@@ -15,8 +15,8 @@ struct row_statistics {
 };
 
 /// The slow, obviously right head: the definitions, step by step, in double. It serves the tests, and the rows whose
-/// magnitudes the kernels do not take. `z(j)` is the j-th score. A row with NaN or +inf has NaN everywhere and arg_max -1;
-/// a row of nothing but -inf has log_z -inf, entropy 0, log_sum_squares -inf and arg_max 0.
+/// magnitudes the kernels do not take. `z(j)` is the j-th score. A row with NaN or +inf has NaN everywhere and arg_max
+/// -1; a row of nothing but -inf has log_z -inf, entropy 0, log_sum_squares -inf and arg_max 0.
 template <class Score>
 row_statistics reference_statistics(const Score& z, index vocab) {
   row_statistics row;

@@ -14,13 +14,16 @@ struct divergence_row {
   bool has_gradient = true;       ///< false: all zeros
 };
 
-/// The slow, obviously right divergence: the definitions, step by step, in double. It serves the tests, and the rows that
-/// the kernels do not take. `x(j)`, `y(j)`: scores of student and teacher. A probability of 0 adds nothing.
+/// The slow, obviously right divergence: the definitions, step by step, in double. It serves the tests, and the rows
+/// that the kernels do not take. `x(j)`, `y(j)`: scores of student and teacher. A probability of 0 adds nothing.
 class reference_divergence {
  public:
   template <class X, class Y>
   reference_divergence(const X& x, const Y& y, index vocab, divergence_kind kind, double mixture)
-      : kind_(kind), mixture_(mixture), student_(reference_statistics(x, vocab)), teacher_(reference_statistics(y, vocab)) {
+      : kind_(kind),
+        mixture_(mixture),
+        student_(reference_statistics(x, vocab)),
+        teacher_(reference_statistics(y, vocab)) {
     row_.entropy = student_.entropy;
     row_.has_gradient = false;
     const bool is_empty = student_.log_z == -infinity || teacher_.log_z == -infinity;
@@ -30,10 +33,13 @@ class reference_divergence {
     }
     double student_part = 0, teacher_part = 0;
     for (index j = 0; j < vocab; ++j) {
-      const double log_p = student_log(x(j)), log_q = teacher_log(y(j)), p = __builtin_exp(log_p), q = __builtin_exp(log_q);
+      const double log_p = student_log(x(j)), log_q = teacher_log(y(j)), p = __builtin_exp(log_p),
+                   q = __builtin_exp(log_q);
       const double log_m = kind == divergence_kind::jensen_shannon ? __builtin_log((1 - mixture) * p + mixture * q) : 0;
-      if (p > 0 && kind != divergence_kind::forward_kl) student_part += p * (log_p - (kind == divergence_kind::reverse_kl ? log_q : log_m));
-      if (q > 0 && kind != divergence_kind::reverse_kl) teacher_part += q * (log_q - (kind == divergence_kind::forward_kl ? log_p : log_m));
+      if (p > 0 && kind != divergence_kind::forward_kl)
+        student_part += p * (log_p - (kind == divergence_kind::reverse_kl ? log_q : log_m));
+      if (q > 0 && kind != divergence_kind::reverse_kl)
+        teacher_part += q * (log_q - (kind == divergence_kind::forward_kl ? log_p : log_m));
     }
     row_.student_to_mixture = student_part;
     row_.value = kind == divergence_kind::forward_kl   ? teacher_part

@@ -21,8 +21,8 @@ struct row_totals {
 
 /// Running sums over the scores of one row, in powers of two relative to `reference`:
 ///   t_j = multiplier x_j log2(e) - reference,   sum = sum_j 2^t_j,  weighted = sum_j t_j 2^t_j,  squares = sum_j 4^t_j
-/// `reference` is the exact value of what the kernel subtracts, kernel_reference the rounded one. Each lane of a register
-/// has a sum of its own until `total`.
+/// `reference` is the exact value of what the kernel subtracts, kernel_reference the rounded one. Each lane of a
+/// register has a sum of its own until `total`.
 template <class A>
 struct row_sums {
   static constexpr int lanes = 16;
@@ -31,7 +31,7 @@ struct row_sums {
   double reference = 0;
   A kernel_reference = 0, kernel_center = 0;  ///< reference in powers of two, and the score that it belongs to
   bool has_reference = false;
-  bool is_clamped = false;      ///< a kernel that leaves out the clamp for scores of -inf has met one
+  bool is_clamped = false;            ///< a kernel that leaves out the clamp for scores of -inf has met one
   bool needs_reference_path = false;  ///< a magnitude that the kernels do not take; the slow head does the row
   A maximum = -__builtin_inff();
   index arg_max = -1;
@@ -42,7 +42,8 @@ struct row_sums {
     return result;
   }
   row_totals totals() const {
-    return {total(sum), total(weighted), total(squares), plain, reference, arg_max, has_reference, needs_reference_path};
+    return {total(sum), total(weighted), total(squares), plain,
+            reference,  arg_max,         has_reference,  needs_reference_path};
   }
 };
 
@@ -59,11 +60,13 @@ template <class A>
 struct row_multiplier {
   A high, low;
   explicit row_multiplier(double multiplier)
-      : high(static_cast<A>(multiplier * log2_e)), low(static_cast<A>(multiplier * log2_e - static_cast<double>(high))) {}
+      : high(static_cast<A>(multiplier * log2_e)),
+        low(static_cast<A>(multiplier * log2_e - static_cast<double>(high))) {}
 };
 
 /// Gradient of one row: with e_j = 2^(multiplier x_j - reference),
-///   g_j = e_j (constant + linear (x_j - center) + quadratic e_j),  exactly 0 for x_j = -inf, and below `lowest` less than any
+///   g_j = e_j (constant + linear (x_j - center) + quadratic e_j),  exactly 0 for x_j = -inf, and below `lowest` less
+///   than any
 /// normal number
 template <class A>
 struct row_gradient {

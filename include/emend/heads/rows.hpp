@@ -30,26 +30,32 @@ class row_head {
 
   row_head(score_view<const T> scores, const score_transform& transform, const kept_ids& kept, instruction_set set,
            int features)
-      : scores_(scores), transform_(transform), kept_(kept), kernels_(kernels_for<T>(set)),
-        arithmetic_kernels_(kernels_for<A>(set)), features_(features) {
+      : scores_(scores),
+        transform_(transform),
+        kept_(kept),
+        kernels_(kernels_for<T>(set)),
+        arithmetic_kernels_(kernels_for<A>(set)),
+        features_(features) {
     is_gathered_ = !kept.offsets.empty() || transform.soft_cap != 0 || scores.vocab_stride != 1;
     is_tiled_ = kept.offsets.empty() && transform.soft_cap == 0 && transform.temperatures.empty() &&
-                // A single row of column-major scores, too, whose stride along the vocabulary is 1: its bits are those of
-                // the row in a batch.
+                // A single row of column-major scores, too, whose stride along the vocabulary is 1: its bits are those
+                // of the row in a batch.
                 scores.vocab > 1 && scores.token_stride == 1 && scores.batch == 1;
   }
 
   index rows() const { return scores_.rows(); }
   index tile() const { return is_tiled_ ? tile_rows : 1; }
-  /// The same where nothing is kept from a row to the next, for statistics alone, and for those and the gradient. Long rows push all else out of
-  /// the nearest caches, and what is done between them, little as it is, would wait for its data each time.
+  /// The same where nothing is kept from a row to the next, for statistics alone, and for those and the gradient. Long
+  /// rows push all else out of the nearest caches, and what is done between them, little as it is, would wait for its
+  /// data each time.
   index statistics_tile() const { return rows_within(index{8} << 20); }
   index gradient_tile() const { return can_save() ? tile() : rows_within(index{512} << 10); }
 
   struct scratch;
 
   /// The gradient at one id of a row, from its z: for a row whose other entries have been written.
-  double entry(index row, double z, const row_statistics& statistics, const row_adjoint& adjoint, double score_adjoint) const {
+  double entry(index row, double z, const row_statistics& statistics, const row_adjoint& adjoint,
+               double score_adjoint) const {
     const double common = adjoint.is_zero() ? 0 : reference_gradient(z, statistics, adjoint);
     // tanh of the cap is what z itself tells.
     const double t = transform_.soft_cap == 0 ? 0 : z * temperature(row) / transform_.soft_cap;
@@ -62,16 +68,16 @@ class row_head {
     return transformed(row, scores_(row, id));
   }
 
-  /// Statistics of rows [begin, end), at most a tile, where is_active says so (null: all). With `is_followed` the caller
-  /// takes the gradient of these rows next, with the same scratch, and calls `flush` after its last: the powers of a lone
-  /// row may be kept, and its gradient be written while the next row is read.
+  /// Statistics of rows [begin, end), at most a tile, where is_active says so (null: all). With `is_followed` the
+  /// caller takes the gradient of these rows next, with the same scratch, and calls `flush` after its last: the powers
+  /// of a lone row may be kept, and its gradient be written while the next row is read.
   void statistics(index begin, index end, const std::uint8_t* is_active, row_statistics* out, scratch& work,
                   bool is_followed = false) const {
     work.saved_row = -1;
     if (is_tiled_) {
       for (index k = 0; k < end - begin; ++k) work.sums[k] = {};
-      kernels_.columns_of[features_ != 0](work.sums, scores_.row(begin), end - begin, scores_.vocab, scores_.vocab_stride,
-                                          row_multiplier<A>(multiplier(begin)));
+      kernels_.columns_of[features_ != 0](work.sums, scores_.row(begin), end - begin, scores_.vocab,
+                                          scores_.vocab_stride, row_multiplier<A>(multiplier(begin)));
       for (index row = begin; row < end; ++row)
         if (!is_active || is_active[row]) out[row] = finish(row, work.sums[row - begin].totals());
       return;
@@ -135,7 +141,8 @@ class row_head {
         const row_gradient<A> g = saved_coefficients(rows[row], adjoints[row], multiplier(row));
         const saved_row<T, A> saved{scores_.row(row), out.row(row), saved_in(work), g, rows[row].log_z * log2_e};
         constexpr std::uintptr_t line = 64;
-        if (is_streaming && kernels_.save_powers[1 + g.terms] && reinterpret_cast<std::uintptr_t>(saved.out) % line == 0) {
+        if (is_streaming && kernels_.save_powers[1 + g.terms] &&
+            reinterpret_cast<std::uintptr_t>(saved.out) % line == 0) {
           work.pending = saved;
           work.pending_entries.emplace(std::move(entries));
           work.pending_out = out;
@@ -145,7 +152,7 @@ class row_head {
       } else if (!is_gathered_ && out.vocab_stride == 1) {
         const row_gradient<A> g = coefficients(rows[row], adjoints[row], multiplier(row), multiplier(row));
         kernels_.gradient_rows_of[g.terms](scores_.row(row), out.row(row), scores_.vocab, g, is_streaming,
-                                              following(row, is_active));
+                                           following(row, is_active));
       } else {
         write_gathered(row, rows[row], adjoints[row], out, work);
       }
@@ -228,8 +235,10 @@ class row_head {
     score_adjoint& at(index k) { return k == 0 ? first_ : more_[static_cast<std::size_t>(k - 1)]; }
     const score_adjoint& at(index k) const { return k == 0 ? first_ : more_[static_cast<std::size_t>(k - 1)]; }
     void push(const score_adjoint& entry) {
-      if (count_ == 0) first_ = entry;
-      else more_.push_back(entry);
+      if (count_ == 0)
+        first_ = entry;
+      else
+        more_.push_back(entry);
       ++count_;
     }
 
@@ -249,11 +258,13 @@ class row_head {
     const double value = static_cast<double>(static_cast<A>(x));
     if (transform_.soft_cap == 0) return multiplier(row) * value;
     if (value == -infinity) return value;
-    return transform_.soft_cap * __builtin_tanh(transform_.logit_scale * value / transform_.soft_cap) / temperature(row);
+    return transform_.soft_cap * __builtin_tanh(transform_.logit_scale * value / transform_.soft_cap) /
+           temperature(row);
   }
   double slope(index row, T x) const {
     if (transform_.soft_cap == 0) return multiplier(row);
-    const double t = __builtin_tanh(transform_.logit_scale * static_cast<double>(static_cast<A>(x)) / transform_.soft_cap);
+    const double t =
+        __builtin_tanh(transform_.logit_scale * static_cast<double>(static_cast<A>(x)) / transform_.soft_cap);
     return multiplier(row) * (1 - t * t);
   }
 
@@ -335,8 +346,9 @@ class row_head {
     result.constant = static_cast<A>(slope * p * constant);
     result.linear = static_cast<A>(slope * p * -g.entropy * multiplier);
     result.quadratic =
-        g.log_sum_squares == 0 ? A(0)
-                               : static_cast<A>(slope * p * p * 2 * g.log_sum_squares * __builtin_exp(-row.log_sum_squares));
+        g.log_sum_squares == 0
+            ? A(0)
+            : static_cast<A>(slope * p * p * 2 * g.log_sum_squares * __builtin_exp(-row.log_sum_squares));
     result.terms = g.log_sum_squares != 0 ? 2 : g.entropy != 0 ? 1 : 0;
     return result;
   }
@@ -353,7 +365,8 @@ class row_head {
     for (index j = 0; j < out.vocab; ++j) to[j * out.vocab_stride] = T(A(0));
   }
 
-  void write_reference(index row, const row_statistics& statistics, const row_adjoint& adjoint, score_view<T> out) const {
+  void write_reference(index row, const row_statistics& statistics, const row_adjoint& adjoint,
+                       score_view<T> out) const {
     std::vector<double> gradient(static_cast<std::size_t>(width(row)));
     for (index k = 0; k < width(row); ++k) {
       const T x = scores_(row, id_of(row, k));
@@ -361,14 +374,16 @@ class row_head {
       gradient[static_cast<std::size_t>(k)] = g == 0 ? 0 : g * slope(row, x);
     }
     if (!kept_.offsets.empty()) write_zeros(row, out);
-    for (index k = 0; k < width(row); ++k) out(row, id_of(row, k)) = T(static_cast<A>(gradient[static_cast<std::size_t>(k)]));
+    for (index k = 0; k < width(row); ++k)
+      out(row, id_of(row, k)) = T(static_cast<A>(gradient[static_cast<std::size_t>(k)]));
   }
 
   void write_gathered(index row, const row_statistics& statistics, const row_adjoint& adjoint, score_view<T> out,
                       scratch& work) const {
     const index size = width(row);
     const double factor = block_multiplier(row);
-    const row_gradient<A> g = coefficients(statistics, adjoint, factor, transform_.soft_cap != 0 ? 1 / temperature(row) : factor);
+    const row_gradient<A> g =
+        coefficients(statistics, adjoint, factor, transform_.soft_cap != 0 ? 1 / temperature(row) : factor);
     const bool is_kept = !kept_.offsets.empty();
     const index block = is_kept ? size : row_block;
     work.values.resize(static_cast<std::size_t>(block > row_block ? block : row_block));
@@ -377,13 +392,15 @@ class row_head {
     for (index first = 0; first < size; first += block) {
       const index count = size - first < block ? size - first : block;
       read_block(row, first, count, work.values.data());
-      arithmetic_kernels_.gradient_rows_of[g.terms](work.values.data(), work.gradients.data(), count, g, false, nullptr);
+      arithmetic_kernels_.gradient_rows_of[g.terms](work.values.data(), work.gradients.data(), count, g, false,
+                                                    nullptr);
       if (transform_.soft_cap != 0)
         arithmetic_kernels_.soft_cap_chain(work.values.data(), work.gradients.data(), work.gradients.data(), count,
                                            static_cast<A>(transform_.logit_scale), static_cast<A>(transform_.soft_cap));
       // In place, the zeros of the ids outside must not come before the kept scores have been read.
       if (is_kept) write_zeros(row, out);
-      for (index k = 0; k < count; ++k) to[id_of(row, first + k) * out.vocab_stride] = T(work.gradients[static_cast<std::size_t>(k)]);
+      for (index k = 0; k < count; ++k)
+        to[id_of(row, first + k) * out.vocab_stride] = T(work.gradients[static_cast<std::size_t>(k)]);
     }
     if (is_kept && size == 0) write_zeros(row, out);
   }
@@ -415,7 +432,8 @@ class row_head {
     std::size_t next = 0;
     for (index row = begin; row < end; ++row) {
       const bool is_silent = (is_active && !is_active[row]) || (adjoints[row].is_zero() && has_no_target(row, targets));
-      if (is_silent) write_zeros(row, out);
+      if (is_silent)
+        write_zeros(row, out);
       else if (rows[row].needs_reference_path)
         for (index j = 0; j < scores_.vocab; ++j) out(row, j) = T(static_cast<A>(work.special_rows[next++]));
     }

@@ -37,9 +37,13 @@ struct a_star_po {
     detail::require_length("advantage", advantage.size(), n);
   }
   template <class R>
-  R summand(const token<R>& t) const { return t.log_prob - t(reference_log_prob); }
+  R summand(const token<R>& t) const {
+    return t.log_prob - t(reference_log_prob);
+  }
   template <class R, class Length>
-  R operator()(const token<R>& t, const R& summary, const Length&) const { return emend::square(R(beta * summary - t(advantage))); }
+  R operator()(const token<R>& t, const R& summary, const Length&) const {
+    return emend::square(R(beta * summary - t(advantage)));
+  }
 };
 
 }  // namespace emend

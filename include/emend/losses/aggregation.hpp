@@ -7,17 +7,20 @@
 namespace emend {
 
 /// How the losses of N counted tokens in B sequences become one number.
-///   token_mean               sum over tokens / N         each token the same; the default everywhere (DAPO; verl, OpenRLHF
+///   token_mean               sum over tokens / N         each token the same; the default everywhere (DAPO; verl,
+///   OpenRLHF
 ///                            "token-mean", TRL "bnpo" and "dapo", NeMo token_level_loss)
 ///   token_sum                sum over tokens             (verl "token-sum")
-///   sequence_sum             sum over tokens / B         likelihood of whole sequences (verl "seq-mean-token-sum", TRL "luspo")
-///   per_example_mean         mean over sequences of token means   (verl, OpenRLHF "seq-mean-token-mean", TRL "grpo",
-///                            align-anything). Weighs the tokens of short sequences more: not a proper scoring rule for the
-///                            end of sequence (Cundy and Ermon)
+///   sequence_sum             sum over tokens / B         likelihood of whole sequences (verl "seq-mean-token-sum", TRL
+///   "luspo") per_example_mean         mean over sequences of token means   (verl, OpenRLHF "seq-mean-token-mean", TRL
+///   "grpo",
+///                            align-anything). Weighs the tokens of short sequences more: not a proper scoring rule for
+///                            the end of sequence (Cundy and Ermon)
 ///   sequence_sum_per_length  sequence_sum / a fixed length   (Dr.GRPO; verl "seq-mean-token-sum-norm", TRL "dr_grpo")
 enum class aggregation { token_mean, token_sum, sequence_sum, per_example_mean, sequence_sum_per_length };
 
-/// Explicit counts behind an aggregation, so that the sum over parts of a batch is the whole batch. 0: count this batch.
+/// Explicit counts behind an aggregation, so that the sum over parts of a batch is the whole batch. 0: count this
+/// batch.
 struct batch_counts {
   double tokens = 0;     ///< counted tokens of the whole batch
   double sequences = 0;  ///< sequences of the whole batch
@@ -48,12 +51,14 @@ inline void check(const aggregation_options& options, aggregation how) {
 }  // namespace detail
 
 /// Weight of each token, [layout.tokens()], so that sum_i weight_i loss_i is the aggregated loss; 0 where not counted.
-///   token_mean 1/N;  token_sum 1;  sequence_sum 1/B;  per_example_mean 1/(n_b B);  sequence_sum_per_length 1/(B length)
-/// A batch without a counted token has no weights but 0: its loss is 0 (peers: NaN, or 0). The sum over parts of a batch,
-/// over ranks included, is the whole if `counts` are those of the whole.
-/// Throws std::invalid_argument if a count or an epsilon is below 0, or length is missing where it is needed.
+///   token_mean 1/N;  token_sum 1;  sequence_sum 1/B;  per_example_mean 1/(n_b B);  sequence_sum_per_length 1/(B
+///   length)
+/// A batch without a counted token has no weights but 0: its loss is 0 (peers: NaN, or 0). The sum over parts of a
+/// batch, over ranks included, is the whole if `counts` are those of the whole. Throws std::invalid_argument if a count
+/// or an epsilon is below 0, or length is missing where it is needed.
 template <sequence_layout L>
-std::vector<double> token_weights(const L& layout, aggregation how = aggregation::token_mean, const aggregation_options& options = {}) {
+std::vector<double> token_weights(const L& layout, aggregation how = aggregation::token_mean,
+                                  const aggregation_options& options = {}) {
   detail::check(options, how);
   const auto count = static_cast<std::size_t>(layout.sequences());
   std::vector<double> length(count);
@@ -72,11 +77,20 @@ std::vector<double> token_weights(const L& layout, aggregation how = aggregation
   for (std::size_t b = 0; b < count; ++b) {
     double each = 1;
     switch (how) {
-      case aggregation::token_mean: each = 1 / tokens; break;
-      case aggregation::token_sum: break;
-      case aggregation::sequence_sum: each = 1 / sequences; break;
-      case aggregation::per_example_mean: each = 1 / (length[b] + options.length_epsilon) / sequences; break;
-      case aggregation::sequence_sum_per_length: each = 1 / sequences / options.length; break;
+      case aggregation::token_mean:
+        each = 1 / tokens;
+        break;
+      case aggregation::token_sum:
+        break;
+      case aggregation::sequence_sum:
+        each = 1 / sequences;
+        break;
+      case aggregation::per_example_mean:
+        each = 1 / (length[b] + options.length_epsilon) / sequences;
+        break;
+      case aggregation::sequence_sum_per_length:
+        each = 1 / sequences / options.length;
+        break;
     }
     layout.for_each_token(static_cast<index>(b), [&](index t) { weight[static_cast<std::size_t>(t)] = each; });
   }

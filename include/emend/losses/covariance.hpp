@@ -23,16 +23,17 @@ std::vector<double> token_covariance(column advantage, column log_prob, const L&
   std::vector<double> covariance(static_cast<std::size_t>(layout.tokens()), 0);
   for (index b = 0; b < layout.sequences(); ++b)
     layout.for_each_token(b, [&](index t) {
-      covariance[static_cast<std::size_t>(t)] = (advantage[t] - of_advantage / count) * (log_prob[t] - of_log_prob / count);
+      covariance[static_cast<std::size_t>(t)] =
+          (advantage[t] - of_advantage / count) * (log_prob[t] - of_log_prob / count);
     });
   return covariance;
 }
 
 /// Options of `select_clip_cov` and `select_kl_cov`.
 struct covariance_options {
-  double share = 2e-4;      ///< of the counted tokens that are selected, at least one token: verl 2e-4 in both
+  double share = 2e-4;          ///< of the counted tokens that are selected, at least one token: verl 2e-4 in both
   double lower = 1, upper = 5;  ///< Clip-Cov: tokens of a covariance strictly between are candidates (verl 1, 5)
-  std::uint64_t seed = 0;   ///< Clip-Cov draws among its candidates
+  std::uint64_t seed = 0;       ///< Clip-Cov draws among its candidates
 };
 
 namespace detail {
@@ -52,7 +53,9 @@ struct ranked_token {
   double key;
   index position;
   /// The order in which tokens are chosen: small keys first, the lowest position first at ties.
-  bool operator<(const ranked_token& other) const { return key < other.key || (key == other.key && position < other.position); }
+  bool operator<(const ranked_token& other) const {
+    return key < other.key || (key == other.key && position < other.position);
+  }
 };
 
 /// 1 at the first `count` candidates, 0 elsewhere.
@@ -74,13 +77,15 @@ inline std::vector<double> select_first(const std::vector<ranked_token>& candida
 /// loss: a `ppo_clip` or another `policy_loss`; log_prob: [layout.tokens()]. The draw is that of options.seed alone.
 /// Throws std::invalid_argument on a length that does not fit or a share outside [0, 1]. Cui et al. 2025, eq. 10.
 template <policy_loss Loss, sequence_layout L>
-std::vector<double> select_clip_cov(const Loss& loss, column log_prob, const L& layout, const covariance_options& options = {}) {
+std::vector<double> select_clip_cov(const Loss& loss, column log_prob, const L& layout,
+                                    const covariance_options& options = {}) {
   const std::vector<double> covariance = token_covariance(loss.advantage, log_prob, layout, 1e-8);
   std::vector<detail::ranked_token> candidates;
   for (index b = 0; b < layout.sequences(); ++b)
     layout.for_each_token(b, [&](index t) {
       const double c = covariance[static_cast<std::size_t>(t)];
-      if (c > options.lower && c < options.upper && !loss.is_clipped(log_prob[t] - loss.old_log_prob[t], loss.advantage[t]))
+      if (c > options.lower && c < options.upper &&
+          !loss.is_clipped(log_prob[t] - loss.old_log_prob[t], loss.advantage[t]))
         candidates.push_back({counter_random{options.seed}.uniform(0, static_cast<std::uint64_t>(t)), t});
     });
   return detail::select_first(candidates, detail::selected_count(layout, options.share), layout.tokens());
@@ -89,7 +94,8 @@ std::vector<double> select_clip_cov(const Loss& loss, column log_prob, const L& 
 /// Tokens that KL-Cov holds back: those of the highest covariance. Returns 1 at a selected token, else 0.
 /// advantage, log_prob: [layout.tokens()]. Throws as `select_clip_cov`. Cui et al. 2025, eq. 11.
 template <sequence_layout L>
-std::vector<double> select_kl_cov(column advantage, column log_prob, const L& layout, const covariance_options& options = {}) {
+std::vector<double> select_kl_cov(column advantage, column log_prob, const L& layout,
+                                  const covariance_options& options = {}) {
   const std::vector<double> covariance = token_covariance(advantage, log_prob, layout);
   std::vector<detail::ranked_token> candidates;
   for (index b = 0; b < layout.sequences(); ++b)
@@ -99,7 +105,8 @@ std::vector<double> select_kl_cov(column advantage, column log_prob, const L& la
 
 /// KL-Cov: the unclipped surrogate, with a divergence penalty on the selected tokens.
 ///   loss_i = -r_i A_i + coefficient |log r_i| selected_i                                                       [nats]
-/// old_log_prob, advantage, selected: [N]. Throws std::invalid_argument if a length is not N. Cui et al. 2025, eq. 12; verl.
+/// old_log_prob, advantage, selected: [N]. Throws std::invalid_argument if a length is not N. Cui et al. 2025, eq. 12;
+/// verl.
 struct kl_cov {
   column old_log_prob;
   column advantage;

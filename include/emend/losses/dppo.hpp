@@ -5,12 +5,13 @@
 
 namespace emend {
 
-/// Divergence proximal policy optimisation: tokens whose probability has moved too far, in the direction that the advantage
-/// asks for, leave the loss; the ratio weighs the policy gradient, bounded and constant.
+/// Divergence proximal policy optimisation: tokens whose probability has moved too far, in the direction that the
+/// advantage asks for, leave the loss; the ratio weighs the policy gradient, bounded and constant.
 ///   loss_i = -sg[min(r_i, ratio_cap)] A_i log_prob_i [i is kept]                                                [nats]
 ///   kept, where A_i > 0:  D(p, q) <= high or p <= q;   else:  D(p, q) <= low or p >= q
 /// D of p, new, and q, old, with 1e-8 added to 1-q and 1-p. old_log_prob, advantage: [N], constants. Throws
-/// std::invalid_argument if a length is not N. verl "dppo_tv", "dppo_kl" (defaults of its tests: 0.1 for total variation, 0.05 for binary KL; ratio_cap 20).
+/// std::invalid_argument if a length is not N. verl "dppo_tv", "dppo_kl" (defaults of its tests: 0.1 for total
+/// variation, 0.05 for binary KL; ratio_cap 20).
 struct dppo {
   column old_log_prob;
   column advantage;
@@ -43,7 +44,8 @@ struct dppo {
   decltype(R() <= R()) is_kept(const R& log_prob, const R& old, const A& a) const {
     const R p = emend::exp(log_prob), q = emend::exp(old), bound = select(a > 0, A(high), A(low));
     const auto is_up = a > 0;
-    return (is_up && p <= q) || (!is_up && p >= q) || detail::divergence_of(divergence, p, q, R(old - log_prob), 1e-8) <= bound;
+    return (is_up && p <= q) || (!is_up && p >= q) ||
+           detail::divergence_of(divergence, p, q, R(old - log_prob), 1e-8) <= bound;
   }
 };
 

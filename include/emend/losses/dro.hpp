@@ -23,12 +23,18 @@ struct dro {
     return emend::select(a == 0, pull, -a * log_prob + pull);
   }
   template <class R, class A>
-  bool is_clipped(const R&, const A&) const { return false; }
+  bool is_clipped(const R&, const A&) const {
+    return false;
+  }
 
   template <class R>
-  R operator()(const token<R>& t) const { return detail::at_token(*this, t); }
+  R operator()(const token<R>& t) const {
+    return detail::at_token(*this, t);
+  }
   template <class R>
-  std::array<R, 5> metrics(const token<R>& t) const { return detail::metrics_at_token(*this, t); }
+  std::array<R, 5> metrics(const token<R>& t) const {
+    return detail::metrics_at_token(*this, t);
+  }
 };
 
 }  // namespace emend

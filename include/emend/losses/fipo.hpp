@@ -9,20 +9,22 @@ namespace emend {
 
 /// Options of `future_kl_weights`.
 struct future_kl_options {
-  double gamma = 0.99;      ///< decay of a future token's log-ratio, in [0, 1]
+  double gamma = 0.99;           ///< decay of a future token's log-ratio, in [0, 1]
   double low = 0.8, high = 1.2;  ///< bounds of the weight
 };
 
 /// Weight of each token by how the policy moved on the rest of its sequence: FIPO multiplies the advantage by it.
 ///   w_t = clamp(exp(sum_{k >= t} gamma^(k-t) (log_prob_k - old_log_prob_k)), low, high)
-/// log_prob, old_log_prob: [layout.tokens()]; the sum runs over the counted tokens of the sequence, holes not counted as
-/// steps. Constants, 0 where not counted. Throws std::invalid_argument on a length that does not fit or gamma outside [0, 1].
-/// Cost: one pass from the end. FIPO (ms-swift).
+/// log_prob, old_log_prob: [layout.tokens()]; the sum runs over the counted tokens of the sequence, holes not counted
+/// as steps. Constants, 0 where not counted. Throws std::invalid_argument on a length that does not fit or gamma
+/// outside [0, 1]. Cost: one pass from the end. FIPO (ms-swift).
 template <sequence_layout L>
-std::vector<double> future_kl_weights(column log_prob, column old_log_prob, const L& layout, const future_kl_options& options = {}) {
+std::vector<double> future_kl_weights(column log_prob, column old_log_prob, const L& layout,
+                                      const future_kl_options& options = {}) {
   detail::require_length("log_prob", log_prob.size(), layout.tokens());
   detail::require_length("old_log_prob", old_log_prob.size(), layout.tokens());
-  if (!(options.gamma >= 0 && options.gamma <= 1)) detail::fail("gamma", "a number from 0 to 1", std::to_string(options.gamma));
+  if (!(options.gamma >= 0 && options.gamma <= 1))
+    detail::fail("gamma", "a number from 0 to 1", std::to_string(options.gamma));
   std::vector<double> weight(static_cast<std::size_t>(layout.tokens()), 0);
   std::vector<index> positions;
   for (index b = 0; b < layout.sequences(); ++b) {

@@ -6,12 +6,12 @@ namespace emend {
 
 /// Geometric-mean policy optimisation: the ratio of a sequence is the geometric mean of its clipped token ratios; for
 /// `evaluate_sequences`.
-///   loss_b = -Abar_b exp((1 / T_b) sum_t c_t),   c_t = min(d_t, clip_high) where A_t > 0, max(d_t, -clip_low) where A_t < 0, 0
-///   where A_t = 0,   d_t = log_prob_t - old_log_prob_t                                                          [nats]
+///   loss_b = -Abar_b exp((1 / T_b) sum_t c_t),   c_t = min(d_t, clip_high) where A_t > 0, max(d_t, -clip_low) where
+///   A_t < 0, 0 where A_t = 0,   d_t = log_prob_t - old_log_prob_t [nats]
 /// Every token of the sequence has the sequence's loss: aggregate by per_example_mean, counts_empty_sequences as verl.
-/// old_log_prob, advantage: [N]; sequence_advantage: [N] or empty, Abar at each token (`sequence_means` of the advantages),
-/// empty where an advantage is the same over its sequence. Throws std::invalid_argument if a length is not N.
-/// Zhao et al. 2025; verl "geo_mean" (clips 0.4, length_epsilon 1e-8).
+/// old_log_prob, advantage: [N]; sequence_advantage: [N] or empty, Abar at each token (`sequence_means` of the
+/// advantages), empty where an advantage is the same over its sequence. Throws std::invalid_argument if a length is not
+/// N. Zhao et al. 2025; verl "geo_mean" (clips 0.4, length_epsilon 1e-8).
 struct gmpo {
   column old_log_prob;
   column advantage;
@@ -32,7 +32,8 @@ struct gmpo {
   R summand(const token<R>& t) const {
     const R log_ratio = t.log_prob - t(old_log_prob);
     const auto a = t.number(advantage);
-    const R above = emend::clamp(log_ratio, -detail::infinity, clip_high), below = emend::clamp(log_ratio, -clip_low, detail::infinity);
+    const R above = emend::clamp(log_ratio, -detail::infinity, clip_high),
+            below = emend::clamp(log_ratio, -clip_low, detail::infinity);
     return emend::select(a > 0, above, emend::select(a < 0, below, R(0)));
   }
   template <class R, class Length>
@@ -46,7 +47,9 @@ struct gmpo {
     return (a > 0 && log_ratio > clip_high) || (a < 0 && log_ratio < -clip_low);
   }
   template <class R, class Length>
-  std::array<R, 5> metrics(const token<R>& t, const R&, const Length&) const { return detail::metrics_at_token(*this, t); }
+  std::array<R, 5> metrics(const token<R>& t, const R&, const Length&) const {
+    return detail::metrics_at_token(*this, t);
+  }
 };
 
 }  // namespace emend

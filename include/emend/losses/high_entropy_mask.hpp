@@ -9,15 +9,17 @@ namespace emend {
 
 /// Tokens whose entropy is among the highest of the batch: a mask that keeps the forks of a text in the loss.
 ///   kept_i = [entropy_i >= q],   q the given quantile of the counted entropies, linear between neighbours
-/// entropy: [layout.tokens()]; quantile in [0, 1]. Returns 1 where kept, else 0, uncounted tokens included. NaN is not kept,
-/// and is no part of the quantile. `rounds_to_float` computes q as a peer does that casts entropies to float first (TRL).
-/// Throws std::invalid_argument on a length that does not fit or a quantile outside [0, 1]. Cost: N log N.
+/// entropy: [layout.tokens()]; quantile in [0, 1]. Returns 1 where kept, else 0, uncounted tokens included. NaN is not
+/// kept, and is no part of the quantile. `rounds_to_float` computes q as a peer does that casts entropies to float
+/// first (TRL). Throws std::invalid_argument on a length that does not fit or a quantile outside [0, 1]. Cost: N log N.
 /// Wang et al. 2025, "Beyond the 80/20 rule"; TRL top_entropy_quantile.
 template <sequence_layout L>
 std::vector<double> high_entropy_mask(column entropy, const L& layout, double quantile, bool rounds_to_float = false) {
   detail::require_length("entropy", entropy.size(), layout.tokens());
   if (!(quantile >= 0 && quantile <= 1)) detail::fail("quantile", "a number from 0 to 1", std::to_string(quantile));
-  const auto value = [&](index t) { return rounds_to_float ? static_cast<double>(static_cast<float>(entropy[t])) : entropy[t]; };
+  const auto value = [&](index t) {
+    return rounds_to_float ? static_cast<double>(static_cast<float>(entropy[t])) : entropy[t];
+  };
   std::priority_queue<double> largest_first;
   for (index b = 0; b < layout.sequences(); ++b)
     layout.for_each_token(b, [&](index t) {

@@ -4,8 +4,8 @@
 
 namespace emend {
 
-/// Importance-weighted policy gradient that leaves out, whatever the sign of the advantage, tokens whose probability has
-/// moved too far, with a quadratic pull to the behaviour policy.
+/// Importance-weighted policy gradient that leaves out, whatever the sign of the advantage, tokens whose probability
+/// has moved too far, with a quadratic pull to the behaviour policy.
 ///   loss_i = -[|p_i - q_i| <= bound] sg[min(r_i, ratio_cap)] A_i log_prob_i + tau (log r_i)^2
 ///   p = exp(log_prob), q = exp(old_log_prob), r = p / q                                                        [nats]
 /// old_log_prob: the behaviour policy's; advantage: [N], constants. Throws std::invalid_argument if a length is not N.

@@ -14,7 +14,8 @@ namespace emend {
 /// Schulman 2020, "Approximating KL divergence".
 enum class kl_kind { k1, k2, k3, absolute, positive_part, k1_through_k2, k3_through_k2 };
 
-/// Bounds of an estimate: |d| before it enters, and the estimate itself. The whole gradient passes at a bound, none beyond.
+/// Bounds of an estimate: |d| before it enters, and the estimate itself. The whole gradient passes at a bound, none
+/// beyond.
 ///   input:  20 verl (k3), NeMo; 40 open-instruct; infinity OpenRLHF, slime, ROLL, AReaL, TRL
 ///   output: 10 verl (k3), NeMo, OpenRLHF, slime and ROLL (k3); infinity TRL, open-instruct
 struct kl_clamps {
@@ -36,26 +37,34 @@ constexpr R with_slope(const R& value, const R& slope, const R& x) {
 
 /// The estimate `kind` of the divergence at one token.
 ///   clamp(k(clamp(log_ratio, +-input)), +-output)       [nats]
-/// log_ratio: log policy - log reference. R is any `real`; the gradient of the kinds through k2 is log_ratio, clamped by
-/// nothing. An overflow beyond the output bound has derivative 0, not 0 * inf.
+/// log_ratio: log policy - log reference. R is any `real`; the gradient of the kinds through k2 is log_ratio, clamped
+/// by nothing. An overflow beyond the output bound has derivative 0, not 0 * inf.
 template <class R>
 constexpr R kl_estimate(kl_kind kind, const R& log_ratio, kl_clamps clamps = {}) {
   const R d = clamp(log_ratio, -clamps.input, clamps.input);
   const auto bounded = [&](const R& value) { return clamp(value, -clamps.output, clamps.output); };
   switch (kind) {
-    case kl_kind::k2: return bounded(0.5 * square(d));
-    case kl_kind::k3: return bounded(expm1(-d) + d);
-    case kl_kind::absolute: return bounded(abs(d));
-    case kl_kind::positive_part: return bounded(max(d, 0.0));
-    case kl_kind::k1_through_k2: return detail::with_slope(bounded(d), log_ratio, log_ratio);
-    case kl_kind::k3_through_k2: return detail::with_slope(bounded(expm1(-d) + d), log_ratio, log_ratio);
-    default: return bounded(d);
+    case kl_kind::k2:
+      return bounded(0.5 * square(d));
+    case kl_kind::k3:
+      return bounded(expm1(-d) + d);
+    case kl_kind::absolute:
+      return bounded(abs(d));
+    case kl_kind::positive_part:
+      return bounded(max(d, 0.0));
+    case kl_kind::k1_through_k2:
+      return detail::with_slope(bounded(d), log_ratio, log_ratio);
+    case kl_kind::k3_through_k2:
+      return detail::with_slope(bounded(expm1(-d) + d), log_ratio, log_ratio);
+    default:
+      return bounded(d);
   }
 }
 
 /// k3 weighted by the importance ratio of a token that an older policy drew; value and gradient are unbiased.
 ///   value  r k3(d),  gradient  r d       r = policy / old policy
-/// The e^-d terms of the product rule cancel, so that nothing overflows through them. TRL (use_bias_correction_kl), slime.
+/// The e^-d terms of the product rule cancel, so that nothing overflows through them. TRL (use_bias_correction_kl),
+/// slime.
 template <class R>
 constexpr R importance_weighted_kl(const R& log_ratio, const R& ratio, kl_clamps clamps = {}) {
   return detail::with_slope(R(ratio * kl_estimate(kl_kind::k3, log_ratio, clamps)), R(ratio * log_ratio), log_ratio);

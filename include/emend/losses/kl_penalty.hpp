@@ -7,19 +7,22 @@
 
 namespace emend {
 
-/// How the estimate in `kl_penalty` is weighed where an older policy drew the tokens, with r = exp(log_prob - old_log_prob).
+/// How the estimate in `kl_penalty` is weighed where an older policy drew the tokens, with r = exp(log_prob -
+/// old_log_prob).
 ///   none              k(d)                                     (verl, slime, ROLL, AReaL; the field's usual form)
 ///   ratio             value r k3(d), gradient r d              (TRL use_bias_correction_kl; the kind is k3). In a
 ///                     `policy_objective` of a sequence-level loss r is the sequence's ratio, a variable (TRL, Liger)
 ///   unbiased_gradient value k(d), gradient min(r, cap) d       (OpenRLHF; cap 10)
-///   score_function    value min(r, cap) k(d), its whole gradient r (k + dk/dd), the score-function term included; without an
-///                     old_log_prob r is 1, a variable all the same (NeMo, with use_on_policy_kl_approximation and without)
+///   score_function    value min(r, cap) k(d), its whole gradient r (k + dk/dd), the score-function term included;
+///   without an
+///                     old_log_prob r is 1, a variable all the same (NeMo, with use_on_policy_kl_approximation and
+///                     without)
 enum class kl_weighting { none, ratio, unbiased_gradient, score_function };
 
 /// Divergence from a reference policy as a loss, estimated at the sampled token.
 ///   loss_i = coefficient k(d_i),   d_i = log_prob_i - reference_log_prob_i                                      [nats]
-/// reference_log_prob: [N]; old_log_prob: [N], needed by ratio and unbiased_gradient. A reference of NaN (unknown) gives 0.
-/// Throws std::invalid_argument if a length is not N. Metric: kl, the estimate without weight and coefficient.
+/// reference_log_prob: [N]; old_log_prob: [N], needed by ratio and unbiased_gradient. A reference of NaN (unknown)
+/// gives 0. Throws std::invalid_argument if a length is not N. Metric: kl, the estimate without weight and coefficient.
 struct kl_penalty {
   column reference_log_prob;
   double coefficient = 1;
@@ -54,12 +57,17 @@ struct kl_penalty {
   template <class R>
   R weighted(const token<R>& t, const R& d) const {
     if (weighting == kl_weighting::none) return coefficient * kl_estimate(kind, d, clamps);
-    const R weight = emend::clamp(emend::exp(old_log_prob.empty() ? t.log_prob - emend::detach(t.log_prob) : t.log_prob - t(old_log_prob)),
-                                  0, weight_cap);
+    const R weight = emend::clamp(
+        emend::exp(old_log_prob.empty() ? t.log_prob - emend::detach(t.log_prob) : t.log_prob - t(old_log_prob)), 0,
+        weight_cap);
     switch (weighting) {
-      case kl_weighting::ratio: return coefficient * importance_weighted_kl(d, weight, clamps);
-      case kl_weighting::unbiased_gradient: return coefficient * unbiased_gradient_kl(kind, d, weight, clamps);
-      default: return coefficient * emend::clamp(weight * kl_estimate(kind, d, {.input = clamps.input}), -clamps.output, clamps.output);
+      case kl_weighting::ratio:
+        return coefficient * importance_weighted_kl(d, weight, clamps);
+      case kl_weighting::unbiased_gradient:
+        return coefficient * unbiased_gradient_kl(kind, d, weight, clamps);
+      default:
+        return coefficient *
+               emend::clamp(weight * kl_estimate(kind, d, {.input = clamps.input}), -clamps.output, clamps.output);
     }
   }
 };

@@ -7,13 +7,16 @@
 
 namespace emend {
 
-/// A policy loss in terms of the log-ratio of the new policy to the old one: what `sequence_level` and the token form share.
+/// A policy loss in terms of the log-ratio of the new policy to the old one: what `sequence_level` and the token form
+/// share.
 ///
 /// Valid expressions, with `l` a const L, R a carrier:
 ///   l.old_log_prob, l.advantage                       columns, [N]
-///   l.surrogate(R log_ratio, R log_prob, double advantage) -> R     the loss; as a template over the advantage's type, and without
+///   l.surrogate(R log_ratio, R log_prob, double advantage) -> R     the loss; as a template over the advantage's type,
+///   and without
 ///                                                     `if`, it can be called on all tokens at once, too
-///   l.is_clipped(double log_ratio, double advantage) -> bool        whether the token's gradient is cut off, for the metrics; likewise
+///   l.is_clipped(double log_ratio, double advantage) -> bool        whether the token's gradient is cut off, for the
+///   metrics; likewise
 /// A model: `ppo_clip`. Every model is also a `token_loss`, with log_ratio = log_prob - old_log_prob of its token.
 template <class L>
 concept policy_loss = requires(const L& l, const token_dual& x) {
@@ -30,13 +33,15 @@ inline constexpr std::array policy_metric_names = {"clip_fraction", "approximate
 /// What every policy loss reports of a token: approximate_kl is k3 of the old policy to the new one, r - 1 - log r.
 template <class R, class Condition>
 std::array<R, 5> policy_metrics_of(const Condition& is_clipped, const R& log_ratio, const R& entropy) {
-  return {emend::select(is_clipped, R(1), R(0)), kl_estimate(kl_kind::k3, R(-log_ratio)), log_ratio, emend::exp(log_ratio), entropy};
+  return {emend::select(is_clipped, R(1), R(0)), kl_estimate(kl_kind::k3, R(-log_ratio)), log_ratio,
+          emend::exp(log_ratio), entropy};
 }
 
 /// The log-ratio is the bounded one where the loss has a bound.
 template <class L, class R>
 std::array<R, 5> policy_metrics(const L& loss, const token<R>& t, R log_ratio) {
-  if constexpr (requires { loss.log_ratio_bound; }) log_ratio = emend::clamp(log_ratio, -loss.log_ratio_bound, loss.log_ratio_bound);
+  if constexpr (requires { loss.log_ratio_bound; })
+    log_ratio = emend::clamp(log_ratio, -loss.log_ratio_bound, loss.log_ratio_bound);
   return policy_metrics_of(loss.is_clipped(log_ratio, t.number(loss.advantage)), log_ratio, t.entropy);
 }
 

@@ -15,9 +15,9 @@ concept sequence_policy = requires(const P& p, const token<double>& t) { p.summa
 /// What a policy is trained on, in one pass over its scores: a policy loss, a divergence penalty, an entropy bonus.
 ///   value = sum_i w_i (policy_i + kl_i) - entropy_coefficient sum_i v_i entropy_i
 /// policy: any token loss for `evaluate`, or any sequence-level loss for `evaluate_sequences`.
-/// weight w, entropy_weight v: [N] from `token_weights`, entropy_weight empty for the same; call with normaliser 1, and with a
-/// mask, because weights of 0 are the objective's own business. kl.coefficient 0: no penalty, and no reference needed.
-/// Throws std::invalid_argument if a length is not N. Metrics: those of the policy loss, then kl.
+/// weight w, entropy_weight v: [N] from `token_weights`, entropy_weight empty for the same; call with normaliser 1, and
+/// with a mask, because weights of 0 are the objective's own business. kl.coefficient 0: no penalty, and no reference
+/// needed. Throws std::invalid_argument if a length is not N. Metrics: those of the policy loss, then kl.
 template <class Policy>
 struct policy_objective {
   Policy policy;
@@ -45,7 +45,9 @@ struct policy_objective {
   }
   template <class R>
     requires detail::sequence_policy<Policy>
-  R summand(const token<R>& t) const { return policy.summand(t); }
+  R summand(const token<R>& t) const {
+    return policy.summand(t);
+  }
   template <class R, class Length>
     requires detail::sequence_policy<Policy>
   R operator()(const token<R>& t, const R& summary, const Length& length) const {
@@ -60,7 +62,8 @@ struct policy_objective {
     return with_kl(policy.metrics(t), t);
   }
   template <class R, class Length>
-    requires(detail::sequence_policy<Policy> && requires(const Policy& p, const token<R>& t, const R& summary, const Length& length) { p.metrics(t, summary, length); })
+    requires(detail::sequence_policy<Policy> && requires(const Policy& p, const token<R>& t, const R& summary,
+                                                         const Length& length) { p.metrics(t, summary, length); })
   std::array<R, 6> metrics(const token<R>& t, const R& summary, const Length& length) const {
     return with_kl(policy.metrics(t, summary, length), t);
   }

@@ -16,8 +16,8 @@ struct preference_evaluation {
 
 /// Options of `pairwise_loss`.
 struct pairwise_options {
-  column margin = {};     ///< [P], subtracted from the difference of scores (Llama 2; OpenRLHF)
-  double pairs = 0;       ///< explicit count, so that parts of a batch add up; 0: count these pairs
+  column margin = {};  ///< [P], subtracted from the difference of scores (Llama 2; OpenRLHF)
+  double pairs = 0;    ///< explicit count, so that parts of a batch add up; 0: count these pairs
 };
 
 /// Loss of a scalar reward model over preference pairs (Bradley and Terry 1952; Ouyang et al. 2022, eq. 1).
@@ -29,7 +29,8 @@ inline preference_evaluation pairwise_loss(column chosen, column rejected, const
   preference_evaluation result;
   const double pairs = options.pairs > 0 ? options.pairs : static_cast<double>(chosen.size());
   for (index p = 0; p < chosen.size(); ++p) {
-    const double difference = chosen[p] - rejected[p], x = difference - (options.margin.empty() ? 0 : options.margin[p]);
+    const double difference = chosen[p] - rejected[p],
+                 x = difference - (options.margin.empty() ? 0 : options.margin[p]);
     result.value -= emend::log_sigmoid(x) / pairs;
     result.chosen.push_back(-emend::sigmoid(-x) / pairs);
     result.rejected.push_back(emend::sigmoid(-x) / pairs);
@@ -48,17 +49,19 @@ struct dpo_options {
 /// Direct preference optimisation, over log-probabilities of whole responses.
 ///   x_p = beta ((chosen_p - reference_chosen_p) - (rejected_p - reference_rejected_p))
 ///   loss = -(1 / P) sum_p ((1 - s) log sigmoid(x_p) + s log sigmoid(-x_p)),   s = label_smoothing              [nats]
-/// All arguments: [P]. The derivative of a response's log-probability is that of each of its tokens: evaluate the tokens with
+/// All arguments: [P]. The derivative of a response's log-probability is that of each of its tokens: evaluate the
+/// tokens with
 /// `[&](const auto& t) { return t(derivative) * t.log_prob; }` for the gradient of the scores.
 /// Throws std::invalid_argument on a length that does not fit or an option out of range. Rafailov et al. 2023, eq. 7.
-inline preference_evaluation dpo_loss(column chosen, column rejected, column reference_chosen, column reference_rejected,
-                                      const dpo_options& options = {}) {
+inline preference_evaluation dpo_loss(column chosen, column rejected, column reference_chosen,
+                                      column reference_rejected, const dpo_options& options = {}) {
   detail::require_length("rejected", rejected.size(), chosen.size());
   detail::require_length("reference_chosen", reference_chosen.size(), chosen.size());
   detail::require_length("reference_rejected", reference_rejected.size(), chosen.size());
   detail::require_positive("beta", options.beta);
   const double smoothing = options.label_smoothing;
-  if (!(smoothing >= 0 && smoothing < 0.5)) detail::fail("label_smoothing", "a number from 0 to below 1/2", std::to_string(smoothing));
+  if (!(smoothing >= 0 && smoothing < 0.5))
+    detail::fail("label_smoothing", "a number from 0 to below 1/2", std::to_string(smoothing));
   preference_evaluation result;
   const double pairs = options.pairs > 0 ? options.pairs : static_cast<double>(chosen.size());
   for (index p = 0; p < chosen.size(); ++p) {

@@ -5,9 +5,11 @@
 namespace emend {
 
 /// Soft adaptive policy optimisation: a smooth gate in place of the clip.
-///   loss_i = -A_i (4 / tau) sigmoid(tau (r_i - 1)),   tau = temperature_positive where A_i > 0, else temperature_negative
+///   loss_i = -A_i (4 / tau) sigmoid(tau (r_i - 1)),   tau = temperature_positive where A_i > 0, else
+///   temperature_negative
 /// old_log_prob, advantage: [N], constants; temperatures above 0. At r = 1 the gradient is the policy gradient.
-/// Throws std::invalid_argument if a length is not N or a temperature is not above 0. Qwen team 2025 (TRL, verl, AReaL).
+/// Throws std::invalid_argument if a length is not N or a temperature is not above 0. Qwen team 2025 (TRL, verl,
+/// AReaL).
 struct sapo {
   column old_log_prob;
   column advantage;
@@ -31,12 +33,18 @@ struct sapo {
   }
   /// Never: the gate only fades.
   template <class R, class A>
-  bool is_clipped(const R&, const A&) const { return false; }
+  bool is_clipped(const R&, const A&) const {
+    return false;
+  }
 
   template <class R>
-  R operator()(const token<R>& t) const { return detail::at_token(*this, t); }
+  R operator()(const token<R>& t) const {
+    return detail::at_token(*this, t);
+  }
   template <class R>
-  std::array<R, 5> metrics(const token<R>& t) const { return detail::metrics_at_token(*this, t); }
+  std::array<R, 5> metrics(const token<R>& t) const {
+    return detail::metrics_at_token(*this, t);
+  }
 };
 
 }  // namespace emend

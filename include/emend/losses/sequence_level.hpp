@@ -4,7 +4,8 @@
 
 namespace emend {
 
-/// How the log-ratio of a sequence comes from those of its tokens: their mean (GSPO) or their sum (RLOO, the true ratio).
+/// How the log-ratio of a sequence comes from those of its tokens: their mean (GSPO) or their sum (RLOO, the true
+/// ratio).
 enum class sequence_ratio { mean, sum };
 
 /// Where the gradient of a sequence's ratio goes.
@@ -14,10 +15,12 @@ enum class sequence_ratio { mean, sum };
 enum class ratio_gradient { sequence, token };
 
 /// Any policy loss with the ratio of its sequence in place of the token's; for `evaluate_sequences`.
-///   log s_b = (1 / T_b) sum_t (log_prob_t - old_log_prob_t)   or the sum,      loss_t = surrogate(log s_b, log_prob_t, A_t)
-/// GSPO: `sequence_level<ppo_clip>{{old_log_prob, advantage, 3e-4, 4e-4}}`, aggregated by per_example_mean (Zheng et al. 2025,
-/// eq. 5); GSPO-token with .gradient = ratio_gradient::token (eq. 13). RLOO's clipped loss: .ratio = sequence_ratio::sum.
-/// Metrics as the loss's own, of the sequence's ratio. Throws std::invalid_argument as the loss does.
+///   log s_b = (1 / T_b) sum_t (log_prob_t - old_log_prob_t)   or the sum,      loss_t = surrogate(log s_b, log_prob_t,
+///   A_t)
+/// GSPO: `sequence_level<ppo_clip>{{old_log_prob, advantage, 3e-4, 4e-4}}`, aggregated by per_example_mean (Zheng et
+/// al. 2025, eq. 5); GSPO-token with .gradient = ratio_gradient::token (eq. 13). RLOO's clipped loss: .ratio =
+/// sequence_ratio::sum. Metrics as the loss's own, of the sequence's ratio. Throws std::invalid_argument as the loss
+/// does.
 template <policy_loss Loss>
 struct sequence_level {
   Loss loss;
@@ -32,7 +35,9 @@ struct sequence_level {
   void check(index n) const { loss.check(n); }
 
   template <class R>
-  R summand(const token<R>& t) const { return t.log_prob - t(loss.old_log_prob); }
+  R summand(const token<R>& t) const {
+    return t.log_prob - t(loss.old_log_prob);
+  }
 
   template <class R, class Length>
   R operator()(const token<R>& t, const R& summary, const Length& length) const {

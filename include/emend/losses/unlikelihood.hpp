@@ -7,10 +7,10 @@ namespace emend {
 
 /// Likelihood of the wanted ids and unlikelihood of the unwanted ones, as a loss per term.
 ///   loss_i = -log_prob_i                                          where is_unwanted_i is 0
-///          = -alpha log max(1 - exp(log_prob_i), clamp_min)       elsewhere                                              [nats]
-/// is_unwanted: [M]. clamp_min in [0, 1): 0 for none; below it there is no gradient. A term of unwanted probability 1 without clamp
-/// is infinite. Throws std::invalid_argument if the length is not M, on alpha below 0 or another clamp_min.
-/// Welleck et al. 2020 (arXiv 1908.04319), equations 4 and 5.
+///          = -alpha log max(1 - exp(log_prob_i), clamp_min)       elsewhere [nats]
+/// is_unwanted: [M]. clamp_min in [0, 1): 0 for none; below it there is no gradient. A term of unwanted probability 1
+/// without clamp is infinite. Throws std::invalid_argument if the length is not M, on alpha below 0 or another
+/// clamp_min. Welleck et al. 2020 (arXiv 1908.04319), equations 4 and 5.
 struct unlikelihood {
   column is_unwanted;
   double alpha = 1;
@@ -48,7 +48,8 @@ struct unlikelihood_prefixes {
 /// target: [layout.tokens()]; row t scores target t. Throws std::invalid_argument on a length that does not fit.
 /// Cost: the distinct ids before each token, added up. Welleck et al. 2020, section 5.1.
 template <sequence_layout L>
-unlikelihood_terms token_unlikelihood_terms(id_column target, const L& layout, const unlikelihood_prefixes& prefixes = {}) {
+unlikelihood_terms token_unlikelihood_terms(id_column target, const L& layout,
+                                            const unlikelihood_prefixes& prefixes = {}) {
   detail::require_length("target", target.size(), layout.tokens());
   if (!prefixes.offsets.empty()) {
     const ragged texts(prefixes.offsets);
@@ -81,10 +82,12 @@ unlikelihood_terms token_unlikelihood_terms(id_column target, const L& layout, c
   return terms;
 }
 
-/// Terms of sequence-level unlikelihood over text that the model wrote: the tokens of n-grams that the sequence had already.
+/// Terms of sequence-level unlikelihood over text that the model wrote: the tokens of n-grams that the sequence had
+/// already.
 ///   unwanted at t: text_t, if it is part of an n-gram that stands in the same sequence before
-/// text: [layout.tokens()]; row t scores text_t; n at least 1. No term is wanted. Throws std::invalid_argument on a length that does
-/// not fit or another n. Cost: n times the square of a sequence's length at most. Welleck et al. 2020, section 5.2 (n = 4).
+/// text: [layout.tokens()]; row t scores text_t; n at least 1. No term is wanted. Throws std::invalid_argument on a
+/// length that does not fit or another n. Cost: n times the square of a sequence's length at most. Welleck et al. 2020,
+/// section 5.2 (n = 4).
 template <sequence_layout L>
 unlikelihood_terms sequence_unlikelihood_terms(id_column text, const L& layout, index n = 4) {
   detail::require_length("text", text.size(), layout.tokens());
@@ -135,15 +138,19 @@ struct unlikelihood_result {
 
 /// Loss of some terms and its gradient with respect to the scores.
 ///   value = (1 / normaliser) [ sum over wanted of -log p  +  alpha sum over unwanted of -log max(1 - p, clamp_min) ]
-/// x: scores [N, V]. Throws std::invalid_argument on a row or id out of range. Cost: reads the rows once, writes the gradient once,
-/// however many terms read a row.
+/// x: scores [N, V]. Throws std::invalid_argument on a row or id out of range. Cost: reads the rows once, writes the
+/// gradient once, however many terms read a row.
 template <scores X, executor E = const sequential>
-unlikelihood_result<gradient_type<X>> unlikelihood_loss(const X& x, const unlikelihood_terms& terms, const unlikelihood_options& options = {},
+unlikelihood_result<gradient_type<X>> unlikelihood_loss(const X& x, const unlikelihood_terms& terms,
+                                                        const unlikelihood_options& options = {},
                                                         E&& executor = sequential{}) {
   std::vector<double> per_term;
   auto all = evaluate(unlikelihood{terms.is_unwanted, options.alpha, options.clamp_min}, x, terms.id,
-                      evaluation_options{.rows = terms.row, .normaliser = options.normaliser, .transform = options.transform,
-                                         .per_token = &per_term, .instructions = options.instructions},
+                      evaluation_options{.rows = terms.row,
+                                         .normaliser = options.normaliser,
+                                         .transform = options.transform,
+                                         .per_token = &per_term,
+                                         .instructions = options.instructions},
                       executor);
   unlikelihood_result<gradient_type<X>> result{.value = all.value, .gradient = std::move(all.gradient)};
   for (std::size_t i = 0; i < per_term.size(); ++i)

@@ -4,12 +4,12 @@
 
 namespace emend {
 
-/// Which error a clipped value loss takes: the larger of the clipped and the plain one (everybody), or the clipped one alone
-/// (RL4LMs).
+/// Which error a clipped value loss takes: the larger of the clipped and the plain one (everybody), or the clipped one
+/// alone (RL4LMs).
 enum class value_clipping { larger, clipped };
 
-/// What passes at exactly the edge of the clip: the whole gradient of the clipped branch (torch.clamp: everybody), or half of
-/// it, which leaves three quarters in all (verl, whose clip is a max of a min).
+/// What passes at exactly the edge of the clip: the whole gradient of the clipped branch (torch.clamp: everybody), or
+/// half of it, which leaves three quarters in all (verl, whose clip is a max of a min).
 enum class clip_edge { whole, half };
 
 /// Error of a critic, its step from the old value clipped; a loss for `evaluate_values`.

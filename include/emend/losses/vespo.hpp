@@ -7,9 +7,11 @@ namespace emend {
 /// Variational sequence-level soft policy optimisation: a smooth, constant weight of the whole sequence; for
 /// `evaluate_sequences`.
 ///   loss_t = -phi(w_b) A_t log_prob_t,   phi(w) = exp(lambda) w^k exp(-lambda w),
-///   log w_b = clamp(sum_t clamp(log_prob_t - old_log_prob_t, +-20), log 1e-8, 20),   (k, lambda) by the sign of A_t   [nats]
+///   log w_b = clamp(sum_t clamp(log_prob_t - old_log_prob_t, +-20), log 1e-8, 20),   (k, lambda) by the sign of A_t
+///   [nats]
 /// phi is held constant, has its value 1 at w = 1, and is 0 where it overflows. old_log_prob, advantage: [N].
-/// Throws std::invalid_argument if a length is not N or a lambda is not above 0. TRL and Liger "vespo", with their defaults.
+/// Throws std::invalid_argument if a length is not N or a lambda is not above 0. TRL and Liger "vespo", with their
+/// defaults.
 struct vespo {
   column old_log_prob;
   column advantage;
@@ -24,7 +26,9 @@ struct vespo {
   }
 
   template <class R>
-  R summand(const token<R>& t) const { return emend::clamp(emend::detach(t.log_prob) - t(old_log_prob), -20, 20); }
+  R summand(const token<R>& t) const {
+    return emend::clamp(emend::detach(t.log_prob) - t(old_log_prob), -20, 20);
+  }
   template <class R, class Length>
   R operator()(const token<R>& t, const R& summary, const Length&) const {
     const auto a = t.number(advantage);

@@ -24,15 +24,17 @@ struct interval {
 /// Percentile interval of a statistic of n prompts: what it would have been with other prompts of the same kind.
 ///   value = f(0, 1, .., n-1);   resample r: f(c_1, .., c_n),  c_i = random.below(n, r, i);
 ///   low, high = the quantiles (1 -+ confidence) / 2 of f over the resamples, interpolated between neighbours
-/// f: callable with a const std::vector<index>& of n prompts, with repetition, from several threads at once. n = 0 calls nothing, and
-/// gives zeros. The same interval for any number of threads. Throws std::invalid_argument on n below 0, fewer than one resample or a
-/// confidence outside (0, 1). Cost: resamples + 1 calls of f. Efron 1979; over prompts, not tokens: tokens of one text are not independent.
+/// f: callable with a const std::vector<index>& of n prompts, with repetition, from several threads at once. n = 0
+/// calls nothing, and gives zeros. The same interval for any number of threads. Throws std::invalid_argument on n below
+/// 0, fewer than one resample or a confidence outside (0, 1). Cost: resamples + 1 calls of f. Efron 1979; over prompts,
+/// not tokens: tokens of one text are not independent.
 template <class F, executor E = const sequential>
   requires requires(const F& f, const std::vector<index>& prompts) { double(f(prompts)); }
 interval bootstrap(index n, const F& f, const bootstrap_options& options = {}, E&& executor = sequential{}) {
   if (n < 0) detail::fail("n", "a number not below 0", std::to_string(n));
   if (options.resamples < 1) detail::fail("resamples", "at least 1", std::to_string(options.resamples));
-  if (!(options.confidence > 0 && options.confidence < 1)) detail::fail("confidence", "a number in (0, 1)", std::to_string(options.confidence));
+  if (!(options.confidence > 0 && options.confidence < 1))
+    detail::fail("confidence", "a number in (0, 1)", std::to_string(options.confidence));
   if (n == 0) return {};
   const auto size = static_cast<std::size_t>(n);
   std::vector<index> all(size);

@@ -24,13 +24,15 @@ struct clusters {
 };
 
 /// k clusters of small squared distance to their means (Lloyd's iterations from k-means++ beginnings).
-///   assignment_i = argmin_c |x_i - centre_c|^2, lowest c at ties;   centre_c = mean of its points;   until nothing changes
-/// points: [n, d], finite; k in [1, n]. A cluster that loses all points takes the point farthest from its own centre. Every choice is
-/// drawn by (seed, restart, step): the same clusters for any number of threads.
-/// Throws std::invalid_argument on another k, or fewer than one restart or iteration. Cost: n k d an iteration.
-/// Lloyd 1982; Arthur and Vassilvitskii 2007.
+///   assignment_i = argmin_c |x_i - centre_c|^2, lowest c at ties;   centre_c = mean of its points;   until nothing
+///   changes
+/// points: [n, d], finite; k in [1, n]. A cluster that loses all points takes the point farthest from its own centre.
+/// Every choice is drawn by (seed, restart, step): the same clusters for any number of threads. Throws
+/// std::invalid_argument on another k, or fewer than one restart or iteration. Cost: n k d an iteration. Lloyd 1982;
+/// Arthur and Vassilvitskii 2007.
 template <executor E = const sequential>
-clusters k_means(const matrix<double>& points, index k, const k_means_options& options = {}, E&& executor = sequential{}) {
+clusters k_means(const matrix<double>& points, index k, const k_means_options& options = {},
+                 E&& executor = sequential{}) {
   const index n = points.rows(), d = points.columns();
   if (k < 1 || k > n) detail::fail("k", "a number in [1, " + std::to_string(n) + "]", std::to_string(k));
   if (options.restarts < 1) detail::fail("restarts", "at least 1", std::to_string(options.restarts));
@@ -105,7 +107,8 @@ clusters k_means(const matrix<double>& points, index k, const k_means_options& o
           now.centre(c, j) += points(i, j) / count[static_cast<std::size_t>(c)];
         }
     }
-    for (index i = 0; i < n; ++i) now.inertia += distance(i, now.centre.row(now.assignment[static_cast<std::size_t>(i)]));
+    for (index i = 0; i < n; ++i)
+      now.inertia += distance(i, now.centre.row(now.assignment[static_cast<std::size_t>(i)]));
     if (restart == 0 || now.inertia < best.inertia) best = std::move(now);
   }
   return best;

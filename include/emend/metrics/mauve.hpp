@@ -25,8 +25,9 @@ struct mauve_result {
 };
 
 /// MAUVE of two samples whose points are already in buckets.
-/// p, q: [n], [m] bucket of each point, in [0, buckets). Throws std::invalid_argument on an empty sample or a bucket out of range.
-/// Cost: n + m, and two frontiers. Pillutla et al. 2021; smoothed counts: Pillutla et al. 2023 (arXiv 2212.14578).
+/// p, q: [n], [m] bucket of each point, in [0, buckets). Throws std::invalid_argument on an empty sample or a bucket
+/// out of range. Cost: n + m, and two frontiers. Pillutla et al. 2021; smoothed counts: Pillutla et al. 2023 (arXiv
+/// 2212.14578).
 inline mauve_result mauve_of_buckets(id_column p, id_column q, index buckets, const frontier_options& options = {}) {
   if (buckets < 1) detail::fail("buckets", "at least 1", std::to_string(buckets));
   const auto count = [&](const char* name, const id_column& of, double smoothing) {
@@ -53,12 +54,15 @@ inline mauve_result mauve_of_buckets(id_column p, id_column q, index buckets, co
 }
 
 /// MAUVE of two samples of features, whatever they are features of.
-///   rows divided by their length; principal components of both samples together; k-means of both together; histograms; frontier
-/// p: [n, d], of text by humans; q: [m, d], of the model's; finite. A row of zeros stays zero. Every choice is drawn by the seed: the same
-/// score for any number of threads. Throws std::invalid_argument on an empty sample, another d, or more buckets than points.
-/// Cost: that of `find_principal_components` and `k_means` of n + m points. Pillutla et al. 2021 (arXiv 2102.01454).
+///   rows divided by their length; principal components of both samples together; k-means of both together; histograms;
+///   frontier
+/// p: [n, d], of text by humans; q: [m, d], of the model's; finite. A row of zeros stays zero. Every choice is drawn by
+/// the seed: the same score for any number of threads. Throws std::invalid_argument on an empty sample, another d, or
+/// more buckets than points. Cost: that of `find_principal_components` and `k_means` of n + m points. Pillutla et al.
+/// 2021 (arXiv 2102.01454).
 template <score_type T, executor E = const sequential>
-mauve_result mauve(const matrix<T>& p, const matrix<T>& q, const mauve_options& options = {}, E&& executor = sequential{}) {
+mauve_result mauve(const matrix<T>& p, const matrix<T>& q, const mauve_options& options = {},
+                   E&& executor = sequential{}) {
   const index n = p.rows(), m = q.rows(), d = p.columns();
   if (n < 1) detail::fail("p", "at least one point", "none");
   if (m < 1) detail::fail("q", "at least one point", "none");
@@ -79,7 +83,8 @@ mauve_result mauve(const matrix<T>& p, const matrix<T>& q, const mauve_options& 
   }
   const principal_components found = find_principal_components(points, options.explained_variance);
   const clusters all = k_means(found.projected, buckets, options.clustering, executor);
-  mauve_result result = mauve_of_buckets(id_column(all.assignment.data() + m, n), id_column(all.assignment.data(), m), buckets, options.frontier);
+  mauve_result result = mauve_of_buckets(id_column(all.assignment.data() + m, n), id_column(all.assignment.data(), m),
+                                         buckets, options.frontier);
   result.components = found.components;
   result.explained_variance_ratio = found.explained_variance_ratio;
   return result;

@@ -9,16 +9,16 @@ namespace emend {
 
 /// How varied the n-grams of some sequences are.
 struct ngram_measures {
-  double entropy = 0;            ///< of the pooled frequencies, -sum f log f                                          [nats]
+  double entropy = 0;  ///< of the pooled frequencies, -sum f log f                                          [nats]
   double distinct_pooled = 0;    ///< distinct / all n-grams of the pool
   std::vector<double> distinct;  ///< [sequences] the same within each sequence
   double repetition_mean = 0;    ///< mean over sequences of 1 - distinct
 };
 
 /// Measures of the n-grams of every sequence; n-grams never cross sequences, and uncounted tokens are left out before.
-/// tokens: [layout.tokens()]; n at least 1. A sequence shorter than n has no n-gram, and nothing repeated: distinct 1; a pool
-/// without n-grams likewise, entropy 0. Throws std::invalid_argument on a length that does not fit. Cost: N log N comparisons of n.
-/// Su et al. 2022 (arXiv 2202.06417), section 4; Welleck et al. 2020.
+/// tokens: [layout.tokens()]; n at least 1. A sequence shorter than n has no n-gram, and nothing repeated: distinct 1;
+/// a pool without n-grams likewise, entropy 0. Throws std::invalid_argument on a length that does not fit. Cost: N log
+/// N comparisons of n. Su et al. 2022 (arXiv 2202.06417), section 4; Welleck et al. 2020.
 template <sequence_layout L>
 ngram_measures measure_ngrams(id_column tokens, const L& layout, index n) {
   detail::require_length("tokens", tokens.size(), layout.tokens());

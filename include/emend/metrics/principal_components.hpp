@@ -18,7 +18,8 @@ struct principal_components {
 
 namespace detail {
 
-/// Eigenvalues on the diagonal of `a`, eigenvectors in the rows of `v`: rotations until nothing is left beside the diagonal.
+/// Eigenvalues on the diagonal of `a`, eigenvectors in the rows of `v`: rotations until nothing is left beside the
+/// diagonal.
 inline void diagonalise(matrix<double>& a, matrix<double>& v) {
   const index d = a.rows();
   for (index i = 0; i < d; ++i) v(i, i) = 1;
@@ -52,13 +53,15 @@ inline void diagonalise(matrix<double>& a, matrix<double>& v) {
 /// Principal components of n points.
 ///   C = (1/n) sum_i (x_i - mean)(x_i - mean)^T = sum_k variance_k u_k u_k^T;   ratio_k = variance_k / sum variance
 ///   components = least m with sum_{k<m} ratio_k >= explained_variance, at least 1
-/// points: [n, d], finite; explained_variance in (0, 1]. The sign of a direction is free. Points that are all equal have one component,
-/// and ratios of 0. Throws std::invalid_argument without points or dimensions, or on another share.
+/// points: [n, d], finite; explained_variance in (0, 1]. The sign of a direction is free. Points that are all equal
+/// have one component, and ratios of 0. Throws std::invalid_argument without points or dimensions, or on another share.
 /// Cost: n d^2 + some ten d^3: for d up to a few hundred.
 inline principal_components find_principal_components(const matrix<double>& points, double explained_variance = 0.9) {
   const index n = points.rows(), d = points.columns();
-  if (n < 1 || d < 1) detail::fail("points", "at least one of at least one dimension", std::to_string(n) + " x " + std::to_string(d));
-  if (!(explained_variance > 0 && explained_variance <= 1)) detail::fail("explained_variance", "a number in (0, 1]", std::to_string(explained_variance));
+  if (n < 1 || d < 1)
+    detail::fail("points", "at least one of at least one dimension", std::to_string(n) + " x " + std::to_string(d));
+  if (!(explained_variance > 0 && explained_variance <= 1))
+    detail::fail("explained_variance", "a number in (0, 1]", std::to_string(explained_variance));
   principal_components result;
   result.mean.assign(static_cast<std::size_t>(d), 0);
   for (index i = 0; i < n; ++i)
@@ -66,9 +69,12 @@ inline principal_components find_principal_components(const matrix<double>& poin
   matrix<double> covariance(d, d), v(d, d);
   std::vector<double> centred(static_cast<std::size_t>(d));
   for (index i = 0; i < n; ++i) {
-    for (index j = 0; j < d; ++j) centred[static_cast<std::size_t>(j)] = points(i, j) - result.mean[static_cast<std::size_t>(j)];
     for (index j = 0; j < d; ++j)
-      for (index k = 0; k <= j; ++k) covariance(j, k) += centred[static_cast<std::size_t>(j)] * centred[static_cast<std::size_t>(k)] / static_cast<double>(n);
+      centred[static_cast<std::size_t>(j)] = points(i, j) - result.mean[static_cast<std::size_t>(j)];
+    for (index j = 0; j < d; ++j)
+      for (index k = 0; k <= j; ++k)
+        covariance(j, k) +=
+            centred[static_cast<std::size_t>(j)] * centred[static_cast<std::size_t>(k)] / static_cast<double>(n);
   }
   for (index j = 0; j < d; ++j)
     for (index k = 0; k < j; ++k) covariance(k, j) = covariance(j, k);
@@ -95,7 +101,8 @@ inline principal_components find_principal_components(const matrix<double>& poin
   result.projected = matrix<double>(n, result.components);
   for (index i = 0; i < n; ++i)
     for (index k = 0; k < result.components; ++k)
-      for (index j = 0; j < d; ++j) result.projected(i, k) += (points(i, j) - result.mean[static_cast<std::size_t>(j)]) * result.directions(k, j);
+      for (index j = 0; j < d; ++j)
+        result.projected(i, k) += (points(i, j) - result.mean[static_cast<std::size_t>(j)]) * result.directions(k, j);
   return result;
 }
 

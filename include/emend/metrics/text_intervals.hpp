@@ -18,7 +18,10 @@ class numbered_ngrams {
       std::vector<index> own, grams;
       layout.for_each_token(b, [&](index t) { own.push_back(tokens[t]); });
       for (index i = 0; i + n <= static_cast<index>(own.size()); ++i)
-        grams.push_back(number.try_emplace(std::vector<index>(own.begin() + i, own.begin() + i + n), static_cast<index>(number.size())).first->second);
+        grams.push_back(number
+                            .try_emplace(std::vector<index>(own.begin() + i, own.begin() + i + n),
+                                         static_cast<index>(number.size()))
+                            .first->second);
       of_.push_back(std::move(grams));
     }
     distinct_ = number.size();
@@ -50,16 +53,18 @@ inline double mean_of(const std::vector<double>& values, const std::vector<index
 
 /// The measures of `measure_ngrams`, each with its interval over sequences.
 struct ngram_intervals {
-  interval entropy;          ///< of the pooled frequencies [nats]
-  interval distinct_pooled;  ///< a resample holds some sequences twice, so that this falls below the value: read its width
-  interval distinct;         ///< mean over sequences
-  interval repetition;       ///< mean over sequences of 1 - distinct
+  interval entropy;  ///< of the pooled frequencies [nats]
+  interval
+      distinct_pooled;  ///< a resample holds some sequences twice, so that this falls below the value: read its width
+  interval distinct;    ///< mean over sequences
+  interval repetition;  ///< mean over sequences of 1 - distinct
 };
 
-/// Bootstrap intervals of n-gram measures. Arguments and errors as `measure_ngrams` and `bootstrap`; one sequence a prompt.
-/// Cost: resamples times the n-grams.
+/// Bootstrap intervals of n-gram measures. Arguments and errors as `measure_ngrams` and `bootstrap`; one sequence a
+/// prompt. Cost: resamples times the n-grams.
 template <sequence_layout L, executor E = const sequential>
-ngram_intervals measure_ngram_intervals(id_column tokens, const L& layout, index n, const bootstrap_options& options = {}, E&& executor = sequential{}) {
+ngram_intervals measure_ngram_intervals(id_column tokens, const L& layout, index n,
+                                        const bootstrap_options& options = {}, E&& executor = sequential{}) {
   const ngram_measures measures = measure_ngrams(tokens, layout, n);
   const detail::numbered_ngrams grams(tokens, layout, n);
   const index count = layout.sequences();
@@ -67,21 +72,27 @@ ngram_intervals measure_ngram_intervals(id_column tokens, const L& layout, index
   ngram_intervals result;
   result.entropy = bootstrap(count, [&](chosen c) { return grams.pooled(c).first; }, options, executor);
   result.distinct_pooled = bootstrap(count, [&](chosen c) { return grams.pooled(c).second; }, options, executor);
-  result.distinct = bootstrap(count, [&](chosen c) { return detail::mean_of(measures.distinct, c); }, options, executor);
+  result.distinct =
+      bootstrap(count, [&](chosen c) { return detail::mean_of(measures.distinct, c); }, options, executor);
   result.repetition = {1 - result.distinct.value, 1 - result.distinct.high, 1 - result.distinct.low};
   return result;
 }
 
 /// Bootstrap interval of the mean diversity over sequences (`measure_diversity`). Cost: resamples times the sequences.
 template <sequence_layout L, executor E = const sequential>
-interval diversity_interval(id_column tokens, const L& layout, const bootstrap_options& options = {}, E&& executor = sequential{}) {
+interval diversity_interval(id_column tokens, const L& layout, const bootstrap_options& options = {},
+                            E&& executor = sequential{}) {
   const diversity_measures measures = measure_diversity(tokens, layout);
-  return bootstrap(layout.sequences(), [&](const std::vector<index>& c) { return detail::mean_of(measures.per_sequence, c); }, options, executor);
+  return bootstrap(
+      layout.sequences(), [&](const std::vector<index>& c) { return detail::mean_of(measures.per_sequence, c); },
+      options, executor);
 }
 
-/// Bootstrap interval over sequences of the perplexity of all their tokens (`perplexity`). Cost: resamples times the sequences.
+/// Bootstrap interval over sequences of the perplexity of all their tokens (`perplexity`). Cost: resamples times the
+/// sequences.
 template <sequence_layout L, executor E = const sequential>
-interval perplexity_interval(column log_prob, const L& layout, const bootstrap_options& options = {}, E&& executor = sequential{}) {
+interval perplexity_interval(column log_prob, const L& layout, const bootstrap_options& options = {},
+                             E&& executor = sequential{}) {
   detail::require_length("log_prob", log_prob.size(), layout.tokens());
   std::vector<double> sum, count;
   for (index b = 0; b < layout.sequences(); ++b) {

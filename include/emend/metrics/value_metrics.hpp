@@ -52,8 +52,8 @@ struct value_metric_options {
 
 /// Mean, extremes and explained variance of a critic.
 ///   explained_variance = 1 - var(G - V) / (var(G) + epsilon)
-/// With fewer than two tokens there is no variance, and it is 1 (verl: NaN); var(G) = 0 with epsilon 0 gives -inf, or 1 if
-/// the errors do not vary either.
+/// With fewer than two tokens there is no variance, and it is 1 (verl: NaN); var(G) = 0 with epsilon 0 gives -inf, or 1
+/// if the errors do not vary either.
 inline value_summary value_metrics(const value_moments& m, const value_metric_options& options = {}) {
   const double unexplained = m.error.variance(options.is_unbiased);
   const double variance = m.returns.variance(options.is_unbiased) + options.epsilon;

@@ -28,10 +28,10 @@ struct importance_options {
   importance_level level = importance_level::token;
   bound_mode mode = bound_mode::truncate;
   importance_gate gate = importance_gate::ratio;
-  double lower = 0;  ///< verl with one threshold, TRL: 0; IcePop, OpenRLHF, NeMo: below 1
-  double upper = 2;  ///< verl: 2, TRL: 3; of a divergence, its largest value
+  double lower = 0;                  ///< verl with one threshold, TRL: 0; IcePop, OpenRLHF, NeMo: below 1
+  double upper = 2;                  ///< verl: 2, TRL: 3; of a divergence, its largest value
   bool is_weight_per_token = false;  ///< the level decides, and what is kept weighs by its own ratio (OpenRLHF, NeMo)
-  double log_ratio_clamp = 20;       ///< of the log-ratio of the level, a whole sequence's sum too; verl 20, others infinity
+  double log_ratio_clamp = 20;  ///< of the log-ratio of the level, a whole sequence's sum too; verl 20, others infinity
   bool is_batch_normalised = false;  ///< weights, after the bounds, divided by their mean (verl batch_normalize)
   double batch_mean = 0;             ///< the mean over all parts of a batch; 0: of this call
 };
@@ -40,9 +40,13 @@ struct importance_options {
 inline constexpr importance_options truncated_importance{};
 /// IcePop: tokens outside the band are dropped (Ling team 2025).
 inline constexpr importance_options icepop{.mode = bound_mode::mask, .lower = 0.5, .upper = 5};
-/// seq-mask-tis of OpenRLHF and NeMo: a sequence is dropped by its geometric mean, its tokens weigh by their own ratios.
-inline constexpr importance_options sequence_masked_importance{
-    .level = importance_level::sequence_mean, .mode = bound_mode::mask, .lower = 0.5, .upper = 5, .is_weight_per_token = true};
+/// seq-mask-tis of OpenRLHF and NeMo: a sequence is dropped by its geometric mean, its tokens weigh by their own
+/// ratios.
+inline constexpr importance_options sequence_masked_importance{.level = importance_level::sequence_mean,
+                                                               .mode = bound_mode::mask,
+                                                               .lower = 0.5,
+                                                               .upper = 5,
+                                                               .is_weight_per_token = true};
 
 /// What `importance_weights` returns.
 struct importance_result {
@@ -51,8 +55,8 @@ struct importance_result {
   index missing = 0;           ///< of these, without a behaviour log-probability
   index dropped = 0, truncated = 0;
   index sequences = 0, dropped_sequences = 0;  ///< with a counted token; of these, with no token kept
-  double mean = 0;         ///< over counted tokens (sequences, where the level is a sequence's), before normalisation
-  double mean_count = 0;   ///< how many that were, so that parts of a batch can be put together
+  double mean = 0;        ///< over counted tokens (sequences, where the level is a sequence's), before normalisation
+  double mean_count = 0;  ///< how many that were, so that parts of a batch can be put together
   double dropped_share() const { return counted > 0 ? static_cast<double>(dropped) / static_cast<double>(counted) : 0; }
 };
 
@@ -67,8 +71,9 @@ class importance_gauge {
     if (gate_ == importance_gate::ratio) return ratio_(t);
     if (ratio_.is_missing(t)) return 0;
     const double p = probability(ratio_.learner(t)), q = probability(ratio_.behaviour(t));
-    return divergence_of(gate_ == importance_gate::binary_kl ? probability_divergence::binary_kl : probability_divergence::total_variation, p, q,
-                         emend::log(q / p));
+    return divergence_of(gate_ == importance_gate::binary_kl ? probability_divergence::binary_kl
+                                                             : probability_divergence::total_variation,
+                         p, q, emend::log(q / p));
   }
 
  private:
@@ -81,7 +86,8 @@ class importance_gauge {
 inline void check(const importance_options& options) {
   require_bound("log_ratio_clamp", options.log_ratio_clamp);
   require_not_negative("lower", options.lower);
-  if (!(options.upper >= options.lower)) fail("upper", "a number not below " + std::to_string(options.lower), std::to_string(options.upper));
+  if (!(options.upper >= options.lower))
+    fail("upper", "a number not below " + std::to_string(options.lower), std::to_string(options.upper));
   require_not_negative("batch_mean", options.batch_mean);
   if (options.mode == bound_mode::truncate && options.gate != importance_gate::ratio)
     fail("mode", "mask, because a divergence is no weight to truncate", "truncate");
@@ -93,13 +99,12 @@ inline void check(const importance_options& options) {
 /// precision).
 ///   r_t = exp(clamp(log_prob_t - behaviour_log_prob_t)),   w_t = r_t or the ratio of its sequence, bounded
 /// log_prob, behaviour_log_prob: [layout.tokens()], of the sampled tokens; constants to every loss. A behaviour
-/// log-probability of NaN is missing: that ratio is exactly 1, never bounded, and counted in `missing`; in a sequence it
-/// adds a log-ratio of 0. Bounds are inclusive; a NaN value lies outside them. Dropped weights are 0 by selection,
-/// whatever the ratio was. A sequence without counted tokens is neither kept nor dropped. A mean of 1e-8 or less does not
-/// normalise.
-/// Throws std::invalid_argument on a length that does not fit, bounds that are no interval, or mode truncate with a gate
-/// that is no ratio. Cost: two passes over two numbers a token.
-/// verl, TRL, OpenRLHF, NeMo: their names are with each option.
+/// log-probability of NaN is missing: that ratio is exactly 1, never bounded, and counted in `missing`; in a sequence
+/// it adds a log-ratio of 0. Bounds are inclusive; a NaN value lies outside them. Dropped weights are 0 by selection,
+/// whatever the ratio was. A sequence without counted tokens is neither kept nor dropped. A mean of 1e-8 or less does
+/// not normalise. Throws std::invalid_argument on a length that does not fit, bounds that are no interval, or mode
+/// truncate with a gate that is no ratio. Cost: two passes over two numbers a token. verl, TRL, OpenRLHF, NeMo: their
+/// names are with each option.
 template <sequence_layout L>
 importance_result importance_weights(column log_prob, column behaviour_log_prob, const L& layout,
                                      const importance_options& options = {}) {
@@ -134,7 +139,8 @@ importance_result importance_weights(column log_prob, column behaviour_log_prob,
       const bool is_missing = ratio.is_missing(t), is_own = is_token || options.is_weight_per_token;
       weight = is_off || (is_own && is_missing) ? 1 : is_own ? emend::exp(clamped(ratio(t))) : sequence_ratio;
       if (!is_off && is_mask) {
-        const bool is_kept = !is_token ? is_sequence_inside : is_missing || is_inside(is_ratio ? weight : gauge.token(t));
+        const bool is_kept =
+            !is_token ? is_sequence_inside : is_missing || is_inside(is_ratio ? weight : gauge.token(t));
         if (!is_kept) weight = 0, ++dropped;
       } else if (!is_off && !(is_own && is_missing)) {
         const double bounded = emend::clamp(weight, options.lower, options.upper);

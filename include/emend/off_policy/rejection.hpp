@@ -5,13 +5,13 @@
 
 namespace emend {
 
-/// What is compared with the bounds, and what falls with it: a token by its own estimate, or a whole sequence by the sum,
-/// the mean or the largest of its tokens' estimates.
+/// What is compared with the bounds, and what falls with it: a token by its own estimate, or a whole sequence by the
+/// sum, the mean or the largest of its tokens' estimates.
 enum class rejection_level { token, sequence_sum, sequence_mean, sequence_max };
 
 /// Options of `rejection`. verl names eleven of the combinations: token, sequence_sum (seq_sum) and sequence_mean
-/// (seq_mean) with k1, k2, k3; sequence_max (seq_max) with k2, k3. Bounds that a peer gives as ratios l and u for k1 are
-/// lower = -log u, upper = -log l here.
+/// (seq_mean) with k1, k2, k3; sequence_max (seq_max) with k2, k3. Bounds that a peer gives as ratios l and u for k1
+/// are lower = -log u, upper = -log l here.
 struct rejection_options {
   rejection_level level = rejection_level::token;
   kl_kind estimate = kl_kind::k3;    ///< of KL(behaviour || learner): k3 = e^-d - 1 + d, d = behaviour - log_prob
@@ -25,20 +25,24 @@ struct rejection_result {
   std::vector<double> kept;  ///< [tokens], 1 or 0; 0 where not counted. To be multiplied into a mask.
   index counted = 0, missing = 0, rejected = 0;
   index sequences = 0, rejected_sequences = 0;  ///< with a counted token; of these, with no token kept
-  double rejected_share() const { return counted > 0 ? static_cast<double>(rejected) / static_cast<double>(counted) : 0; }
+  double rejected_share() const {
+    return counted > 0 ? static_cast<double>(rejected) / static_cast<double>(counted) : 0;
+  }
 };
 
 /// Rejects tokens or whole sequences that the learner's policy would hardly have sampled: a mask beside the weights.
 ///   token t is kept if lower <= value_t <= upper,   value: the estimate, or its sum, mean or maximum over the sequence
-/// log_prob, behaviour_log_prob: [layout.tokens()]. A missing behaviour log-probability (NaN) gives the estimate 0, in a
-/// sequence too, and never rejects by itself; a NaN value is rejected. A sequence without counted tokens is not counted.
-/// Throws std::invalid_argument on a length that does not fit, or bounds that are no interval. Cost: two passes over two
-/// numbers a token. The rejection sampling of verl's rollout correction.
+/// log_prob, behaviour_log_prob: [layout.tokens()]. A missing behaviour log-probability (NaN) gives the estimate 0, in
+/// a sequence too, and never rejects by itself; a NaN value is rejected. A sequence without counted tokens is not
+/// counted. Throws std::invalid_argument on a length that does not fit, or bounds that are no interval. Cost: two
+/// passes over two numbers a token. The rejection sampling of verl's rollout correction.
 template <sequence_layout L>
-rejection_result rejection(column log_prob, column behaviour_log_prob, const L& layout, const rejection_options& options = {}) {
+rejection_result rejection(column log_prob, column behaviour_log_prob, const L& layout,
+                           const rejection_options& options = {}) {
   const detail::log_ratio_source ratio(log_prob, behaviour_log_prob, layout.tokens());
   detail::require_bound("log_ratio_clamp", options.log_ratio_clamp);
-  if (!(options.upper >= options.lower)) detail::fail("upper", "a number not below " + std::to_string(options.lower), std::to_string(options.upper));
+  if (!(options.upper >= options.lower))
+    detail::fail("upper", "a number not below " + std::to_string(options.lower), std::to_string(options.upper));
   const auto estimate = [&](index t) {
     return kl_estimate(options.estimate, -ratio(t), {.input = options.log_ratio_clamp});
   };

@@ -21,8 +21,8 @@ inline std::vector<double> mean_over_heads(column attention, index heads) {
 
 /// The share of each token in its sequence's attention, over the counted (response) tokens.
 ///   w_t = a_t / sum_s a_s
-/// attention: [layout.tokens()], of any scale, as `mean_over_heads`; empty: uniform, 1 / T. A sequence whose attention adds up
-/// to 0 gets uniform shares. Throws std::invalid_argument on a length that does not fit.
+/// attention: [layout.tokens()], of any scale, as `mean_over_heads`; empty: uniform, 1 / T. A sequence whose attention
+/// adds up to 0 gets uniform shares. Throws std::invalid_argument on a length that does not fit.
 template <sequence_layout L>
 std::vector<double> attention_shares(column attention, const L& layout) {
   if (!attention.empty()) detail::require_length("attention", attention.size(), layout.tokens());
@@ -33,7 +33,8 @@ std::vector<double> attention_shares(column attention, const L& layout) {
       total += attention.empty() ? 0 : attention[t];
       length += 1;
     });
-    layout.for_each_token(b, [&](index t) { share[static_cast<std::size_t>(t)] = total > 0 ? attention[t] / total : 1 / length; });
+    layout.for_each_token(
+        b, [&](index t) { share[static_cast<std::size_t>(t)] = total > 0 ? attention[t] / total : 1 / length; });
   }
   return share;
 }
@@ -45,8 +46,8 @@ struct abc_options {
 
 /// Attention-based credit: a sequence's reward spread over its tokens as the reward model attended to them.
 ///   r_t = beta w_t R + [t last] (1 - beta) R
-/// share: [layout.tokens()] (`attention_shares`); reward: [B]. As the score of `token_rewards` it gets its divergence term.
-/// Throws std::invalid_argument on a length that does not fit. Chan et al. 2024, arXiv 2402.00782.
+/// share: [layout.tokens()] (`attention_shares`); reward: [B]. As the score of `token_rewards` it gets its divergence
+/// term. Throws std::invalid_argument on a length that does not fit. Chan et al. 2024, arXiv 2402.00782.
 template <sequence_layout L>
 std::vector<double> abc_rewards(column share, column reward, const L& layout, const abc_options& options = {}) {
   detail::require_length("share", share.size(), layout.tokens());

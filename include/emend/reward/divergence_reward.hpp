@@ -6,8 +6,8 @@
 
 namespace emend {
 
-/// How much a token earns, with q_t the reward model's probability of the response token, q*_t that of its own choice g_t.
-/// "Positive" before the divergence, "negative" where the token is not the model's choice after it.
+/// How much a token earns, with q_t the reward model's probability of the response token, q*_t that of its own choice
+/// g_t. "Positive" before the divergence, "negative" where the token is not the model's choice after it.
 ///   sign       +1 / -1                                                     (the literal reading of the caption)
 ///   prob       +q_t / -(1 - q_t)
 ///   margin     +q_t / -(q*_t - q_t)
@@ -22,12 +22,15 @@ struct divergence_reward {
   bool is_neutral_positive = false;
 
   // Calls without `emend::` find the functions of any carrier.
-  /// log_prob: log q_t; max_log_prob: log q*_t; reference: of dense. R is any `real`, and Condition what its comparisons give.
+  /// log_prob: log q_t; max_log_prob: log q*_t; reference: of dense. R is any `real`, and Condition what its
+  /// comparisons give.
   template <class R, class Condition>
-  constexpr R operator()(const Condition& is_match, const std::type_identity_t<Condition>& has_diverged, const R& log_prob, const std::type_identity_t<R>& max_log_prob,
+  constexpr R operator()(const Condition& is_match, const std::type_identity_t<Condition>& has_diverged,
+                         const R& log_prob, const std::type_identity_t<R>& max_log_prob,
                          const std::type_identity_t<R>& reference) const {
     if (mode == reward_mode::dense) return log_prob - reference;
-    const R otherwise = is_neutral_positive ? positive_value(log_prob) : R(select(has_diverged, R(neutral), positive_value(log_prob)));
+    const R otherwise =
+        is_neutral_positive ? positive_value(log_prob) : R(select(has_diverged, R(neutral), positive_value(log_prob)));
     return select(has_diverged && !is_match, negative_value(log_prob, max_log_prob), otherwise);
   }
 
@@ -40,10 +43,14 @@ struct divergence_reward {
   template <class R>
   constexpr R negative_value(const R& log_prob, const R& max_log_prob) const {
     switch (mode) {
-      case reward_mode::prob: return negative * expm1(log_prob);
-      case reward_mode::margin: return negative * (exp(log_prob) - exp(max_log_prob));
-      case reward_mode::logratio: return -negative * min(R(max_log_prob - log_prob), clip);
-      default: return R(-negative);
+      case reward_mode::prob:
+        return negative * expm1(log_prob);
+      case reward_mode::margin:
+        return negative * (exp(log_prob) - exp(max_log_prob));
+      case reward_mode::logratio:
+        return -negative * min(R(max_log_prob - log_prob), clip);
+      default:
+        return R(-negative);
     }
   }
 };

@@ -7,10 +7,10 @@ namespace emend {
 
 /// Return decomposition: token rewards that add up to the return of their sequence.
 ///   loss = (1 / normaliser) sum_b ((T_b / K_b) sum_{t sampled} r_t - R_b)^2
-/// T_b counted tokens, K_b sampled ones. token_reward: [layout.tokens()]; episode_return: [B]; is_sampled: [layout.tokens()],
-/// not 0 at a random subset of the tokens (the randomised form, unbiased, for long sequences); empty: all. A sequence without
-/// a sampled token adds nothing. normaliser: sequences of the whole batch, above 0. Throws std::invalid_argument on a length
-/// that does not fit. Ren et al. 2022; Lee et al. 2024 (GELI).
+/// T_b counted tokens, K_b sampled ones. token_reward: [layout.tokens()]; episode_return: [B]; is_sampled:
+/// [layout.tokens()], not 0 at a random subset of the tokens (the randomised form, unbiased, for long sequences);
+/// empty: all. A sequence without a sampled token adds nothing. normaliser: sequences of the whole batch, above 0.
+/// Throws std::invalid_argument on a length that does not fit. Ren et al. 2022; Lee et al. 2024 (GELI).
 template <sequence_layout L>
 number_evaluation geli_loss(column token_reward, column episode_return, const L& layout, column is_sampled = {},
                             double normaliser = 1) {

@@ -7,8 +7,8 @@ namespace emend {
 
 /// A coefficient of the divergence that follows a target.
 ///   coefficient *= 1 + clamp(kl / target - 1, +-0.2) steps / horizon
-/// kl is the mean over sequences of the sum over tokens in OpenAI's code and trlx, of the mean over tokens in verl and ROLL:
-/// the same target then means something else by a factor of the length. Ziegler et al. 2019.
+/// kl is the mean over sequences of the sum over tokens in OpenAI's code and trlx, of the mean over tokens in verl and
+/// ROLL: the same target then means something else by a factor of the length. Ziegler et al. 2019.
 struct adaptive_kl_controller {
   double coefficient = 0.2;
   double target = 6;

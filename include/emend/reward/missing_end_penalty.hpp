@@ -6,7 +6,8 @@ namespace emend {
 
 /// The penalty of responses that never end, to be added to their rewards.
 ///   -penalty where no counted token is one of end_ids, 0 elsewhere
-/// ids: [layout.tokens()] -> [B]. Throws std::invalid_argument on a length that does not fit. TRL (missing_eos_penalty).
+/// ids: [layout.tokens()] -> [B]. Throws std::invalid_argument on a length that does not fit. TRL
+/// (missing_eos_penalty).
 template <sequence_layout L>
 std::vector<double> missing_end_penalty(id_column ids, const L& layout, id_column end_ids, double penalty) {
   const std::vector<char> ended = has_end(ids, layout, end_ids);

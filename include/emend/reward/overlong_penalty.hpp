@@ -9,10 +9,10 @@ namespace emend {
 
 /// Options of `overlong_penalty`.
 struct overlong_options {
-  double maximum_length;    ///< tokens
-  double buffer = 4096;     ///< the last tokens before the maximum, above 0 and up to it
-  double factor = 1;        ///< the penalty at the maximum
-  bool is_capped = true;    ///< beyond the maximum it stays at factor (OpenRLHF, DAPO); false: it grows on (NeMo, AReaL)
+  double maximum_length;  ///< tokens
+  double buffer = 4096;   ///< the last tokens before the maximum, above 0 and up to it
+  double factor = 1;      ///< the penalty at the maximum
+  bool is_capped = true;  ///< beyond the maximum it stays at factor (OpenRLHF, DAPO); false: it grows on (NeMo, AReaL)
 };
 
 /// The soft punishment of long responses, to be added to their rewards.

@@ -16,8 +16,8 @@ struct q_rm_options {
 /// token_score, value, log_prob, reference_log_prob: [layout.tokens()]; 0 where a token is not counted. Throws
 /// std::invalid_argument on a length that does not fit. Chen et al. 2025 (Q-RM), arXiv 2505.23363.
 template <sequence_layout L>
-std::vector<double> q_rm_advantages(column token_score, column value, column log_prob, column reference_log_prob, const L& layout,
-                                    const q_rm_options& options = {}) {
+std::vector<double> q_rm_advantages(column token_score, column value, column log_prob, column reference_log_prob,
+                                    const L& layout, const q_rm_options& options = {}) {
   detail::require_length("token_score", token_score.size(), layout.tokens());
   detail::require_length("value", value.size(), layout.tokens());
   detail::require_length("log_prob", log_prob.size(), layout.tokens());
@@ -25,7 +25,8 @@ std::vector<double> q_rm_advantages(column token_score, column value, column log
   std::vector<double> result(static_cast<std::size_t>(layout.tokens()), 0);
   for (index b = 0; b < layout.sequences(); ++b)
     layout.for_each_token(b, [&](index t) {
-      result[static_cast<std::size_t>(t)] = token_score[t] - options.kl_coefficient * (log_prob[t] - reference_log_prob[t]) -
+      result[static_cast<std::size_t>(t)] = token_score[t] -
+                                            options.kl_coefficient * (log_prob[t] - reference_log_prob[t]) -
                                             options.value_coefficient * value[t];
     });
   return result;
@@ -46,8 +47,8 @@ struct q_rm_loss_result {
 
 /// Training loss of that reward model from pairs of responses.
 ///   loss = -(1 / pairs) sum_b log sigmoid(beta (mean_t Z_chosen - mean_t Z_rejected) - margin)
-/// chosen, rejected: token scores, each over its own layout of as many sequences; the mean of a sequence without tokens is 0.
-/// Throws std::invalid_argument on a length that does not fit.
+/// chosen, rejected: token scores, each over its own layout of as many sequences; the mean of a sequence without tokens
+/// is 0. Throws std::invalid_argument on a length that does not fit.
 template <sequence_layout C, sequence_layout R>
 q_rm_loss_result q_rm_loss(column chosen, const C& chosen_layout, column rejected, const R& rejected_layout,
                            const q_rm_loss_options& options = {}) {
@@ -72,7 +73,8 @@ q_rm_loss_result q_rm_loss(column chosen, const C& chosen_layout, column rejecte
     const double of_chosen = slope / static_cast<double>(length_of(chosen_layout, b));
     const double of_rejected = -slope / static_cast<double>(length_of(rejected_layout, b));
     chosen_layout.for_each_token(b, [&](index t) { result.chosen_gradient[static_cast<std::size_t>(t)] = of_chosen; });
-    rejected_layout.for_each_token(b, [&](index t) { result.rejected_gradient[static_cast<std::size_t>(t)] = of_rejected; });
+    rejected_layout.for_each_token(
+        b, [&](index t) { result.rejected_gradient[static_cast<std::size_t>(t)] = of_rejected; });
   }
   return result;
 }

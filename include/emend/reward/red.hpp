@@ -11,10 +11,12 @@ struct red_options {
 
 /// Reward redistribution: by how much each token changes the score of the response so far.
 ///   r_t = dense_weight (R_t - R_{t-1}) + (1 - dense_weight) [t last] R_T,   R_0 the score of the empty response
-/// prefix_score: [layout.tokens()], the reward model's score up to and with each token; empty_score: [B]. The differences add
-/// up to R_T - R_0. Throws std::invalid_argument on a length that does not fit. Li et al. 2024 (RED), arXiv 2411.08302.
+/// prefix_score: [layout.tokens()], the reward model's score up to and with each token; empty_score: [B]. The
+/// differences add up to R_T - R_0. Throws std::invalid_argument on a length that does not fit. Li et al. 2024 (RED),
+/// arXiv 2411.08302.
 template <sequence_layout L>
-std::vector<double> red_rewards(column prefix_score, column empty_score, const L& layout, const red_options& options = {}) {
+std::vector<double> red_rewards(column prefix_score, column empty_score, const L& layout,
+                                const red_options& options = {}) {
   detail::require_length("prefix_score", prefix_score.size(), layout.tokens());
   detail::require_length("empty_score", empty_score.size(), layout.sequences());
   std::vector<double> result(static_cast<std::size_t>(layout.tokens()), 0);

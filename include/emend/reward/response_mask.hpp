@@ -14,10 +14,10 @@ inline bool is_one_of(index id, id_column ids) {
 
 }  // namespace detail
 
-/// 1 at the tokens of each sequence up to its first end, which is its last token; 0 after it and where the layout does not
-/// count. A sequence without an end counts whole.
-/// ids: [layout.tokens()]; end_ids: any of these ends a response (a model may declare several). Throws std::invalid_argument
-/// on a length that does not fit. The result is a mask for `padded` or `ragged`.
+/// 1 at the tokens of each sequence up to its first end, which is its last token; 0 after it and where the layout does
+/// not count. A sequence without an end counts whole. ids: [layout.tokens()]; end_ids: any of these ends a response (a
+/// model may declare several). Throws std::invalid_argument on a length that does not fit. The result is a mask for
+/// `padded` or `ragged`.
 template <sequence_layout L>
 std::vector<char> response_mask(id_column ids, const L& layout, id_column end_ids) {
   detail::require_length("ids", ids.size(), layout.tokens());

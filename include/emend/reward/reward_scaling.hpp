@@ -21,7 +21,8 @@ inline std::vector<double> scale_rewards(column reward, const reward_scaling_opt
   if (!(options.low <= options.high)) detail::fail("low", "a number up to high", std::to_string(options.low));
   std::vector<double> result(static_cast<std::size_t>(reward.size()));
   for (index i = 0; i < reward.size(); ++i)
-    result[static_cast<std::size_t>(i)] = emend::clamp((reward[i] + options.bias) * options.scale, options.low, options.high);
+    result[static_cast<std::size_t>(i)] =
+        emend::clamp((reward[i] + options.bias) * options.scale, options.low, options.high);
   return result;
 }
 

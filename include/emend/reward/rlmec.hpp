@@ -10,23 +10,24 @@ namespace emend {
 
 /// Options of `rlmec_rewards` and `rlmec_loss`.
 struct rlmec_options {
-  double centre = 0.5;         ///< a token of this probability earns 0
-  double correct_high = 0.5;   ///< rewards of a correct solution lie in [0, correct_high]
-  double wrong_low = -0.1;     ///< those of a wrong one in [wrong_low, 0]
+  double centre = 0.5;        ///< a token of this probability earns 0
+  double correct_high = 0.5;  ///< rewards of a correct solution lie in [0, correct_high]
+  double wrong_low = -0.1;    ///< those of a wrong one in [wrong_low, 0]
   double clip_low = 0.2, clip_high = 0.2;
-  double edited_weight = 1;    ///< weight of the rewrite's edited tokens
-  double other_weight = 0.5;   ///< of its other ones
+  double edited_weight = 1;   ///< weight of the rewrite's edited tokens
+  double other_weight = 0.5;  ///< of its other ones
   double rewrite_coefficient = 1;
   double tokens = 0, rewrite_tokens = 0;  ///< of the whole batch, under the two means; 0: count these
 };
 
-/// Token rewards from a reward model that was trained to rewrite a solution with few edits: how probable it finds each token
-/// of the solution itself.
+/// Token rewards from a reward model that was trained to rewrite a solution with few edits: how probable it finds each
+/// token of the solution itself.
 ///   r_t = clamp(p_t - centre, 0, correct_high) of a correct solution, clamp(p_t - centre, wrong_low, 0) of a wrong one
-/// log_prob: [layout.tokens()], of the given tokens under that model; is_correct: [B]. 0 where a token is not counted. Throws
-/// std::invalid_argument on a length that does not fit. Chen et al. 2024 (RLMEC), arXiv 2401.06081.
+/// log_prob: [layout.tokens()], of the given tokens under that model; is_correct: [B]. 0 where a token is not counted.
+/// Throws std::invalid_argument on a length that does not fit. Chen et al. 2024 (RLMEC), arXiv 2401.06081.
 template <sequence_layout L>
-std::vector<double> rlmec_rewards(column log_prob, column is_correct, const L& layout, const rlmec_options& options = {}) {
+std::vector<double> rlmec_rewards(column log_prob, column is_correct, const L& layout,
+                                  const rlmec_options& options = {}) {
   detail::require_length("log_prob", log_prob.size(), layout.tokens());
   detail::require_length("is_correct", is_correct.size(), layout.sequences());
   std::vector<double> reward(static_cast<std::size_t>(layout.tokens()), 0);
@@ -58,18 +59,18 @@ struct rlmec_loss_result {
 /// The training loss: the clipped surrogate with the rewards as advantages, and the rewrite's likelihood.
 ///   token_loss   = -mean_t min(rho_t r_t, clamp(rho_t, 1 - clip_low, 1 + clip_high) r_t)
 ///   rewrite_loss = mean_t w_t (-rewrite_log_prob_t)
-/// log_prob, old_log_prob, reward: [N]; rewrite_log_prob, is_edited: [M]. On score rows, `ppo_clip` and `cross_entropy` with
-/// `rlmec_rewrite_weights` are the same. Throws std::invalid_argument on a length that does not fit.
-inline rlmec_loss_result rlmec_loss(column log_prob, column old_log_prob, column reward, column rewrite_log_prob, column is_edited,
-                                    const rlmec_options& options = {}) {
+/// log_prob, old_log_prob, reward: [N]; rewrite_log_prob, is_edited: [M]. On score rows, `ppo_clip` and `cross_entropy`
+/// with `rlmec_rewrite_weights` are the same. Throws std::invalid_argument on a length that does not fit.
+inline rlmec_loss_result rlmec_loss(column log_prob, column old_log_prob, column reward, column rewrite_log_prob,
+                                    column is_edited, const rlmec_options& options = {}) {
   detail::require_length("old_log_prob", old_log_prob.size(), log_prob.size());
   detail::require_length("reward", reward.size(), log_prob.size());
   detail::require_length("is_edited", is_edited.size(), rewrite_log_prob.size());
   rlmec_loss_result result;
   if (!log_prob.empty()) {
     const double tokens = options.tokens > 0 ? options.tokens : static_cast<double>(log_prob.size());
-    number_evaluation of_tokens = evaluate_log_probs(ppo_clip{old_log_prob, reward, options.clip_low, options.clip_high}, log_prob,
-                                                     {.normaliser = tokens});
+    number_evaluation of_tokens = evaluate_log_probs(
+        ppo_clip{old_log_prob, reward, options.clip_low, options.clip_high}, log_prob, {.normaliser = tokens});
     result.token_loss = of_tokens.value;
     result.log_prob_gradient = std::move(of_tokens.gradient);
   }

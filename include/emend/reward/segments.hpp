@@ -11,7 +11,7 @@ enum class segment_placement { spread, end };
 /// Options of `segment_ends` and `segment_rewards`.
 struct segment_options {
   double entropy_threshold = 1.75;
-  index minimum_length = 1;             ///< tokens of a segment before it may close
+  index minimum_length = 1;               ///< tokens of a segment before it may close
   bool is_last_token_in_segment = false;  ///< false: the last token (the end of sequence) belongs to no segment
   segment_placement placement = segment_placement::spread;
   double mean_slope = 0, mean_offset = 0;            ///< of the value's mean over log position
@@ -20,13 +20,15 @@ struct segment_options {
 };
 
 /// The positions that close the segments of a sequence: tokens at which the policy was unsure what to write next.
-///   t closes a segment if entropy_t > entropy_threshold and the segment has minimum_length tokens; the last always closes
-/// entropy: [layout.tokens()]; the last segment closes at the last token, or at the one before it. A sequence of one token is
-/// one segment. Throws std::invalid_argument on a length that does not fit.
+///   t closes a segment if entropy_t > entropy_threshold and the segment has minimum_length tokens; the last always
+///   closes
+/// entropy: [layout.tokens()]; the last segment closes at the last token, or at the one before it. A sequence of one
+/// token is one segment. Throws std::invalid_argument on a length that does not fit.
 template <sequence_layout L>
 std::vector<index> segment_ends(column entropy, const L& layout, index b, const segment_options& options = {}) {
   detail::require_length("entropy", entropy.size(), layout.tokens());
-  if (options.minimum_length < 1) detail::fail("minimum_length", "a number above 0", std::to_string(options.minimum_length));
+  if (options.minimum_length < 1)
+    detail::fail("minimum_length", "a number above 0", std::to_string(options.minimum_length));
   const index length = length_of(layout, b);
   const index inside = options.is_last_token_in_segment || length == 1 ? length : length - 1;
   std::vector<index> ends;
@@ -44,10 +46,12 @@ std::vector<index> segment_ends(column entropy, const L& layout, index b, const 
 /// Rewards of segments: the reward model's value at the end of each, normalised for its place in the response.
 ///   v_s = (value at the end of s - (mean_slope log p + mean_offset)) / (deviation_slope log p + deviation_offset),
 ///   p = s / S, s = 1 .. S;   then v_s / length on each token of s, or v_s on its last;   clamped to +-clamp
-/// entropy, value: [layout.tokens()]; 0 where a token is not counted or in no segment. As the score of `token_rewards` it gets
-/// its divergence term. Throws std::invalid_argument on a length that does not fit. Yin et al. 2025, by their code.
+/// entropy, value: [layout.tokens()]; 0 where a token is not counted or in no segment. As the score of `token_rewards`
+/// it gets its divergence term. Throws std::invalid_argument on a length that does not fit. Yin et al. 2025, by their
+/// code.
 template <sequence_layout L>
-std::vector<double> segment_rewards(column entropy, column value, const L& layout, const segment_options& options = {}) {
+std::vector<double> segment_rewards(column entropy, column value, const L& layout,
+                                    const segment_options& options = {}) {
   detail::require_length("value", value.size(), layout.tokens());
   detail::require_bound("clamp", options.clamp);
   std::vector<double> result(static_cast<std::size_t>(layout.tokens()), 0);

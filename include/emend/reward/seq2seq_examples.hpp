@@ -21,7 +21,8 @@ struct seq2seq_example {
 };
 
 /// The example that rewrites `given` into `target` under the template.
-inline seq2seq_example make_seq2seq_example(const seq2seq_template& form, id_column prompt, id_column given, id_column target) {
+inline seq2seq_example make_seq2seq_example(const seq2seq_template& form, id_column prompt, id_column given,
+                                            id_column target) {
   seq2seq_example example;
   const auto append = [&](index separator, id_column part) {
     example.ids.push_back(separator);
@@ -38,7 +39,8 @@ inline seq2seq_example make_seq2seq_example(const seq2seq_template& form, id_col
 }
 
 /// Correction mapping: the rejected response in, the chosen one out. arXiv 2409.00162, figure 2.
-inline seq2seq_example correction_example(const seq2seq_template& form, id_column prompt, id_column chosen, id_column rejected) {
+inline seq2seq_example correction_example(const seq2seq_template& form, id_column prompt, id_column chosen,
+                                          id_column rejected) {
   return make_seq2seq_example(form, prompt, rejected, chosen);
 }
 

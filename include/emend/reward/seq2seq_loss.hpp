@@ -8,7 +8,7 @@ namespace emend {
 
 /// Options of `seq2seq_loss`.
 struct seq2seq_loss_options {
-  double lambda_identity = 1;  ///< weight of the identity mapping; it does not enter the divisors
+  double lambda_identity = 1;                       ///< weight of the identity mapping; it does not enter the divisors
   aggregation normalise = aggregation::token_mean;  ///< token_mean, sequence_sum or per_example_mean
   /// Explicit counts, so that micro-batches add up: scored tokens of both kinds; for sequence_sum the number of pairs
   /// (correction examples), for per_example_mean that of examples. 0: count this batch.
@@ -29,8 +29,8 @@ struct seq2seq_loss_result {
 ///   token_mean        1 / scored tokens of the whole batch, both kinds
 ///   sequence_sum      1 / number of pairs (= correction examples)
 ///   per_example_mean  1 / (scored tokens of the example * E)
-/// label: [N], -1 where not scored; offsets: [E+1]; is_identity: [E]. Identity tokens are also weighed by lambda_identity.
-/// Throws std::invalid_argument on a length that does not fit.
+/// label: [N], -1 where not scored; offsets: [E+1]; is_identity: [E]. Identity tokens are also weighed by
+/// lambda_identity. Throws std::invalid_argument on a length that does not fit.
 inline std::vector<double> seq2seq_weights(id_column label, id_column offsets, column is_identity,
                                            const seq2seq_loss_options& options = {}) {
   const ragged examples(offsets);
@@ -54,7 +54,7 @@ inline std::vector<double> seq2seq_weights(id_column label, id_column offsets, c
     const double own = static_cast<double>(scored[static_cast<std::size_t>(e)]);
     const double divisor = options.normalise == aggregation::token_mean     ? tokens
                            : options.normalise == aggregation::sequence_sum ? pairs
-                                                                              : own * examples_count;
+                                                                            : own * examples_count;
     examples.for_each_token(e, [&](index t) {
       if (label[t] != -1) weight[static_cast<std::size_t>(t)] = kind / divisor;
     });
@@ -63,21 +63,26 @@ inline std::vector<double> seq2seq_weights(id_column label, id_column offsets, c
 }
 
 /// Training loss of a sequence-to-sequence reward model: sequence likelihood of both mappings.
-///   L = L_correction + lambda_identity L_identity,   each  sum over its examples of -log p(label) / normaliser   [nats]
+///   L = L_correction + lambda_identity L_identity,   each  sum over its examples of -log p(label) / normaliser [nats]
 /// x: scores of every position of E examples one after the other, [N, V]; label: [N], -1 where not scored;
 /// offsets: [E+1]; is_identity: [E]. Rows without a label are not read, and their gradient is zero.
-/// Throws std::invalid_argument on a length or id that does not fit. Cost: reads scored rows once, writes the gradient once.
-/// arXiv 2409.00162, figure 2: "by sequence maximum loglikelihood estimation".
+/// Throws std::invalid_argument on a length or id that does not fit. Cost: reads scored rows once, writes the gradient
+/// once. arXiv 2409.00162, figure 2: "by sequence maximum loglikelihood estimation".
 template <scores X, executor E = const sequential>
 seq2seq_loss_result<gradient_type<X>> seq2seq_loss(const X& x, id_column label, id_column offsets, column is_identity,
-                                                   const seq2seq_loss_options& options = {}, E&& executor = sequential{}) {
+                                                   const seq2seq_loss_options& options = {},
+                                                   E&& executor = sequential{}) {
   const std::vector<double> weight = seq2seq_weights(label, offsets, is_identity, options);
   std::vector<double> per_token;
   auto all = evaluate(cross_entropy{}, x, label,
-                      evaluation_options{.mask = {}, .weight = weight, .transform = options.transform, .per_token = &per_token,
+                      evaluation_options{.mask = {},
+                                         .weight = weight,
+                                         .transform = options.transform,
+                                         .per_token = &per_token,
                                          .instructions = options.instructions},
                       executor);
-  seq2seq_loss_result<gradient_type<X>> result{.value = all.value, .gradient = std::move(all.gradient), .scored_tokens = all.evaluated};
+  seq2seq_loss_result<gradient_type<X>> result{
+      .value = all.value, .gradient = std::move(all.gradient), .scored_tokens = all.evaluated};
   const ragged examples(offsets);
   for (index e = 0; e < examples.sequences(); ++e) {
     double& part = is_identity[e] == 0 ? result.correction : result.identity;

@@ -7,10 +7,12 @@
 namespace emend {
 
 /// What becomes of the scores of a batch.
-///   none; per_length: s / T; whiten: s / sqrt(variance + epsilon) over all tokens of the batch, the mean not subtracted
+///   none; per_length: s / T; whiten: s / sqrt(variance + epsilon) over all tokens of the batch, the mean not
+///   subtracted
 enum class reward_normalisation { none, per_length, whiten };
 
-/// Options of `extract_rewards`. The paper gives neither magnitudes nor normalisation; defaults are the literal reading.
+/// Options of `extract_rewards`. The paper gives neither magnitudes nor normalisation; defaults are the literal
+/// reading.
 struct seq2seq_reward_options {
   reward_mode mode = reward_mode::sign;
   double positive = 1;               ///< multiplies the positive values of every mode but dense
@@ -21,9 +23,9 @@ struct seq2seq_reward_options {
   bool has_truncation_penalty = false;  ///< a response without an end id gets -negative added to its last score
   id_column end_ids = {};               ///< the ids that end a response
   reward_normalisation normalise = reward_normalisation::none;
-  bool is_unbiased = true;           ///< whiten: divide the variance by n - 1, else by n
+  bool is_unbiased = true;  ///< whiten: divide the variance by n - 1, else by n
   double whiten_epsilon = 1e-8;
-  column reference_log_prob = {};    ///< [N], for dense
+  column reference_log_prob = {};  ///< [N], for dense
   score_transform transform = {};
   instruction_set instructions = instruction_set::best;
 };
@@ -41,7 +43,8 @@ struct seq2seq_rewards {
 namespace detail {
 
 inline void check(const seq2seq_reward_options& options, index tokens) {
-  if (options.mode == reward_mode::dense) require_length("reference_log_prob", options.reference_log_prob.size(), tokens);
+  if (options.mode == reward_mode::dense)
+    require_length("reference_log_prob", options.reference_log_prob.size(), tokens);
   require_bound("clip", options.clip);
   require_not_negative("whiten_epsilon", options.whiten_epsilon);
   if (options.has_truncation_penalty && options.end_ids.empty())
@@ -62,8 +65,8 @@ inline void check(const seq2seq_reward_options& options, index tokens) {
 /// q_t = 0 (score -inf) gives prob -1, logratio -clip. Cost: reads each counted row once.
 /// arXiv 2409.00162, figure 2 (2): reward "until it diverges", then negative scores to diverging tokens.
 template <scores X, sequence_layout L, executor E = const sequential>
-seq2seq_rewards extract_rewards(const X& x, id_column response, const L& layout, const seq2seq_reward_options& options = {},
-                                E&& executor = sequential{}) {
+seq2seq_rewards extract_rewards(const X& x, id_column response, const L& layout,
+                                const seq2seq_reward_options& options = {}, E&& executor = sequential{}) {
   const index tokens = layout.tokens();
   detail::require_length("response", response.size(), tokens);
   detail::check(options, tokens);
@@ -71,10 +74,11 @@ seq2seq_rewards extract_rewards(const X& x, id_column response, const L& layout,
   std::vector<std::uint8_t> counted(static_cast<std::size_t>(tokens), 0);
   for (index b = 0; b < layout.sequences(); ++b)
     layout.for_each_token(b, [&](index t) { counted[static_cast<std::size_t>(t)] = 1; });
-  statistics_columns rows = statistics(x, response,
-                                       statistics_options{.mask = counted, .transform = options.transform, .with_arg_max = true,
-                                                          .instructions = options.instructions},
-                                       executor);
+  statistics_columns rows = statistics(
+      x, response,
+      statistics_options{
+          .mask = counted, .transform = options.transform, .with_arg_max = true, .instructions = options.instructions},
+      executor);
 
   seq2seq_rewards result;
   result.score.assign(static_cast<std::size_t>(tokens), 0);
@@ -83,7 +87,8 @@ seq2seq_rewards extract_rewards(const X& x, id_column response, const L& layout,
   result.sequence_score.assign(sequences, 0);
   result.copy_log_likelihood.assign(sequences, 0);
 
-  const divergence_reward reward{options.mode, options.positive, options.negative, options.clip, options.neutral, options.is_neutral_positive};
+  const divergence_reward reward{options.mode, options.positive, options.negative,
+                                 options.clip, options.neutral,  options.is_neutral_positive};
   for (std::size_t b = 0; b < sequences; ++b) {
     index length = 0, last = -1;
     bool has_diverged = false;
@@ -107,7 +112,8 @@ seq2seq_rewards extract_rewards(const X& x, id_column response, const L& layout,
       if (!has_end) result.score[static_cast<std::size_t>(last)] -= options.negative;
     }
     if (options.normalise == reward_normalisation::per_length)
-      layout.for_each_token(static_cast<index>(b), [&](index t) { result.score[static_cast<std::size_t>(t)] /= static_cast<double>(length); });
+      layout.for_each_token(static_cast<index>(b),
+                            [&](index t) { result.score[static_cast<std::size_t>(t)] /= static_cast<double>(length); });
   }
 
   if (options.normalise == reward_normalisation::whiten) {

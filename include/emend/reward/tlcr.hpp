@@ -27,8 +27,8 @@ inline tlcr_labels tlcr_labels_of(id_column source, id_column revised) {
 
 /// Binary cross-entropy of the discriminator over the labelled tokens.
 ///   loss = -(1 / n) sum_t [label_t = 1] log sigmoid(x_t) + [label_t = 0] log sigmoid(-x_t)
-/// logit, label: [N], label -1: not counted. normaliser: n of the whole batch; 0: that of these tokens. No labelled token: 0.
-/// Throws std::invalid_argument on a length or label that does not fit.
+/// logit, label: [N], label -1: not counted. normaliser: n of the whole batch; 0: that of these tokens. No labelled
+/// token: 0. Throws std::invalid_argument on a length or label that does not fit.
 inline number_evaluation tlcr_loss(column logit, id_column label, double normaliser = 0) {
   detail::require_length("label", label.size(), logit.size());
   std::vector<char> mask(static_cast<std::size_t>(logit.size()));
@@ -40,13 +40,14 @@ inline number_evaluation tlcr_loss(column logit, id_column label, double normali
   }
   if (normaliser == 0) normaliser = labelled > 0 ? labelled : 1;
   return evaluate_values(
-      [&]<class R>(const number<R>& x) { return -emend::log_sigmoid(label[x.position] == 1 ? x.value : R(-x.value)); }, logit,
-      {.mask = mask, .normaliser = normaliser});
+      [&]<class R>(const number<R>& x) { return -emend::log_sigmoid(label[x.position] == 1 ? x.value : R(-x.value)); },
+      logit, {.mask = mask, .normaliser = normaliser});
 }
 
 /// Token-level continuous rewards: the discriminator's confidence.
 ///   s_t = 2 sigmoid(x_t) - 1
-/// logit: [layout.tokens()]; 0 where a token is not counted. Throws std::invalid_argument on a length that does not fit.
+/// logit: [layout.tokens()]; 0 where a token is not counted. Throws std::invalid_argument on a length that does not
+/// fit.
 template <sequence_layout L>
 std::vector<double> tlcr_rewards(column logit, const L& layout) {
   detail::require_length("logit", logit.size(), layout.tokens());

@@ -8,13 +8,14 @@ namespace emend {
 /// Options of `token_rewards`.
 struct token_reward_options {
   double score_scale = 1;
-  double kl_coefficient = 0.02;  ///< align-anything's default
-  double scalar_scale = 0;       ///< weight of scalar_reward
-  column scalar_reward = {};     ///< [B] one reward for a whole sequence
-  double clamp = __builtin_inf();         ///< bound of |reward|, applied to the sum (align-anything: 50)
-  kl_kind kl = kl_kind::k1;               ///< estimator of the divergence
-  kl_clamps kl_bounds = {};               ///< OpenRLHF: output 10; NeMo: input 20, output 10
-  double scalar_low = -__builtin_inf();   ///< bounds of scalar_reward, applied before the divergence is taken off (OpenRLHF)
+  double kl_coefficient = 0.02;    ///< align-anything's default
+  double scalar_scale = 0;         ///< weight of scalar_reward
+  column scalar_reward = {};       ///< [B] one reward for a whole sequence
+  double clamp = __builtin_inf();  ///< bound of |reward|, applied to the sum (align-anything: 50)
+  kl_kind kl = kl_kind::k1;        ///< estimator of the divergence
+  kl_clamps kl_bounds = {};        ///< OpenRLHF: output 10; NeMo: input 20, output 10
+  double scalar_low =
+      -__builtin_inf();  ///< bounds of scalar_reward, applied before the divergence is taken off (OpenRLHF)
   double scalar_high = __builtin_inf();
   id_column scalar_position = {};  ///< [B] where scalar_reward stands, -1: nowhere; empty: at the last counted token
 };
@@ -22,22 +23,26 @@ struct token_reward_options {
 namespace detail {
 
 template <sequence_layout L>
-void check(const token_reward_options& options, const column& score, const column& old_log_prob, const column& reference_log_prob, const L& layout) {
+void check(const token_reward_options& options, const column& score, const column& old_log_prob,
+           const column& reference_log_prob, const L& layout) {
   if (!score.empty()) require_length("score", score.size(), layout.tokens());
   if (!old_log_prob.empty() || !reference_log_prob.empty()) {
     require_length("old_log_prob", old_log_prob.size(), layout.tokens());
     require_length("reference_log_prob", reference_log_prob.size(), layout.tokens());
   }
   if (!options.scalar_reward.empty()) require_length("scalar_reward", options.scalar_reward.size(), layout.sequences());
-  if (!options.scalar_position.empty()) require_length("scalar_position", options.scalar_position.size(), layout.sequences());
+  if (!options.scalar_position.empty())
+    require_length("scalar_position", options.scalar_position.size(), layout.sequences());
   require_bound("clamp", options.clamp);
-  if (!(options.scalar_low <= options.scalar_high)) fail("scalar_low", "a number up to scalar_high", std::to_string(options.scalar_low));
+  if (!(options.scalar_low <= options.scalar_high))
+    fail("scalar_low", "a number up to scalar_high", std::to_string(options.scalar_low));
 }
 
 }  // namespace detail
 
-/// Where a sequence-level reward stands, by the convention of the last counted token: OpenRLHF, align-anything, NeMo, verl;
-/// NeMo-Aligner's "length - 2" is the last token that has a log-probability. [B], -1 for a sequence without tokens.
+/// Where a sequence-level reward stands, by the convention of the last counted token: OpenRLHF, align-anything, NeMo,
+/// verl; NeMo-Aligner's "length - 2" is the last token that has a log-probability. [B], -1 for a sequence without
+/// tokens.
 template <sequence_layout L>
 std::vector<index> last_positions(const L& layout) {
   std::vector<index> result(static_cast<std::size_t>(layout.sequences()), -1);
@@ -46,8 +51,8 @@ std::vector<index> last_positions(const L& layout) {
   return result;
 }
 
-/// The convention of the position after it, or the last one of a row that is full: TRL. [B], -1 for a sequence without tokens.
-/// Its advantages then see the reward through gamma lambda.
+/// The convention of the position after it, or the last one of a row that is full: TRL. [B], -1 for a sequence without
+/// tokens. Its advantages then see the reward through gamma lambda.
 template <detail::contiguous_layout L>
 std::vector<index> positions_after_last(const L& layout) {
   std::vector<index> result = last_positions(layout);
@@ -56,14 +61,14 @@ std::vector<index> positions_after_last(const L& layout) {
   return result;
 }
 
-/// The reward of every token for PPO: a token-level score, less the divergence from the reference, plus a reward for the
-/// whole sequence at one of its positions.
+/// The reward of every token for PPO: a token-level score, less the divergence from the reference, plus a reward for
+/// the whole sequence at one of its positions.
 ///   r_t = score_scale s_t - kl_coefficient k(old_log_prob_t - reference_log_prob_t)
 ///         + [t = scalar_position] scalar_scale clamp(R, scalar_low, scalar_high),          clamped to +-clamp
 /// score: [layout.tokens()] or empty; old_log_prob, reference_log_prob: [layout.tokens()], both empty: no divergence;
-/// scalar_reward: [B] or empty. Uncounted tokens get 0, but for R where scalar_position names one; a sequence without tokens
-/// gets R nowhere unless it does (OpenRLHF puts it on the padding, align-anything raises).
-/// Throws std::invalid_argument on a length or position that does not fit. Cost: one pass.
+/// scalar_reward: [B] or empty. Uncounted tokens get 0, but for R where scalar_position names one; a sequence without
+/// tokens gets R nowhere unless it does (OpenRLHF puts it on the padding, align-anything raises). Throws
+/// std::invalid_argument on a length or position that does not fit. Cost: one pass.
 template <sequence_layout L>
 std::vector<double> token_rewards(column score, column old_log_prob, column reference_log_prob, const L& layout,
                                   const token_reward_options& options = {}) {
@@ -76,7 +81,8 @@ std::vector<double> token_rewards(column score, column old_log_prob, column refe
     layout.for_each_token(b, [&](index t) {
       double r = score.empty() ? 0 : options.score_scale * score[t];
       if (has_reference)
-        r -= options.kl_coefficient * kl_estimate(options.kl, old_log_prob[t] - reference_log_prob[t], options.kl_bounds);
+        r -= options.kl_coefficient *
+             kl_estimate(options.kl, old_log_prob[t] - reference_log_prob[t], options.kl_bounds);
       reward[static_cast<std::size_t>(t)] = r;
       place = t;
     });
@@ -86,7 +92,8 @@ std::vector<double> token_rewards(column score, column old_log_prob, column refe
     }
     if (place >= 0 && !options.scalar_reward.empty()) {
       double& r = reward[static_cast<std::size_t>(place)];
-      r = clamped(r + options.scalar_scale * emend::clamp(options.scalar_reward[b], options.scalar_low, options.scalar_high));
+      r = clamped(r + options.scalar_scale *
+                          emend::clamp(options.scalar_reward[b], options.scalar_low, options.scalar_high));
     }
     layout.for_each_token(b, [&](index t) {
       double& r = reward[static_cast<std::size_t>(t)];

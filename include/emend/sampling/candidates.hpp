@@ -18,14 +18,15 @@ struct drawn_id {
 
 /// What is left of one row of scores while it is made into a distribution: ids in ascending order, with their scores.
 ///   p_i = exp(score_i) / sum_j exp(score_j) over the ids that are left
-/// A processor (see `score_processor`) removes ids or changes scores; a score of -inf is a probability of 0. An object keeps its memory
-/// from row to row: after the first row of a vocabulary nothing is allocated. A is float (also for 16-bit scores) or double.
+/// A processor (see `score_processor`) removes ids or changes scores; a score of -inf is a probability of 0. An object
+/// keeps its memory from row to row: after the first row of a vocabulary nothing is allocated. A is float (also for
+/// 16-bit scores) or double.
 template <class A>
 class candidates {
  public:
-  /// Takes up a row. row: V scores with any stride; where they are contiguous and of type A they are read in place and must outlive
-  /// the draw. previous: ids of the text so far, which penalties ask for.
-  /// Throws std::invalid_argument on an empty row, on NaN or +inf in it, or if it is all -inf. Cost: reads the row once.
+  /// Takes up a row. row: V scores with any stride; where they are contiguous and of type A they are read in place and
+  /// must outlive the draw. previous: ids of the text so far, which penalties ask for. Throws std::invalid_argument on
+  /// an empty row, on NaN or +inf in it, or if it is all -inf. Cost: reads the row once.
   template <score_type T>
     requires std::same_as<arithmetic<T>, A>
   void assign(const T* row, index vocab, index stride = 1, id_column previous = {}) {
@@ -54,7 +55,9 @@ class candidates {
 
   /// Entry i of those left, in ascending order of ids; ids of score -inf may be among them.
   index id(index i) const { return is_dense_ ? i : ids_[at(i)]; }
-  double score(index i) const { return source_[i] < forbidden_below_ ? -detail::infinity : static_cast<double>(source_[i]) * factor_; }
+  double score(index i) const {
+    return source_[i] < forbidden_below_ ? -detail::infinity : static_cast<double>(source_[i]) * factor_;
+  }
   double probability(index i) {
     find_powers();
     return static_cast<double>(powers_[at(i)]) / total_;
@@ -70,7 +73,9 @@ class candidates {
     find_powers();
     double sum = 0;
     for (index i = 0; i < size_; ++i)
-      if (powers_[at(i)] != 0) sum += static_cast<double>(powers_[at(i)]) * ((static_cast<double>(source_[i]) - static_cast<double>(largest_)) * factor_);
+      if (powers_[at(i)] != 0)
+        sum += static_cast<double>(powers_[at(i)]) *
+               ((static_cast<double>(source_[i]) - static_cast<double>(largest_)) * factor_);
     return emend::log(total_) - sum / total_;
   }
 
@@ -119,7 +124,8 @@ class candidates {
     if (k < size_) collect(cut_(source_, nullptr, size_, static_cast<double>(k)));
   }
 
-  /// Leaves the highest scores that together reach a share of the probability, what equals the last of them, and the `minimum` best.
+  /// Leaves the highest scores that together reach a share of the probability, what equals the last of them, and the
+  /// `minimum` best.
   void keep_share(double share, index minimum = 1) {
     settle();
     find_powers();
@@ -129,16 +135,20 @@ class candidates {
     if (!cut_.from_sample(source_, powers_.data(), size_, target, total_, cut)) {
       // Ids of less than an even part of the rest are less than the rest together.
       A lowest = least_score;
-      if (rest > 0) lowest = static_cast<A>(static_cast<double>(largest_) + emend::log(0.999 * rest / static_cast<double>(size_)) / factor_);
+      if (rest > 0)
+        lowest = static_cast<A>(static_cast<double>(largest_) +
+                                emend::log(0.999 * rest / static_cast<double>(size_)) / factor_);
       collect(lowest < least ? lowest : least);
       cut = cut_(source_, powers_.data(), size_, target);
     }
-    if (is_dense_ && size_ > 4096 && is_in_most_blocks(cut)) forbid(cut < least ? cut : least);
-    else collect(cut < least ? cut : least);
+    if (is_dense_ && size_ > 4096 && is_in_most_blocks(cut))
+      forbid(cut < least ? cut : least);
+    else
+      collect(cut < least ? cut : least);
   }
 
-  /// Leaves the ids of the lowest distance |-log p - entropy| that together reach a share of the probability, what is as near as the
-  /// last of them, and the `minimum` nearest.
+  /// Leaves the ids of the lowest distance |-log p - entropy| that together reach a share of the probability, what is
+  /// as near as the last of them, and the `minimum` nearest.
   void keep_typical(double share, index minimum = 1) {
     settle();
     const double center = log_z() - entropy();
@@ -163,9 +173,9 @@ class candidates {
     find_largest();
   }
 
-  /// Gives the k-th of some ids the score change(k, score); -inf forbids an id, ids that are not left stay out, and an id named twice
-  /// is changed twice. Throws std::invalid_argument on an id outside the vocabulary.
-  /// Cost: a copy of a row that is still dense, and a pass over it.
+  /// Gives the k-th of some ids the score change(k, score); -inf forbids an id, ids that are not left stay out, and an
+  /// id named twice is changed twice. Throws std::invalid_argument on an id outside the vocabulary. Cost: a copy of a
+  /// row that is still dense, and a pass over it.
   template <class F>
   void change(id_column which, F&& change) {
     settle();
@@ -214,10 +224,12 @@ class candidates {
       last = i;
       sum += static_cast<double>(powers_[at(i)]);
     }
-    // Likewise where a block's sum and that of its entries one by one differ, or the last block has none with a probability.
+    // Likewise where a block's sum and that of its entries one by one differ, or the last block has none with a
+    // probability.
     if (last < 0)
       for (last = size_ - 1; powers_[at(last)] == 0;) --last;
-    return {id(last), (static_cast<double>(source_[last]) - static_cast<double>(largest_)) * factor_ - emend::log(total_)};
+    return {id(last),
+            (static_cast<double>(source_[last]) - static_cast<double>(largest_)) * factor_ - emend::log(total_)};
   }
 
  private:
@@ -246,7 +258,8 @@ class candidates {
     if (!detail::block_maxima(source_, size_, maxima_.data())) {
       for (index j = 0; j < size_; ++j)
         if (!(source_[j] < static_cast<A>(detail::infinity)))
-          detail::fail("row", "scores that are finite or -inf", std::to_string(source_[j]) + " at id " + std::to_string(id(j)));
+          detail::fail("row", "scores that are finite or -inf",
+                       std::to_string(source_[j]) + " at id " + std::to_string(id(j)));
     }
     has_maxima_ = true;
   }
@@ -257,8 +270,11 @@ class candidates {
     const index blocks = detail::score_blocks(size_);
     if (sums_.size() < at(blocks)) sums_.resize(at(blocks));
     reserve(powers_);
-    if (has_powers_) detail::block_sums(powers_.data(), size_, sums_.data());
-    else detail::row_powers(source_, size_, largest_, static_cast<A>(factor_ * 1.44269504088896340736), powers_.data(), sums_.data());
+    if (has_powers_)
+      detail::block_sums(powers_.data(), size_, sums_.data());
+    else
+      detail::row_powers(source_, size_, largest_, static_cast<A>(factor_ * 1.44269504088896340736), powers_.data(),
+                         sums_.data());
     total_ = 0;
     for (index b = 0; b < blocks; ++b) total_ += sums_[at(b)];
     has_powers_ = has_sums_ = true;
@@ -301,8 +317,8 @@ class candidates {
     return reaching > blocks / 2;
   }
 
-  /// As `collect`, of a dense row whose powers are there, and which stays dense: what is below counts as -inf. Of the scores that is only
-  /// noted, for a draw asks for powers alone.
+  /// As `collect`, of a dense row whose powers are there, and which stays dense: what is below counts as -inf. Of the
+  /// scores that is only noted, for a draw asks for powers alone.
   void forbid(A bound) {
     detail::clear_below(source_, size_, bound, powers_.data(), sums_.data());
     forbidden_below_ = bound;
@@ -313,7 +329,8 @@ class candidates {
   void settle() {
     if (!(forbidden_below_ > -static_cast<A>(detail::infinity))) return;
     reserve(own_);
-    for (index i = 0; i < size_; ++i) own_[at(i)] = source_[i] < forbidden_below_ ? -static_cast<A>(detail::infinity) : source_[i];
+    for (index i = 0; i < size_; ++i)
+      own_[at(i)] = source_[i] < forbidden_below_ ? -static_cast<A>(detail::infinity) : source_[i];
     source_ = own_.data();
     forbidden_below_ = -static_cast<A>(detail::infinity);
     has_maxima_ = false;
@@ -369,8 +386,10 @@ class candidates {
     index low = 0, high = size_;
     while (low < high) {
       const index middle = (low + high) / 2;
-      if (ids_[at(middle)] < id) low = middle + 1;
-      else high = middle;
+      if (ids_[at(middle)] < id)
+        low = middle + 1;
+      else
+        high = middle;
     }
     return low < size_ && ids_[at(low)] == id ? low : -1;
   }

@@ -8,12 +8,13 @@
 
 namespace emend {
 
-/// One id drawn from softmax(scores / temperature): the smallest id at which the running sum of probabilities exceeds u.
+/// One id drawn from softmax(scores / temperature): the smallest id at which the running sum of probabilities exceeds
+/// u.
 ///   id = min{j : sum_{k<=j} p_k > u},   p = softmax(x / temperature)
-/// row: V scores with any stride; temperature >= 0, at 0 the highest score, lowest id first; u in [0, 1), one number of a
-/// `counter_random`, so that a draw is a function of (seed, stream, counter) and of nothing else. Scores of -inf are never
-/// drawn. Throws std::invalid_argument on an empty row, a temperature below 0, or a row without a finite maximum (all -inf, or
-/// NaN or +inf in it). Cost: reads the row three times; allocates nothing.
+/// row: V scores with any stride; temperature >= 0, at 0 the highest score, lowest id first; u in [0, 1), one number of
+/// a `counter_random`, so that a draw is a function of (seed, stream, counter) and of nothing else. Scores of -inf are
+/// never drawn. Throws std::invalid_argument on an empty row, a temperature below 0, or a row without a finite maximum
+/// (all -inf, or NaN or +inf in it). Cost: reads the row three times; allocates nothing.
 template <class T>
 index draw_categorical(const T* row, index vocab, double u, double temperature = 1, index stride = 1) {
   if (vocab < 1) detail::fail("row", "at least one score", "none");
@@ -21,7 +22,8 @@ index draw_categorical(const T* row, index vocab, double u, double temperature =
   const auto at = [&](index j) { return static_cast<double>(row[j * stride]); };
   index best = 0;
   for (index j = 0; j < vocab; ++j) {
-    if (!(at(j) < detail::infinity)) detail::fail("row", "scores that are finite or -inf", std::to_string(at(j)) + " at id " + std::to_string(j));
+    if (!(at(j) < detail::infinity))
+      detail::fail("row", "scores that are finite or -inf", std::to_string(at(j)) + " at id " + std::to_string(j));
     if (at(j) > at(best)) best = j;
   }
   const double largest = at(best);

@@ -4,7 +4,8 @@
 
 namespace emend::detail {
 
-/// Where the entries of a compaction come from and go to; what is null is left out. Outputs may be the inputs themselves.
+/// Where the entries of a compaction come from and go to; what is null is left out. Outputs may be the inputs
+/// themselves.
 template <class A>
 struct compaction {
   const A* weights = nullptr;
@@ -13,8 +14,8 @@ struct compaction {
   std::int32_t* out_ids = nullptr;  ///< of entry i: i itself
 };
 
-/// Moves entries first .. last-1 with low <= key < high to out[kept] and on, in order; returns kept and their number. An output
-/// needs room for `last` entries, and kept is at most `first`.
+/// Moves entries first .. last-1 with low <= key < high to out[kept] and on, in order; returns kept and their number.
+/// An output needs room for `last` entries, and kept is at most `first`.
 template <class A>
 index compact_loop(const A* keys, index first, index last, A low, A high, const compaction<A>& to, index kept) {
   for (index i = first; i < last; ++i) {
@@ -40,8 +41,8 @@ struct lane_orders {
 };
 inline constexpr lane_orders orders_of_lanes{};
 
-[[gnu::target("avx2,popcnt")]] inline index compact_avx2(const float* keys, index first, index last, float low, float high,
-                                                         const compaction<float>& to, index kept) {
+[[gnu::target("avx2,popcnt")]] inline index compact_avx2(const float* keys, index first, index last, float low,
+                                                         float high, const compaction<float>& to, index kept) {
   typedef float numbers __attribute__((vector_size(32)));
   typedef int ids __attribute__((vector_size(32)));
   typedef std::uint32_t words __attribute__((vector_size(32)));
@@ -69,8 +70,8 @@ inline constexpr lane_orders orders_of_lanes{};
 }
 
 /// By the instruction that does just this.
-[[gnu::target("avx512f,popcnt")]] inline index compact_avx512(const float* keys, index first, index last, float low, float high,
-                                                              const compaction<float>& to, index kept) {
+[[gnu::target("avx512f,popcnt")]] inline index compact_avx512(const float* keys, index first, index last, float low,
+                                                              float high, const compaction<float>& to, index kept) {
   typedef float numbers __attribute__((vector_size(64)));
   typedef int ids __attribute__((vector_size(64)));
   constexpr int at_least = 13, below = 1, in_any_mode = 4;
@@ -79,7 +80,8 @@ inline constexpr lane_orders orders_of_lanes{};
   for (; i + 16 <= last; i += 16) {
     numbers key, weight{};
     __builtin_memcpy(&key, keys + i, sizeof key);
-    const unsigned short reaching = __builtin_ia32_cmpps512_mask(key, numbers{} + low, at_least, static_cast<unsigned short>(-1), in_any_mode);
+    const unsigned short reaching =
+        __builtin_ia32_cmpps512_mask(key, numbers{} + low, at_least, static_cast<unsigned short>(-1), in_any_mode);
     const unsigned short mask = __builtin_ia32_cmpps512_mask(key, numbers{} + high, below, reaching, in_any_mode);
     const auto front = (numbers)__builtin_ia32_compresssf512_mask(key, numbers{}, mask);
     __builtin_memcpy(to.out_keys + kept, &front, sizeof front);

@@ -12,8 +12,9 @@ struct contrastive_candidates {
 };
 
 /// The k most probable ids of a row.
-/// row: V scores with any stride; k at least 1; with fewer ids above -inf there are fewer. Throws std::invalid_argument on a k below 1, and
-/// as `candidates`. Cost: reads the row once, one exponential a score. Su et al. 2022 (arXiv 2202.06417), section 3.2.
+/// row: V scores with any stride; k at least 1; with fewer ids above -inf there are fewer. Throws std::invalid_argument
+/// on a k below 1, and as `candidates`. Cost: reads the row once, one exponential a score. Su et al. 2022 (arXiv
+/// 2202.06417), section 3.2.
 template <score_type T>
 contrastive_candidates most_probable(const T* row, index vocab, index k, index stride = 1) {
   if (k < 1) detail::fail("k", "at least 1", std::to_string(k));
@@ -55,24 +56,30 @@ struct contrastive_result {
 
 /// The candidate that is probable and unlike what stands already.
 ///   penalty_i = max_j cos(h_i, h_j),   score_i = (1 - alpha) p_i - alpha penalty_i,   selected = argmax_i score_i
-/// probability: [k]; candidate_hidden: [k, d], the model's last hidden state after each candidate; context_hidden: [n, d], those of the
-/// text so far; alpha in [0, 1]. Without context the penalty is 0; a hidden state of length 0 has cosine 0 with all.
-/// Throws std::invalid_argument on an extent that does not fit, no candidate, or another alpha. Cost: k n d. Su et al. 2022, equation 5.
+/// probability: [k]; candidate_hidden: [k, d], the model's last hidden state after each candidate; context_hidden: [n,
+/// d], those of the text so far; alpha in [0, 1]. Without context the penalty is 0; a hidden state of length 0 has
+/// cosine 0 with all. Throws std::invalid_argument on an extent that does not fit, no candidate, or another alpha.
+/// Cost: k n d. Su et al. 2022, equation 5.
 template <score_type T>
-contrastive_result contrastive_choice(column probability, const matrix<T>& candidate_hidden, const matrix<T>& context_hidden, double alpha = 0.6) {
+contrastive_result contrastive_choice(column probability, const matrix<T>& candidate_hidden,
+                                      const matrix<T>& context_hidden, double alpha = 0.6) {
   const index k = probability.size();
   if (k < 1) detail::fail("probability", "at least one candidate", "none");
   if (!(alpha >= 0 && alpha <= 1)) detail::fail("alpha", "a number in [0, 1]", std::to_string(alpha));
   detail::require_length("candidate_hidden", candidate_hidden.rows(), k);
-  if (context_hidden.rows() > 0) detail::require_length("a row of context_hidden", context_hidden.columns(), candidate_hidden.columns());
+  if (context_hidden.rows() > 0)
+    detail::require_length("a row of context_hidden", context_hidden.columns(), candidate_hidden.columns());
   const index d = candidate_hidden.columns();
   const auto product = [&](const T* a, const T* b) {
     double sum = 0;
-    for (index i = 0; i < d; ++i) sum += static_cast<double>(static_cast<arithmetic<T>>(a[i])) * static_cast<double>(static_cast<arithmetic<T>>(b[i]));
+    for (index i = 0; i < d; ++i)
+      sum +=
+          static_cast<double>(static_cast<arithmetic<T>>(a[i])) * static_cast<double>(static_cast<arithmetic<T>>(b[i]));
     return sum;
   };
   std::vector<double> length;
-  for (index j = 0; j < context_hidden.rows(); ++j) length.push_back(emend::sqrt(product(context_hidden.row(j), context_hidden.row(j))));
+  for (index j = 0; j < context_hidden.rows(); ++j)
+    length.push_back(emend::sqrt(product(context_hidden.row(j), context_hidden.row(j))));
   contrastive_result result;
   for (index i = 0; i < k; ++i) {
     const double own = emend::sqrt(product(candidate_hidden.row(i), candidate_hidden.row(i)));

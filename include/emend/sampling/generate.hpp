@@ -6,8 +6,8 @@
 
 namespace emend {
 
-/// What an erasing action is at the floor, where there is nothing to erase: legal without effect (the paper at the first token), or not to
-/// be drawn.
+/// What an erasing action is at the floor, where there is nothing to erase: legal without effect (the paper at the
+/// first token), or not to be drawn.
 enum class at_floor { no_effect, masked };
 
 /// Why a sequence is no longer written.
@@ -32,21 +32,22 @@ struct action_event {
 /// A token that was written, or an erased one of the prompt: where it stood, and between which actions.
 struct written_token {
   index token = 0, position = 0;
-  index written_at = -1;  ///< number of the action that wrote it; -1: the prompt's
-  index erased_at = -1;   ///< number of the action that erased it; -1: it stands
+  index written_at = -1;    ///< number of the action that wrote it; -1: the prompt's
+  index erased_at = -1;     ///< number of the action that erased it; -1: it stands
   bool is_rewrite = false;  ///< something had stood at its position before
 };
 
 /// A sequence that was written with erasing.
 struct generation {
-  std::vector<index> state;     ///< what stands in the end, prompt included, without the end token
-  index kept_prompt = 0;        ///< tokens at the front that were the prompt's and never erased
+  std::vector<index> state;  ///< what stands in the end, prompt included, without the end token
+  index kept_prompt = 0;     ///< tokens at the front that were the prompt's and never erased
   generation_end end = generation_end::ended;
-  std::vector<index> ids;       ///< [actions] what was drawn
-  std::vector<action> actions;  ///< [actions] for `pack_tree`
+  std::vector<index> ids;        ///< [actions] what was drawn
+  std::vector<action> actions;   ///< [actions] for `pack_tree`
   std::vector<double> log_prob;  ///< [actions] under the distributions that they were drawn from [nats]
-  std::vector<written_token> written;  ///< erased tokens of the prompt where they were erased, others in the order of writing
-  index erased = 0;             ///< tokens taken away, in all
+  std::vector<written_token>
+      written;       ///< erased tokens of the prompt where they were erased, others in the order of writing
+  index erased = 0;  ///< tokens taken away, in all
 
   /// What was written and stands.
   std::vector<index> response() const { return {state.begin() + kept_prompt, state.end()}; }
@@ -57,13 +58,14 @@ struct generate_options {
   action_ids actions = {};
   erase_floor floor = erase_floor::prompt_end;
   at_floor erasing_at_floor = at_floor::no_effect;
-  index max_actions = 512;  ///< of one sequence: what was erased is forgotten, so that writing and erasing could go on for ever
-  index max_tokens = 512;   ///< new tokens that stand at once
-  /// States whose scores are kept for each sequence, those nearest to its end: memory of kept_states vocab numbers. Going back to one of
-  /// them costs no forward pass; going further, or into the prompt, costs that of one token.
+  index max_actions =
+      512;  ///< of one sequence: what was erased is forgotten, so that writing and erasing could go on for ever
+  index max_tokens = 512;  ///< new tokens that stand at once
+  /// States whose scores are kept for each sequence, those nearest to its end: memory of kept_states vocab numbers.
+  /// Going back to one of them costs no forward pass; going further, or into the prompt, costs that of one token.
   index kept_states = 32;
   std::uint64_t seed = 0;
-  index first_stream = 0;   ///< number of the first prompt's stream of random numbers, so that a batch can be cut
+  index first_stream = 0;  ///< number of the first prompt's stream of random numbers, so that a batch can be cut
 };
 
 namespace detail {
@@ -73,12 +75,16 @@ template <class T>
 class writing {
  public:
   writing(const std::vector<index>& prompt, index number, index vocab, const generate_options& options)
-      : vocab_(vocab), number_(number), prompt_(static_cast<index>(prompt.size())),
-        floor_(options.floor == erase_floor::prompt_end ? prompt_ : 1), highest_(prompt_) {
+      : vocab_(vocab),
+        number_(number),
+        prompt_(static_cast<index>(prompt.size())),
+        floor_(options.floor == erase_floor::prompt_end ? prompt_ : 1),
+        highest_(prompt_) {
     result.state = prompt;
     result.kept_prompt = model_length = prompt_;
     standing_.assign(prompt.size(), -1);
-    const bool can_erase = options.actions.backspace >= 0 || options.actions.reset >= 0 || !options.actions.erase.empty();
+    const bool can_erase =
+        options.actions.backspace >= 0 || options.actions.reset >= 0 || !options.actions.erase.empty();
     slots_.resize(can_erase ? static_cast<std::size_t>(options.kept_states) : 1);
   }
 
@@ -87,7 +93,8 @@ class writing {
     slot& s = slots_[result.state.size() % slots_.size()];
     s.length = model_length = static_cast<index>(result.state.size());
     s.scores.resize(static_cast<std::size_t>(vocab_));
-    if (stride == 1) __builtin_memcpy(s.scores.data(), row, static_cast<std::size_t>(vocab_) * sizeof(T));
+    if (stride == 1)
+      __builtin_memcpy(s.scores.data(), row, static_cast<std::size_t>(vocab_) * sizeof(T));
     else
       for (index j = 0; j < vocab_; ++j) s.scores[static_cast<std::size_t>(j)] = row[j * stride];
   }
@@ -141,8 +148,12 @@ class writing {
   }
 
   action_event take(const drawn_id& drawn, const generate_options& options) {
-    action_event event{.sequence = number_, .number = static_cast<index>(result.ids.size()), .id = drawn.id,
-                       .what = options.actions.action_of(drawn.id), .log_prob = drawn.log_prob, .is_end = drawn.id == options.actions.end};
+    action_event event{.sequence = number_,
+                       .number = static_cast<index>(result.ids.size()),
+                       .id = drawn.id,
+                       .what = options.actions.action_of(drawn.id),
+                       .log_prob = drawn.log_prob,
+                       .is_end = drawn.id == options.actions.end};
     result.ids.push_back(drawn.id);
     result.actions.push_back(event.what);
     result.log_prob.push_back(drawn.log_prob);
@@ -165,8 +176,10 @@ class writing {
   }
   void erase(index number) {
     const index position = static_cast<index>(result.state.size()) - 1;
-    if (standing_.back() < 0) result.written.push_back({result.state.back(), position, -1, number, false});
-    else result.written[static_cast<std::size_t>(standing_.back())].erased_at = number;
+    if (standing_.back() < 0)
+      result.written.push_back({result.state.back(), position, -1, number, false});
+    else
+      result.written[static_cast<std::size_t>(standing_.back())].erased_at = number;
     standing_.pop_back();
     result.state.pop_back();
     ++result.erased;
@@ -211,14 +224,15 @@ struct no_stream {
 
 /// Lets a model continue prompts with actions: tokens, backspace, erasing of several tokens, reset, end.
 ///   action a of sequence b is drawn from the scores of its present state with u = random.uniform(first_stream + b, a)
-/// An erasing action costs no forward pass: the scores of the states below are kept (see `kept_states`), and the model rolls back before it
-/// reads the next token. All sequences take their actions, then the model reads one token of each that is still open, at once.
-/// prompts: each not empty. how: processors; `previous` is the state. stream: f(action_event) -> bool, called on this thread, in order
-/// within each sequence; false stops the sequence after the actions that were already drawn. The same actions for any number of threads,
-/// and for any cut of the batch, as far as the model's scores are the same.
-/// Throws std::invalid_argument on an empty prompt, an id outside the vocabulary or of two actions, a bad cap; and as the sampler and the model.
-/// Cost: one token of the model for every token written, a copy of its scores, one draw an action.
-/// Methods: Cundy and Ermon 2024, section 4.4; reset: Zhang et al. 2024 (arXiv 2409.14586).
+/// An erasing action costs no forward pass: the scores of the states below are kept (see `kept_states`), and the model
+/// rolls back before it reads the next token. All sequences take their actions, then the model reads one token of each
+/// that is still open, at once. prompts: each not empty. how: processors; `previous` is the state. stream:
+/// f(action_event) -> bool, called on this thread, in order within each sequence; false stops the sequence after the
+/// actions that were already drawn. The same actions for any number of threads, and for any cut of the batch, as far as
+/// the model's scores are the same. Throws std::invalid_argument on an empty prompt, an id outside the vocabulary or of
+/// two actions, a bad cap; and as the sampler and the model. Cost: one token of the model for every token written, a
+/// copy of its scores, one draw an action. Methods: Cundy and Ermon 2024, section 4.4; reset: Zhang et al. 2024 (arXiv
+/// 2409.14586).
 template <backtracking_model M, score_processor... P, executor E = const sequential, class F = detail::no_stream>
 std::vector<generation> generate(M& model, const std::vector<std::vector<index>>& prompts, const sampler<P...>& how,
                                  const generate_options& options = {}, E&& executor = sequential{}, F&& stream = {}) {

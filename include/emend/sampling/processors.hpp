@@ -9,8 +9,8 @@ namespace emend {
 ///
 /// Valid expressions, with `p` a const P and `c` a candidates<A>&, A float and double:
 ///   p(c)   removes ids of c, or changes their scores; leaves at least one id
-/// Models: the values below, and any lambda: `[](auto& c) { c.keep_if([](emend::index id, double) { return id % 2 == 0; }); }`.
-/// What the compiler cannot check: that the result depends on c alone, not on earlier calls.
+/// Models: the values below, and any lambda: `[](auto& c) { c.keep_if([](emend::index id, double) { return id % 2 == 0;
+/// }); }`. What the compiler cannot check: that the result depends on c alone, not on earlier calls.
 template <class P>
 concept score_processor = requires(const P& p, candidates<float>& single, candidates<double>& twice) {
   p(single);
@@ -26,15 +26,18 @@ struct temperature_scaling {
   template <class A>
   void operator()(candidates<A>& c) const {
     detail::require_not_negative("temperature", temperature);
-    if (temperature < 1e-6) c.keep_highest();
-    else if (temperature != 1) c.scale(1 / temperature);
+    if (temperature < 1e-6)
+      c.keep_highest();
+    else if (temperature != 1)
+      c.scale(1 / temperature);
   }
 };
 
 /// The k highest scores, and what equals the last of them.
 ///   keep x_j >= k-th largest x,   k = max(k, min_tokens_to_keep)
 /// k at least 1; from the number of ids on it keeps all. Throws std::invalid_argument on a k below 1.
-/// Cost: reads what can be among the k, a few hundred scores, a second time. Fan et al. 2018; convention: transformers' TopKLogitsWarper.
+/// Cost: reads what can be among the k, a few hundred scores, a second time. Fan et al. 2018; convention: transformers'
+/// TopKLogitsWarper.
 struct top_k_filter {
   index k = 50;
   index min_tokens_to_keep = 1;
@@ -46,11 +49,12 @@ struct top_k_filter {
   }
 };
 
-/// The fewest highest scores whose probability reaches p (the nucleus), what equals the last of them, and the min_tokens_to_keep best.
+/// The fewest highest scores whose probability reaches p (the nucleus), what equals the last of them, and the
+/// min_tokens_to_keep best.
 ///   keep x_j if sum_{k: x_k > x_j} p_k < p
 /// p in [0, 1]: 0 keeps the best alone, 1 everything. Throws std::invalid_argument on another number.
-/// Cost: one exponential a score, then what is not surely outside is parted by buckets; no sort. Holtzman et al. 2020; transformers'
-/// TopPLogitsWarper, which parts equals by chance.
+/// Cost: one exponential a score, then what is not surely outside is parted by buckets; no sort. Holtzman et al. 2020;
+/// transformers' TopPLogitsWarper, which parts equals by chance.
 struct top_p_filter {
   double p = 1;
   index min_tokens_to_keep = 1;
@@ -63,8 +67,8 @@ struct top_p_filter {
 };
 
 /// What is at least a share of the most probable: keep p_j >= min_p max p, and the min_tokens_to_keep best.
-/// min_p in [0, 1]. Throws std::invalid_argument on another number. Cost: no exponential, reads what is kept a second time.
-/// Nguyen et al. 2024; transformers' MinPLogitsWarper.
+/// min_p in [0, 1]. Throws std::invalid_argument on another number. Cost: no exponential, reads what is kept a second
+/// time. Nguyen et al. 2024; transformers' MinPLogitsWarper.
 struct min_p_filter {
   double min_p = 0;
   index min_tokens_to_keep = 1;
@@ -78,8 +82,8 @@ struct min_p_filter {
 
 /// The ids whose information is nearest to the entropy H, up to a probability of p, and the min_tokens_to_keep nearest.
 ///   order by |-log p_j - H| ascending; keep the shortest prefix that reaches p, and all as near as its last
-/// p in [0, 1]; 1 keeps everything. Throws std::invalid_argument on another number. Cost: as top_p_filter, over all ids.
-/// Meister et al. 2023; transformers' TypicalLogitsWarper.
+/// p in [0, 1]; 1 keeps everything. Throws std::invalid_argument on another number. Cost: as top_p_filter, over all
+/// ids. Meister et al. 2023; transformers' TypicalLogitsWarper.
 struct typical_filter {
   double p = 1;
   index min_tokens_to_keep = 1;
@@ -132,8 +136,8 @@ struct penalty_scratch {
 
 /// Makes what the text has already less probable.
 ///   each distinct id of `previous`:  x < 0: x penalty,  else x / penalty
-/// penalty above 0; above 1 it discourages. Throws std::invalid_argument on another number or a previous id outside the vocabulary.
-/// Cost: a copy of the row. Keskar et al. 2019; transformers' RepetitionPenaltyLogitsProcessor.
+/// penalty above 0; above 1 it discourages. Throws std::invalid_argument on another number or a previous id outside the
+/// vocabulary. Cost: a copy of the row. Keskar et al. 2019; transformers' RepetitionPenaltyLogitsProcessor.
 struct repetition_penalty {
   double penalty = 1;
 
@@ -148,9 +152,9 @@ struct repetition_penalty {
   }
 };
 
-/// The penalties of presence and of frequency: x - presence - frequency * (times that the id stands in `previous`), for ids that do.
-/// Any finite numbers; negative ones encourage. Throws std::invalid_argument on a previous id outside the vocabulary.
-/// Cost: a copy of the row. The two penalties of OpenAI's interface.
+/// The penalties of presence and of frequency: x - presence - frequency * (times that the id stands in `previous`), for
+/// ids that do. Any finite numbers; negative ones encourage. Throws std::invalid_argument on a previous id outside the
+/// vocabulary. Cost: a copy of the row. The two penalties of OpenAI's interface.
 struct count_penalty {
   double presence = 0, frequency = 0;
 
@@ -160,13 +164,15 @@ struct count_penalty {
     const detail::scratch_lease<detail::penalty_scratch> lease;
     auto& [ids, counts] = *lease;
     c.count_previous(ids, counts);
-    c.change(ids, [&](index k, double x) { return x - presence - frequency * static_cast<double>(counts[static_cast<std::size_t>(k)]); });
+    c.change(ids, [&](index k, double x) {
+      return x - presence - frequency * static_cast<double>(counts[static_cast<std::size_t>(k)]);
+    });
   }
 };
 
 /// A number added to the scores of some ids; -infinity forbids them.
-/// ids, amount: [K]. Throws std::invalid_argument if the lengths differ, on an id outside the vocabulary, or if no id is left.
-/// Cost: a copy of the row.
+/// ids, amount: [K]. Throws std::invalid_argument if the lengths differ, on an id outside the vocabulary, or if no id
+/// is left. Cost: a copy of the row.
 struct score_bias {
   id_column ids;
   column amount;
@@ -179,8 +185,9 @@ struct score_bias {
 };
 
 /// Forbids every id that would complete an n-gram that `previous` has already.
-/// n at least 1; n = 1 forbids every id of `previous`. Throws std::invalid_argument on another n, a previous id outside the vocabulary, or
-/// if no id is left. Cost: a copy of the row, and n times the length of `previous`. Transformers' NoRepeatNGramLogitsProcessor.
+/// n at least 1; n = 1 forbids every id of `previous`. Throws std::invalid_argument on another n, a previous id outside
+/// the vocabulary, or if no id is left. Cost: a copy of the row, and n times the length of `previous`. Transformers'
+/// NoRepeatNGramLogitsProcessor.
 struct no_repeat_ngram_filter {
   index n = 3;
 

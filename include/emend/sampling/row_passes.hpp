@@ -5,9 +5,9 @@
 
 namespace emend::detail {
 
-// Passes over one row of scores, written for 32 bytes at a time and compiled a second time for AVX2 as in core/lanes.hpp: the
-// arithmetic is the same, and so are the bits, but for the last bit of powers in float: where the processor can, their polynomial is fused.
-// A is float or double.
+// Passes over one row of scores, written for 32 bytes at a time and compiled a second time for AVX2 as in
+// core/lanes.hpp: the arithmetic is the same, and so are the bits, but for the last bit of powers in float: where the
+// processor can, their polynomial is fused. A is float or double.
 
 /// Scores that share one maximum and one sum: what lies below a threshold is passed over block by block.
 inline constexpr index score_block = 64;
@@ -28,9 +28,12 @@ template <class A>
 [[gnu::always_inline]] inline double sum_of_lanes(const typename score_lanes<A>::numbers& x) {
   double_lanes sum;
   if constexpr (sizeof(A) == 4)
-    sum = double_lanes{static_cast<double>(x[0]), static_cast<double>(x[1]), static_cast<double>(x[2]), static_cast<double>(x[3])} +
-          double_lanes{static_cast<double>(x[4]), static_cast<double>(x[5]), static_cast<double>(x[6]), static_cast<double>(x[7])};
-  else sum = x;
+    sum = double_lanes{static_cast<double>(x[0]), static_cast<double>(x[1]), static_cast<double>(x[2]),
+                       static_cast<double>(x[3])} +
+          double_lanes{static_cast<double>(x[4]), static_cast<double>(x[5]), static_cast<double>(x[6]),
+                       static_cast<double>(x[7])};
+  else
+    sum = x;
   return (sum[0] + sum[2]) + (sum[1] + sum[3]);
 }
 
@@ -85,13 +88,16 @@ template <class A>
   return !is_tail_bad;
 }
 
-/// Coefficients of 2^r on [-1/2, 1/2], from the highest power down; the last is 1, so that 2^0 is exact. Float: minimax, relative error
-/// 9e-8; double: Taylor, below 2e-16.
+/// Coefficients of 2^r on [-1/2, 1/2], from the highest power down; the last is 1, so that 2^0 is exact. Float:
+/// minimax, relative error 9e-8; double: Taylor, below 2e-16.
 template <class A>
 struct power_series {
-  static constexpr A of[] = {1.3691488853904124e-12, 2.5678435993488196e-11, 4.44553827187081e-10,   7.054911620801121e-09,
-                             1.0178086009239696e-07, 1.3215486790144305e-06, 1.5252733804059838e-05, 0.00015403530393381606,
-                             0.0013333558146428441,  0.009618129107628477,   0.055504108664821576,   0.2402265069591007,
+  static constexpr A of[] = {1.3691488853904124e-12, 2.5678435993488196e-11,
+                             4.44553827187081e-10,   7.054911620801121e-09,
+                             1.0178086009239696e-07, 1.3215486790144305e-06,
+                             1.5252733804059838e-05, 0.00015403530393381606,
+                             0.0013333558146428441,  0.009618129107628477,
+                             0.055504108664821576,   0.2402265069591007,
                              0.6931471805599453,     1.0};
 };
 template <>
@@ -102,7 +108,8 @@ struct power_series<float> {
 
 /// 2^t for t <= 0; 0 where that is no normal number, so that -inf gives exactly 0.
 template <class A>
-[[gnu::always_inline]] inline void powers_of(const typename score_lanes<A>::numbers& t, typename score_lanes<A>::numbers& e) {
+[[gnu::always_inline]] inline void powers_of(const typename score_lanes<A>::numbers& t,
+                                             typename score_lanes<A>::numbers& e) {
   using numbers = typename score_lanes<A>::numbers;
   using flags = typename score_lanes<A>::flags;
   using bits = typename score_lanes<A>::bits;
@@ -119,7 +126,8 @@ template <class A>
 
 /// powers[j] = 2^((x_j - largest) multiplier); sums[b] is their sum over block b.
 template <class A>
-[[gnu::always_inline]] inline void row_powers_loop(const A* x, index n, A largest, A multiplier, A* powers, double* sums) {
+[[gnu::always_inline]] inline void row_powers_loop(const A* x, index n, A largest, A multiplier, A* powers,
+                                                   double* sums) {
   using lanes_of = score_lanes<A>;
   using numbers = typename lanes_of::numbers;
   for (index first = 0; first < n; first += score_block) {
@@ -225,9 +233,11 @@ template <class A>
   }
 }
 
-/// numbers[i] = (high - keys[i]) scale, rounded down, at most buckets - 1. keys at most high, and no lower than buckets / scale below it but for rounding.
+/// numbers[i] = (high - keys[i]) scale, rounded down, at most buckets - 1. keys at most high, and no lower than buckets
+/// / scale below it but for rounding.
 template <class A>
-[[gnu::always_inline]] inline void bucket_numbers_loop(const A* keys, index n, A high, A scale, std::int32_t buckets, std::int32_t* numbers) {
+[[gnu::always_inline]] inline void bucket_numbers_loop(const A* keys, index n, A high, A scale, std::int32_t buckets,
+                                                       std::int32_t* numbers) {
   for (index i = 0; i < n; ++i) {
     const auto b = static_cast<std::int32_t>((high - keys[i]) * scale);
     numbers[i] = b < buckets ? b : buckets - 1;
@@ -272,7 +282,8 @@ template <class A>
   key_range_loop(keys, n, low, high);
 }
 template <class A>
-[[gnu::target("avx2")]] void bucket_numbers_avx2(const A* keys, index n, A high, A scale, std::int32_t buckets, std::int32_t* numbers) {
+[[gnu::target("avx2")]] void bucket_numbers_avx2(const A* keys, index n, A high, A scale, std::int32_t buckets,
+                                                 std::int32_t* numbers) {
   bucket_numbers_loop(keys, n, high, scale, buckets, numbers);
 }
 template <class A>
@@ -288,7 +299,8 @@ template <class A>
   row_powers_loop(x, n, largest, multiplier, powers, sums);
 }
 /// With the instruction at hand compilers fuse the steps of the polynomial.
-[[gnu::target("avx2,fma")]] inline void row_powers_fma(const float* x, index n, float largest, float multiplier, float* powers, double* sums) {
+[[gnu::target("avx2,fma")]] inline void row_powers_fma(const float* x, index n, float largest, float multiplier,
+                                                       float* powers, double* sums) {
   row_powers_loop(x, n, largest, multiplier, powers, sums);
 }
 inline bool has_fma() {
@@ -296,7 +308,8 @@ inline bool has_fma() {
   return has;
 }
 /// Sixteen at a time, rounded and scaled by the instructions for it; the bits of row_powers_fma, sums included.
-[[gnu::target("avx512f,avx2,fma")]] inline void row_powers_avx512(const float* x, index n, float largest, float multiplier, float* powers, double* sums) {
+[[gnu::target("avx512f,avx2,fma")]] inline void row_powers_avx512(const float* x, index n, float largest,
+                                                                  float multiplier, float* powers, double* sums) {
   typedef float numbers __attribute__((vector_size(64)));
   using half_numbers = score_lanes<float>::numbers;
   constexpr unsigned short all = 0xffff;

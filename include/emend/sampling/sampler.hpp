@@ -28,9 +28,10 @@ class sampler {
   }
 
   /// One id of one row: the smallest at which the running sum of the probabilities that the processors leave exceeds u.
-  /// row: V scores with any stride; u in [0, 1), one number of a `counter_random`, so that the draw is a function of (seed, stream,
-  /// counter) and the row alone; previous: ids of the text so far. Throws std::invalid_argument as `candidates` and the processors.
-  /// Cost: reads the row once from memory; allocates nothing after a thread's first row.
+  /// row: V scores with any stride; u in [0, 1), one number of a `counter_random`, so that the draw is a function of
+  /// (seed, stream, counter) and the row alone; previous: ids of the text so far. Throws std::invalid_argument as
+  /// `candidates` and the processors. Cost: reads the row once from memory; allocates nothing after a thread's first
+  /// row.
   template <score_type T>
   drawn_id draw(const T* row, index vocab, double u, id_column previous = {}, index stride = 1) const {
     const detail::scratch_lease<candidates<arithmetic<T>>> lease;
@@ -46,18 +47,21 @@ class sampler {
 
 /// Options of `sample_rows`.
 struct sample_rows_options {
-  id_column streams = {};    ///< [N] number of each row's stream, so that it does not depend on the batch; the row's own number if empty
-  id_column previous = {};   ///< text of each row so far, one after the other
-  id_column offsets = {};    ///< [N+1] where each row's text stands in `previous`; empty: no text
+  id_column streams =
+      {};  ///< [N] number of each row's stream, so that it does not depend on the batch; the row's own number if empty
+  id_column previous = {};  ///< text of each row so far, one after the other
+  id_column offsets = {};   ///< [N+1] where each row's text stands in `previous`; empty: no text
 };
 
 /// One id for every row of scores.
 ///   id_i = sampler drawn with u = random.uniform(stream_i, step)
-/// x: [N, V]; step: the number of the draw within each stream. The same ids for any number of threads and any order of rows.
-/// Throws std::invalid_argument on a length that does not fit, and as `sampler::draw`. Cost: as `sampler::draw` for each row.
+/// x: [N, V]; step: the number of the draw within each stream. The same ids for any number of threads and any order of
+/// rows. Throws std::invalid_argument on a length that does not fit, and as `sampler::draw`. Cost: as `sampler::draw`
+/// for each row.
 template <host_scores X, score_processor... P, executor E = const sequential>
-std::vector<drawn_id> sample_rows(const X& x, const sampler<P...>& how, const counter_random& random, std::uint64_t step,
-                                  const sample_rows_options& options = {}, E&& executor = sequential{}) {
+std::vector<drawn_id> sample_rows(const X& x, const sampler<P...>& how, const counter_random& random,
+                                  std::uint64_t step, const sample_rows_options& options = {},
+                                  E&& executor = sequential{}) {
   std::vector<drawn_id> result;
   backend<X>::visit(x, [&](const auto& scores) {
     const index n = scores.rows();
@@ -74,7 +78,8 @@ std::vector<drawn_id> sample_rows(const X& x, const sampler<P...>& how, const co
       for (index i = begin; i < end; ++i) {
         const auto stream = static_cast<std::uint64_t>(options.streams.empty() ? i : options.streams[i]);
         id_column previous;
-        if (!options.offsets.empty()) previous = id_column(text.data() + options.offsets[i], options.offsets[i + 1] - options.offsets[i]);
+        if (!options.offsets.empty())
+          previous = id_column(text.data() + options.offsets[i], options.offsets[i + 1] - options.offsets[i]);
         result[static_cast<std::size_t>(i)] =
             how.draw(scores.row(i), scores.vocab, random.uniform(stream, step), previous, scores.vocab_stride);
       }

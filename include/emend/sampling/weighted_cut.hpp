@@ -8,8 +8,8 @@
 
 namespace emend::detail {
 
-/// The highest key at which the weight of all entries with at least that key reaches a target: a sort would say it too, but one
-/// pass into buckets of equal width leaves few to look at. Of equal keys all or none are above the cut.
+/// The highest key at which the weight of all entries with at least that key reaches a target: a sort would say it too,
+/// but one pass into buckets of equal width leaves few to look at. Of equal keys all or none are above the cut.
 ///   cut = max{ k : sum_{i: key_i >= k} weight_i >= target },   the lowest key if the target is never reached
 template <class A>
 class cut_finder {
@@ -50,9 +50,9 @@ class cut_finder {
     return sorted(keys, weights, n, target - above);
   }
 
-  /// The same of many entries, of which some may have the key -inf, and whose weights add up to `total`. A sample says between which
-  /// keys the cut lies, almost surely; what is above is only added up, and what is between is looked at. Returns false where the cut is
-  /// not there after all, or there are too few entries for it to pay.
+  /// The same of many entries, of which some may have the key -inf, and whose weights add up to `total`. A sample says
+  /// between which keys the cut lies, almost surely; what is above is only added up, and what is between is looked at.
+  /// Returns false where the cut is not there after all, or there are too few entries for it to pay.
   bool from_sample(const A* keys, const A* weights, index n, double target, double total, A& cut) {
     constexpr index run = 16, runs = 64;
     if (n < 4 * run * runs) return false;
@@ -73,7 +73,9 @@ class cut_finder {
     const double range = static_cast<double>(high) - static_cast<double>(low);
     const A scale = static_cast<A>(buckets / range);
     // Keys that are all one, or so far apart that their distance overflows.
-    if (!(static_cast<A>(range) < static_cast<A>(__builtin_inf()) && scale > 0 && scale < static_cast<A>(__builtin_inf()))) return false;
+    if (!(static_cast<A>(range) < static_cast<A>(__builtin_inf()) && scale > 0 &&
+          scale < static_cast<A>(__builtin_inf())))
+      return false;
     add_up(between_keys_.data(), between_weights_.data(), count, high, scale);
     // The edges of buckets do: what is left between them is cut exactly.
     int last = buckets;

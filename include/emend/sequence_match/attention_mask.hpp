@@ -7,14 +7,16 @@
 
 namespace emend {
 
-// What the nodes of a forest attend to, given as a list of parents (`state_tree`, `state_slots`, `trajectory_forest`): each node
-// to its ancestors and itself. The list is the compact form; dense masks and bits are for models that take nothing else.
+// What the nodes of a forest attend to, given as a list of parents (`state_tree`, `state_slots`, `trajectory_forest`):
+// each node to its ancestors and itself. The list is the compact form; dense masks and bits are for models that take
+// nothing else.
 
 namespace detail {
 
 inline void check_parents(id_column parent) {
   for (index i = 0; i < parent.size(); ++i)
-    if (parent[i] < -1 || parent[i] >= i) fail("parent", "entry " + std::to_string(i) + " -1 or an earlier node", std::to_string(parent[i]));
+    if (parent[i] < -1 || parent[i] >= i)
+      fail("parent", "entry " + std::to_string(i) + " -1 or an earlier node", std::to_string(parent[i]));
 }
 
 /// The row of one node after the other, kept in cache: from node to node only what differs is changed.
@@ -49,7 +51,8 @@ class mask_row {
 inline void copy_past_cache(char* to, const char* from, std::size_t bytes) {
 #if defined(__x86_64__)
   constexpr std::size_t line = 64;
-  const std::size_t misaligned = reinterpret_cast<std::uintptr_t>(to) % line, head = misaligned == 0 ? 0 : line - misaligned;
+  const std::size_t misaligned = reinterpret_cast<std::uintptr_t>(to) % line,
+                    head = misaligned == 0 ? 0 : line - misaligned;
   if (bytes > head + line) {
     __builtin_memcpy(to, from, head);
     std::size_t i = head;
@@ -77,9 +80,9 @@ inline void finish_copies() {
 }  // namespace detail
 
 /// The attention mask as one number a pair: out(i, j) = allowed where node i attends to node j, else forbidden.
-/// parent: [N], -1 or an earlier node; out: [N, N], row i begins at out + i * row_stride (0: N), any trivially copyable type.
-/// Throws std::invalid_argument on a parent that is not earlier, or a stride below N. Cost: writes N^2 numbers, past the cache
-/// where they are many.
+/// parent: [N], -1 or an earlier node; out: [N, N], row i begins at out + i * row_stride (0: N), any trivially copyable
+/// type. Throws std::invalid_argument on a parent that is not earlier, or a stride below N. Cost: writes N^2 numbers,
+/// past the cache where they are many.
 template <class T>
   requires std::is_trivially_copyable_v<T>
 void write_attention_mask(id_column parent, T* out, T allowed, T forbidden, index row_stride = 0) {
@@ -93,8 +96,10 @@ void write_attention_mask(id_column parent, T* out, T allowed, T forbidden, inde
   const bool is_streaming = bytes * static_cast<std::size_t>(n) > cached_bytes;
   for (index i = 0; i < n; ++i) {
     const auto* row = reinterpret_cast<const char*>((*lease).move_to(i, parent));
-    if (is_streaming) detail::copy_past_cache(reinterpret_cast<char*>(out + i * stride), row, bytes);
-    else if (bytes > 0) __builtin_memcpy(out + i * stride, row, bytes);
+    if (is_streaming)
+      detail::copy_past_cache(reinterpret_cast<char*>(out + i * stride), row, bytes);
+    else if (bytes > 0)
+      __builtin_memcpy(out + i * stride, row, bytes);
   }
   if (is_streaming) detail::finish_copies();
 }
@@ -108,8 +113,9 @@ void write_attention_mask(id_column parent, T* out) {
 /// Words of 64 bits that a row of an attention mask takes.
 constexpr index mask_words(index nodes) { return (nodes + 63) / 64; }
 
-/// The attention mask as bits: bit j % 64 of word out[i * mask_words(N) + j / 64] is set where node i attends to node j.
-/// parent: [N]; out: [N * mask_words(N)]. Throws std::invalid_argument on a parent that is not earlier. Cost: writes N mask_words(N) words.
+/// The attention mask as bits: bit j % 64 of word out[i * mask_words(N) + j / 64] is set where node i attends to node
+/// j. parent: [N]; out: [N * mask_words(N)]. Throws std::invalid_argument on a parent that is not earlier. Cost: writes
+/// N mask_words(N) words.
 inline void write_attention_bits(id_column parent, std::uint64_t* out) {
   const index n = parent.size(), words = mask_words(n);
   detail::check_parents(parent);

@@ -7,7 +7,8 @@
 namespace emend {
 
 /// What the step at which an error is inserted teaches.
-///   environment  label: the intended token; the dynamics put another one in its place (the paper). The later errors of a run are
+///   environment  label: the intended token; the dynamics put another one in its place (the paper). The later errors of
+///   a run are
 ///                labelled backspace: in a wrong state that is what the expert wants (ours)
 ///   as_action    label: the error; errors are taught at the rate at which they are inserted
 ///   drop         no label (-1); the step leaves the loss, with its value term
@@ -20,11 +21,12 @@ struct labelled_actions {
 
 /// A clean sequence with errors and the backspaces that erase them.
 ///   before token t: run_length_t errors, as many backspaces, then the token
-/// tokens: [T]; run_length: [T], not below 0; noise_tokens: one for each error, in order (it may be the intended token itself);
-/// backspace_id: the id of the action. Backspaces are labelled backspace. Errors may stand before the end of sequence.
-/// Throws std::invalid_argument on a length that does not fit. Cost: linear.
-/// Cundy and Ermon 2024, section 4.3: one error, one backspace; longer runs are ours.
-inline labelled_actions augment_with_errors(id_column tokens, id_column run_length, id_column noise_tokens, index backspace_id,
+/// tokens: [T]; run_length: [T], not below 0; noise_tokens: one for each error, in order (it may be the intended token
+/// itself); backspace_id: the id of the action. Backspaces are labelled backspace. Errors may stand before the end of
+/// sequence. Throws std::invalid_argument on a length that does not fit. Cost: linear. Cundy and Ermon 2024,
+/// section 4.3: one error, one backspace; longer runs are ours.
+inline labelled_actions augment_with_errors(id_column tokens, id_column run_length, id_column noise_tokens,
+                                            index backspace_id,
                                             noise_treatment treatment = noise_treatment::environment) {
   detail::require_length("run_length", run_length.size(), tokens.size());
   index errors = 0;
@@ -42,7 +44,10 @@ inline labelled_actions augment_with_errors(id_column tokens, id_column run_leng
   for (index t = 0; t < tokens.size(); ++t) {
     for (index k = 0; k < run_length[t]; ++k) {
       const index noise = noise_tokens[next++];
-      add(noise, treatment == noise_treatment::as_action ? noise : treatment == noise_treatment::drop ? -1 : k == 0 ? tokens[t] : backspace_id);
+      add(noise, treatment == noise_treatment::as_action ? noise
+                 : treatment == noise_treatment::drop    ? -1
+                 : k == 0                                ? tokens[t]
+                                                         : backspace_id);
     }
     for (index k = 0; k < run_length[t]; ++k) add(backspace_id, backspace_id);
     add(tokens[t], tokens[t]);

@@ -8,13 +8,13 @@ namespace emend {
 
 /// Options of `draw_errors`.
 struct error_options {
-  double level = 0.001;          ///< probability of errors before a token, the paper's eta
-  column is_allowed = {};        ///< [T]; 0: no error before this token; empty: anywhere
-  index run_length = 1;          ///< errors in a row, erased by as many backspaces; the paper's
-  double continuation = 0;       ///< probability of each further error of a run (geometric lengths); 0: run_length, fixed
-  index longest_run = 8;         ///< with continuation
+  double level = 0.001;     ///< probability of errors before a token, the paper's eta
+  column is_allowed = {};   ///< [T]; 0: no error before this token; empty: anywhere
+  index run_length = 1;     ///< errors in a row, erased by as many backspaces; the paper's
+  double continuation = 0;  ///< probability of each further error of a run (geometric lengths); 0: run_length, fixed
+  index longest_run = 8;    ///< with continuation
   std::uint64_t seed = 0;
-  std::uint64_t stream = 0;      ///< the sequence's number: sequences of one seed have errors of their own
+  std::uint64_t stream = 0;  ///< the sequence's number: sequences of one seed have errors of their own
 };
 
 /// Where errors come before the tokens of a sequence, and which, for `augment_with_errors`.
@@ -23,12 +23,13 @@ struct drawn_errors {
 };
 
 /// Errors at random places of a clean sequence of `length` tokens.
-/// noise: (index position, double u) -> index, the token that comes in the place of the one at `position`; u uniform in [0, 1).
+/// noise: (index position, double u) -> index, the token that comes in the place of the one at `position`; u uniform in
+/// [0, 1).
 ///   `uniform_noise`, `model_noise`, or a callable of the caller's: plausible errors of its task.
-/// Every choice is a function of (seed, stream, position, which error of the run), so that two levels share their places: an
-/// error at a low level is there at a higher one, too. With the token's own id as noise, the error is no error; that is allowed.
-/// Throws std::invalid_argument if a probability is outside [0, 1], a run outside [1, 1000], or a length does not fit. Cost: linear.
-/// Cundy and Ermon 2024, section 4.3.
+/// Every choice is a function of (seed, stream, position, which error of the run), so that two levels share their
+/// places: an error at a low level is there at a higher one, too. With the token's own id as noise, the error is no
+/// error; that is allowed. Throws std::invalid_argument if a probability is outside [0, 1], a run outside [1, 1000], or
+/// a length does not fit. Cost: linear. Cundy and Ermon 2024, section 4.3.
 template <class Noise>
 drawn_errors draw_errors(index length, Noise&& noise, const error_options& options) {
   const auto require_probability = [](const char* name, double p) {
@@ -54,9 +55,12 @@ drawn_errors draw_errors(index length, Noise&& noise, const error_options& optio
     if ((!options.is_allowed.empty() && options.is_allowed[t] == 0) || !(uniform(t, 0) < options.level)) continue;
     index run = options.run_length;
     if (options.continuation > 0)
-      for (run = 1; run < options.longest_run && uniform(t, static_cast<std::uint64_t>(2 * run)) < options.continuation;) ++run;
+      for (run = 1;
+           run < options.longest_run && uniform(t, static_cast<std::uint64_t>(2 * run)) < options.continuation;)
+        ++run;
     errors.run_length[static_cast<std::size_t>(t)] = run;
-    for (index k = 0; k < run; ++k) errors.noise_tokens.push_back(noise(t, uniform(t, static_cast<std::uint64_t>(2 * k + 1))));
+    for (index k = 0; k < run; ++k)
+      errors.noise_tokens.push_back(noise(t, uniform(t, static_cast<std::uint64_t>(2 * k + 1))));
   }
   return errors;
 }
@@ -68,14 +72,16 @@ struct uniform_noise {
   index operator()(index, double u) const { return first + static_cast<index>(u * static_cast<double>(count)); }
 };
 
-/// Noise: what a model would have written, from its scores of the clean sequence. scores: row t is read before token t, [T, V]
-/// with rows `row_stride` apart; a run's errors are all drawn at its place.
+/// Noise: what a model would have written, from its scores of the clean sequence. scores: row t is read before token t,
+/// [T, V] with rows `row_stride` apart; a run's errors are all drawn at its place.
 template <class T>
 struct model_noise {
   const T* scores;
   index vocab, row_stride;
   double temperature = 1;
-  index operator()(index position, double u) const { return draw_categorical(scores + position * row_stride, vocab, u, temperature); }
+  index operator()(index position, double u) const {
+    return draw_categorical(scores + position * row_stride, vocab, u, temperature);
+  }
 };
 
 }  // namespace emend

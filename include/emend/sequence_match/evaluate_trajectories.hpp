@@ -5,22 +5,24 @@
 
 namespace emend {
 
-/// Trajectories over N rows of scores, J of them, one after the other. A trajectory of n actions has n + 1 entries, one for each
-/// state that it passes. Rows may be read by many entries, of one trajectory or of several: a state comes back after erasing,
-/// prompts are shared. Their gradients add.
+/// Trajectories over N rows of scores, J of them, one after the other. A trajectory of n actions has n + 1 entries, one
+/// for each state that it passes. Rows may be read by many entries, of one trajectory or of several: a state comes back
+/// after erasing, prompts are shared. Their gradients add.
 struct trajectory_columns {
-  id_column offsets = {};    ///< [J + 1] entries of trajectory j: offsets[j] .. offsets[j + 1] - 1, at least one
-  id_column at = {};         ///< [entries] row of the state's scores
-  id_column label = {};      ///< [entries] id of the action scored there; -1: none, as always at the last entry of a trajectory
-  column is_rollout = {};    ///< [J] 1: the model's own; empty: all are data
-  column is_complete = {};   ///< [J] 1: the last state is terminal; 0: cut off; empty: all are complete
-  column is_at_floor = {};   ///< [N] 1: nothing can be erased in the row's state; read only where masked_at_floor is given
+  id_column offsets = {};  ///< [J + 1] entries of trajectory j: offsets[j] .. offsets[j + 1] - 1, at least one
+  id_column at = {};       ///< [entries] row of the state's scores
+  id_column label =
+      {};  ///< [entries] id of the action scored there; -1: none, as always at the last entry of a trajectory
+  column is_rollout = {};   ///< [J] 1: the model's own; empty: all are data
+  column is_complete = {};  ///< [J] 1: the last state is terminal; 0: cut off; empty: all are complete
+  column is_at_floor =
+      {};  ///< [N] 1: nothing can be erased in the row's state; read only where masked_at_floor is given
 };
 
 /// Options of `evaluate_trajectories`.
 struct trajectory_options {
-  /// Constants that the sums over data and over rollouts are divided by: numbers of trajectories or of actions of the whole
-  /// batch, never a trajectory's own length, which would favour short ones.
+  /// Constants that the sums over data and over rollouts are divided by: numbers of trajectories or of actions of the
+  /// whole batch, never a trajectory's own length, which would favour short ones.
   double data_normaliser = 1, rollout_normaliser = 1;
   score_transform transform = {};
   instruction_set instructions = instruction_set::best;
@@ -51,28 +53,29 @@ namespace detail {
 
 /// Buffers of one evaluation, kept between calls.
 struct trajectory_buffers {
-  std::vector<index> targets, rows;         ///< [terms] entries, then single scores that some V is made of
+  std::vector<index> targets, rows;          ///< [terms] entries, then single scores that some V is made of
   std::vector<std::uint8_t> is_term, flags;  ///< [terms], [entries]
-  std::vector<double> weight, linear;       ///< [entries] w_i / C; derivative of the loss with respect to V by the value terms
-  std::vector<index> extra_term;            ///< [entries] term of the single score of a terminal V, -1
-  std::vector<index> floor_term;            ///< [rows] term of the score that V leaves out, -1
+  std::vector<double> weight,
+      linear;                     ///< [entries] w_i / C; derivative of the loss with respect to V by the value terms
+  std::vector<index> extra_term;  ///< [entries] term of the single score of a terminal V, -1
+  std::vector<index> floor_term;  ///< [rows] term of the score that V leaves out, -1
 };
 
 /// What an entry takes part in.
 enum entry_flag : std::uint8_t {
-  is_step = 1,        ///< its own step is scored
-  follows_step = 2,   ///< its V is the next value of a scored step
-  is_tail = 4,        ///< its V is that of a tail
+  is_step = 1,       ///< its own step is scored
+  follows_step = 2,  ///< its V is the next value of a scored step
+  is_tail = 4,       ///< its V is that of a tail
   is_of_rollout = 8,
-  is_zero = 16        ///< its V is 0
+  is_zero = 16  ///< its V is 0
 };
 
 /// One objective over one batch of trajectories.
 template <class O>
 class trajectory_pass {
  public:
-  trajectory_pass(const O& objective, const trajectory_columns& columns, const trajectory_options& options, index rows, index vocab,
-                  trajectory_buffers& buffers)
+  trajectory_pass(const O& objective, const trajectory_columns& columns, const trajectory_options& options, index rows,
+                  index vocab, trajectory_buffers& buffers)
       : objective_(objective), columns_(columns), b_(buffers) {
     check(options, rows, vocab);
     const auto entries = static_cast<std::size_t>(columns.at.size());
@@ -131,7 +134,8 @@ class trajectory_pass {
         term += b_.weight[at(i)] * objective_.tail(of_rollout, v).value;
         count(of_rollout, objective_.is_tail_outside(v), result);
       }
-      if (wants_gradient && b_.extra_term[at(i)] >= 0) found.score_adjoints[at(b_.extra_term[at(i)])] = slope_of_value(i, found);
+      if (wants_gradient && b_.extra_term[at(i)] >= 0)
+        found.score_adjoints[at(b_.extra_term[at(i)])] = slope_of_value(i, found);
     }
     result.value = -result.objective();
     return result;
@@ -160,7 +164,8 @@ class trajectory_pass {
     const index trajectories = offsets.size() - 1;
     for (index j = 0; j < trajectories; ++j)
       if (offsets[j + 1] <= offsets[j])
-        fail("offsets", "entry " + std::to_string(j + 1) + " above " + std::to_string(offsets[j]), std::to_string(offsets[j + 1]));
+        fail("offsets", "entry " + std::to_string(j + 1) + " above " + std::to_string(offsets[j]),
+             std::to_string(offsets[j + 1]));
     require_length("at", columns_.at.size(), offsets[trajectories]);
     require_length("label", columns_.label.size(), offsets[trajectories]);
     if (!columns_.is_rollout.empty()) require_length("is_rollout", columns_.is_rollout.size(), trajectories);
@@ -186,7 +191,8 @@ class trajectory_pass {
     const index first = columns_.offsets[j], last = columns_.offsets[j + 1] - 1;
     const bool of_rollout = is_rollout(j), ends = is_complete(j);
     const double gamma = objective_.gamma, k = objective_.value_weight(of_rollout) / normaliser;
-    const bool is_uniform = objective_.weighting == step_weighting::uniform, is_summed = objective_.form == value_form::summed;
+    const bool is_uniform = objective_.weighting == step_weighting::uniform,
+               is_summed = objective_.form == value_form::summed;
     double weight = 1;
     if (!is_summed) b_.linear[at(first)] += k;
     for (index i = first; i <= last; ++i) {
@@ -222,14 +228,16 @@ class trajectory_pass {
   void add_terms(index i, bool is_terminal) {
     const std::uint8_t flags = b_.flags[at(i)];
     const bool starts_from_value = objective_.starts_from_value((flags & is_of_rollout) != 0);
-    const bool reads_value = b_.linear[at(i)] != 0 || (flags & (follows_step | is_tail)) || ((flags & is_step) && starts_from_value);
+    const bool reads_value =
+        b_.linear[at(i)] != 0 || (flags & (follows_step | is_tail)) || ((flags & is_step) && starts_from_value);
     if (is_terminal && objective_.terminal == terminal_value::zero) {
       b_.flags[at(i)] |= is_zero;
     } else if (is_terminal && objective_.terminal == terminal_value::end_score) {
       if (reads_value) b_.extra_term[at(i)] = add_term(columns_.at[i], objective_.end_id);
     } else if (reads_value) {
       b_.is_term[at(i)] = 1;
-      if (objective_.masked_at_floor >= 0 && columns_.is_at_floor[columns_.at[i]] != 0 && b_.floor_term[at(columns_.at[i])] < 0)
+      if (objective_.masked_at_floor >= 0 && columns_.is_at_floor[columns_.at[i]] != 0 &&
+          b_.floor_term[at(columns_.at[i])] < 0)
         b_.floor_term[at(columns_.at[i])] = add_term(columns_.at[i], objective_.masked_at_floor);
     }
     if (flags & is_step) b_.is_term[at(i)] = 1;
@@ -245,7 +253,8 @@ class trajectory_pass {
     const row_statistics& of = found.statistics[at(row)];
     const index left_out = b_.floor_term.empty() ? -1 : b_.floor_term[at(row)];
     if (left_out < 0) return {of.log_z};
-    const double log_p = log_prob_of(found.scores[at(left_out)], of), p = emend::exp(log_p), rest = -emend::expm1(log_p);
+    const double log_p = log_prob_of(found.scores[at(left_out)], of), p = emend::exp(log_p),
+                 rest = -emend::expm1(log_p);
     return {of.log_z + emend::log(rest), 1 / rest, -p / rest, left_out};
   }
   double value_of(index i, const evaluation_buffers& found) const {
@@ -260,10 +269,13 @@ class trajectory_pass {
   /// V of the state behind a step as the step's reward holds it.
   value_and_slope next_value(index i, const evaluation_buffers& found) const {
     const double v = value_of(i + 1, found);
-    if constexpr (requires { objective_.next_value(true, v); }) return objective_.next_value(has(i, is_of_rollout), v);
-    else return {v, 1};
+    if constexpr (requires { objective_.next_value(true, v); })
+      return objective_.next_value(has(i, is_of_rollout), v);
+    else
+      return {v, 1};
   }
-  /// A label outside the support is a constant; a phi that falls ever faster must not make infinities of its neighbours.
+  /// A label outside the support is a constant; a phi that falls ever faster must not make infinities of its
+  /// neighbours.
   double finite_slope(const value_and_slope& step, index i, const evaluation_buffers& found) const {
     const bool is_constant = found.scores[at(i)] == -infinity && !(step.slope < infinity && step.slope > -infinity);
     return is_constant ? 0 : step.slope;
@@ -276,7 +288,8 @@ class trajectory_pass {
     if (has(i, follows_step)) {
       const double of_next = next_value(i - 1, found).slope;
       if (of_next != 0)
-        slope += b_.weight[at(i - 1)] * objective_.gamma * of_next * finite_slope(objective_.step(of_rollout, reward(i - 1, found)), i - 1, found);
+        slope += b_.weight[at(i - 1)] * objective_.gamma * of_next *
+                 finite_slope(objective_.step(of_rollout, reward(i - 1, found)), i - 1, found);
     }
     if (has(i, is_step) && objective_.starts_from_value(of_rollout))
       slope -= b_.weight[at(i)] * objective_.step(of_rollout, reward(i, found)).slope;
@@ -296,8 +309,8 @@ class trajectory_pass {
 };
 
 template <class O, class X, class G, class E>
-trajectory_value run_trajectories(const O& objective, const X& x, const trajectory_columns& columns, const trajectory_options& options,
-                                  G* gradient, E& executor) {
+trajectory_value run_trajectories(const O& objective, const X& x, const trajectory_columns& columns,
+                                  const trajectory_options& options, G* gradient, E& executor) {
   const buffer_lease lease;
   const scratch_lease<trajectory_buffers> own;
   trajectory_value result;
@@ -323,25 +336,29 @@ trajectory_value run_trajectories(const O& objective, const X& x, const trajecto
 
 }  // namespace detail
 
-/// Value and exact gradient of an objective over trajectories, as a loss: value = -objective, gradient = d value / d scores.
-/// x: [N, V] (any `scores`); columns: over its N rows. The gradient has the scores' own type; rows that nothing reads are zero
-/// and not read. Steps without a label leave the data's loss together with their value term.
-/// Throws std::invalid_argument on a wrong length, an id or row out of range, or a bad option, before anything is written.
-/// A label of score -inf makes the loss what phi says of -inf, and gets gradient 0; NaN in a row shows in the value.
-/// Cost: scores in memory are read once and the gradient written once, whatever links the rows; linear_scores, scores on a
-/// device, and objectives that start from V(s) are read twice. The same bits for any executor.
+/// Value and exact gradient of an objective over trajectories, as a loss: value = -objective, gradient = d value / d
+/// scores. x: [N, V] (any `scores`); columns: over its N rows. The gradient has the scores' own type; rows that nothing
+/// reads are zero and not read. Steps without a label leave the data's loss together with their value term. Throws
+/// std::invalid_argument on a wrong length, an id or row out of range, or a bad option, before anything is written. A
+/// label of score -inf makes the loss what phi says of -inf, and gets gradient 0; NaN in a row shows in the value.
+/// Cost: scores in memory are read once and the gradient written once, whatever links the rows; linear_scores, scores
+/// on a device, and objectives that start from V(s) are read twice. The same bits for any executor.
 template <trajectory_objective O, scores X, executor E = const sequential>
-trajectory_evaluation<gradient_type<X>> evaluate_trajectories(const O& objective, const X& x, const trajectory_columns& columns,
-                                                              const trajectory_options& options = {}, E&& executor = sequential{}) {
+trajectory_evaluation<gradient_type<X>> evaluate_trajectories(const O& objective, const X& x,
+                                                              const trajectory_columns& columns,
+                                                              const trajectory_options& options = {},
+                                                              E&& executor = sequential{}) {
   trajectory_evaluation<gradient_type<X>> result{{}, backend<X>::like(x)};
-  static_cast<trajectory_value&>(result) = detail::run_trajectories(objective, x, columns, options, __builtin_addressof(result.gradient), executor);
+  static_cast<trajectory_value&>(result) =
+      detail::run_trajectories(objective, x, columns, options, __builtin_addressof(result.gradient), executor);
   return result;
 }
 
 /// As `evaluate_trajectories`, into a gradient that exists already; the rules of `evaluate_into` hold for it.
 template <trajectory_objective O, scores X, gradient_target<X> G, executor E = const sequential>
 trajectory_value evaluate_trajectories_into(const O& objective, const X& x, const trajectory_columns& columns,
-                                            const trajectory_options& options, G& gradient, E&& executor = sequential{}) {
+                                            const trajectory_options& options, G& gradient,
+                                            E&& executor = sequential{}) {
   return detail::run_trajectories(objective, x, columns, options, __builtin_addressof(gradient), executor);
 }
 

@@ -4,19 +4,20 @@
 
 namespace emend {
 
-/// The states that a trajectory passes, as a tree: one node for every token that was pushed, read once however often its state
-/// comes back. The packed batch of `examples/lm` (ids, parents) is this.
+/// The states that a trajectory passes, as a tree: one node for every token that was pushed, read once however often
+/// its state comes back. The packed batch of `examples/lm` (ids, parents) is this.
 ///   a node's attention: itself and its ancestors; its position: its depth
 struct state_tree {
   std::vector<index> token, parent, depth;  ///< [nodes]; parent -1 at the root; the prompt's nodes come first
-  std::vector<index> at;                    ///< [actions + 1] node whose scores belong to the state after so many actions
-  std::vector<char> is_at_floor;            ///< [nodes] whether the node is the trajectory's floor
+  std::vector<index> at;          ///< [actions + 1] node whose scores belong to the state after so many actions
+  std::vector<char> is_at_floor;  ///< [nodes] whether the node is the trajectory's floor
 };
 
 /// The tree of one trajectory (packing "Form 2"). Appending the token just erased makes a new node.
 /// Throws std::invalid_argument on an empty prompt or an action that is none. Cost: linear in the actions.
 /// Methods of arXiv 2306.05426's appendix, as reconstructed in this folder's guide; both forms give the same scores.
-inline state_tree pack_tree(id_column prompt, const std::vector<action>& actions, erase_floor where = erase_floor::prompt_end) {
+inline state_tree pack_tree(id_column prompt, const std::vector<action>& actions,
+                            erase_floor where = erase_floor::prompt_end) {
   detail::check_actions(prompt, actions);
   state_tree tree;
   const auto push = [&](index token, index parent) {
@@ -33,7 +34,8 @@ inline state_tree pack_tree(id_column prompt, const std::vector<action>& actions
     if (a.kind == action_kind::append) {
       cursor = push(a.argument, cursor);
     } else {
-      for (index k = detail::erased_by(a, tree.depth[static_cast<std::size_t>(cursor)] + 1, floor); k > 0; --k) cursor = tree.parent[static_cast<std::size_t>(cursor)];
+      for (index k = detail::erased_by(a, tree.depth[static_cast<std::size_t>(cursor)] + 1, floor); k > 0; --k)
+        cursor = tree.parent[static_cast<std::size_t>(cursor)];
     }
     tree.at.push_back(cursor);
   }
@@ -42,16 +44,17 @@ inline state_tree pack_tree(id_column prompt, const std::vector<action>& actions
   return tree;
 }
 
-/// One slot for every token of the prompt and every action (packing "Form 1"): an erasing action's slot stands for the token that
-/// is then the last again. Position of a slot: the length of its state less 1; it attends to the slots of its state, which are
-/// itself and its ancestors (`attention_mask.hpp` writes masks of them).
+/// One slot for every token of the prompt and every action (packing "Form 1"): an erasing action's slot stands for the
+/// token that is then the last again. Position of a slot: the length of its state less 1; it attends to the slots of
+/// its state, which are itself and its ancestors (`attention_mask.hpp` writes masks of them).
 struct state_slots {
   std::vector<index> token, position, parent;  ///< [slots]; parent -1 at the first
 };
 
-/// The slots of one trajectory; the state after k actions is read at slot prompt.size() - 1 + k. For models without tree attention;
-/// `pack_tree` is smaller by the erasing actions. Throws as `pack_tree`. Cost: linear in the actions.
-inline state_slots pack_slots(id_column prompt, const std::vector<action>& actions, erase_floor where = erase_floor::prompt_end) {
+/// The slots of one trajectory; the state after k actions is read at slot prompt.size() - 1 + k. For models without
+/// tree attention; `pack_tree` is smaller by the erasing actions. Throws as `pack_tree`. Cost: linear in the actions.
+inline state_slots pack_slots(id_column prompt, const std::vector<action>& actions,
+                              erase_floor where = erase_floor::prompt_end) {
   detail::check_actions(prompt, actions);
   state_slots slots;
   std::vector<index> state;

@@ -8,8 +8,8 @@
 namespace emend {
 
 /// The model's last trajectories, first in, first out.
-/// capacity: at least 1 trajectory. What is drawn depends on the trajectories and their order alone: a buffer filled again from a
-/// checkpoint, the oldest first, goes on as it would have. Throws std::invalid_argument on a bad capacity.
+/// capacity: at least 1 trajectory. What is drawn depends on the trajectories and their order alone: a buffer filled
+/// again from a checkpoint, the oldest first, goes on as it would have. Throws std::invalid_argument on a bad capacity.
 /// Cundy and Ermon 2024, algorithm 1.
 class replay_buffer {
  public:

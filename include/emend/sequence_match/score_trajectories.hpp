@@ -10,16 +10,20 @@
 
 namespace emend {
 
-/// What the sums over a batch are divided by: its number of trajectories, or of actions. Never each trajectory's own length.
+/// What the sums over a batch are divided by: its number of trajectories, or of actions. Never each trajectory's own
+/// length.
 enum class trajectory_normaliser { trajectories, actions };
 
 /// A policy that scores the states of a forest.
 ///
 /// Valid expression, with `p` a P, `forest` a const trajectory_forest:
-///   p.score(forest, f)  calls f(const X& scores) once: X is a `scores` type, row k of scores is that of node forest.rows()[k]
-/// A node's scores are those of the text on the way from its root to it: attention to ancestors and itself, position = depth.
+///   p.score(forest, f)  calls f(const X& scores) once: X is a `scores` type, row k of scores is that of node
+///   forest.rows()[k]
+/// A node's scores are those of the text on the way from its root to it: attention to ancestors and itself, position =
+/// depth.
 template <class P>
-concept scoring_tree_policy = requires(P& p, const trajectory_forest& forest) { p.score(forest, detail::any_visitor{}); };
+concept scoring_tree_policy =
+    requires(P& p, const trajectory_forest& forest) { p.score(forest, detail::any_visitor{}); };
 
 /// Options of `score_trajectories`.
 struct score_trajectories_options {
@@ -37,7 +41,9 @@ void for_each_forest(const std::vector<trajectory>& batch, index micro_batch, er
   const std::size_t size = micro_batch == 0 ? batch.size() : static_cast<std::size_t>(micro_batch);
   for (std::size_t begin = 0; begin < batch.size(); begin += size) {
     const std::size_t end = std::min(begin + size, batch.size());
-    f(trajectory_forest(std::vector<trajectory>(batch.begin() + static_cast<std::ptrdiff_t>(begin), batch.begin() + static_cast<std::ptrdiff_t>(end)), floor));
+    f(trajectory_forest(std::vector<trajectory>(batch.begin() + static_cast<std::ptrdiff_t>(begin),
+                                                batch.begin() + static_cast<std::ptrdiff_t>(end)),
+                        floor));
   }
 }
 
@@ -72,16 +78,20 @@ inline void add_to(trajectory_value& sum, const trajectory_value& part) {
 
 /// The objective of a policy over trajectories that it is not trained on: held-out data, its rollouts, or both.
 /// Divided as a training step of all of them would be; the parts of any micro-batching add up to the same to rounding.
-/// Throws std::invalid_argument on a bad option, and as `evaluate_trajectories` does. Cost: a forward pass of the policy for each
-/// micro-batch; no gradient is computed.
+/// Throws std::invalid_argument on a bad option, and as `evaluate_trajectories` does. Cost: a forward pass of the
+/// policy for each micro-batch; no gradient is computed.
 template <scoring_tree_policy P, trajectory_objective O>
-trajectory_value score_trajectories(P& policy, const O& objective, const std::vector<trajectory>& trajectories, const score_trajectories_options& options = {}) {
+trajectory_value score_trajectories(P& policy, const O& objective, const std::vector<trajectory>& trajectories,
+                                    const score_trajectories_options& options = {}) {
   if (options.micro_batch < 0) detail::fail("micro_batch", "at least 0", std::to_string(options.micro_batch));
   objective.check();
-  const trajectory_options whole = detail::trajectory_counts(trajectories).divided_by(options.normaliser, options.transform);
+  const trajectory_options whole =
+      detail::trajectory_counts(trajectories).divided_by(options.normaliser, options.transform);
   trajectory_value sum;
   detail::for_each_forest(trajectories, options.micro_batch, options.floor, [&](const trajectory_forest& forest) {
-    policy.score(forest, [&](const auto& scores) { detail::add_to(sum, evaluate_trajectories_value(objective, scores, forest.columns(), whole)); });
+    policy.score(forest, [&](const auto& scores) {
+      detail::add_to(sum, evaluate_trajectories_value(objective, scores, forest.columns(), whole));
+    });
   });
   return sum;
 }

@@ -7,16 +7,17 @@ namespace emend {
 
 /// What came to pass from a prompt on: data with their errors, or what the model did.
 struct trajectory {
-  std::vector<index> prompt;     ///< the first state, at least one token. The start of text alone: the loss is on the prompt, too
-  std::vector<action> actions;   ///< what moved the state
-  std::vector<index> label;      ///< [actions] id scored in each state; -1: none
-  bool is_rollout = false;       ///< the model's own
-  bool is_complete = true;       ///< the last action led to a terminal state; false: cut off
+  std::vector<index>
+      prompt;  ///< the first state, at least one token. The start of text alone: the loss is on the prompt, too
+  std::vector<action> actions;  ///< what moved the state
+  std::vector<index> label;     ///< [actions] id scored in each state; -1: none
+  bool is_rollout = false;      ///< the model's own
+  bool is_complete = true;      ///< the last action led to a terminal state; false: cut off
 };
 
 /// A trajectory of data: every pushed id moves the state, every label is scored.
-/// Complete if the last pushed id is `ids.end`. Throws std::invalid_argument on an empty prompt, an id below 0, or an end that is
-/// not the last (noise must not be the end: nothing is erased after it).
+/// Complete if the last pushed id is `ids.end`. Throws std::invalid_argument on an empty prompt, an id below 0, or an
+/// end that is not the last (noise must not be the end: nothing is erased after it).
 inline trajectory data_trajectory(id_column prompt, const labelled_actions& actions, const action_ids& ids) {
   if (prompt.empty()) detail::fail("prompt", "at least one token", "none");
   detail::require_length("label", static_cast<index>(actions.label.size()), static_cast<index>(actions.pushed.size()));
@@ -24,7 +25,8 @@ inline trajectory data_trajectory(id_column prompt, const labelled_actions& acti
   for (index i = 0; i < prompt.size(); ++i) result.prompt.push_back(prompt[i]);
   for (const index id : actions.pushed) {
     if (ids.end >= 0 && id == ids.end && result.actions.size() + 1 < actions.pushed.size())
-      detail::fail("pushed", "the end only as the last", std::to_string(id) + " at " + std::to_string(result.actions.size()));
+      detail::fail("pushed", "the end only as the last",
+                   std::to_string(id) + " at " + std::to_string(result.actions.size()));
     result.actions.push_back(ids.action_of(id));
   }
   result.label = actions.label;

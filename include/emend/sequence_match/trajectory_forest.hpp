@@ -6,9 +6,9 @@
 
 namespace emend {
 
-/// Trajectories packed for one pass of a model: their states as trees, and what the objective reads of them. Trajectories that
-/// follow each other with the same prompt share its nodes. Scores are wanted only where some state is read: of a prompt, as a
-/// rule, at its last token.
+/// Trajectories packed for one pass of a model: their states as trees, and what the objective reads of them.
+/// Trajectories that follow each other with the same prompt share its nodes. Scores are wanted only where some state is
+/// read: of a prompt, as a rule, at its last token.
 class trajectory_forest {
  public:
   /// Throws std::invalid_argument as `pack_tree`, and on a trajectory with another number of labels than of actions.

@@ -18,8 +18,8 @@ struct action {
   index argument = 0;
 };
 
-/// How far back can be erased: the prompt stays (prompt_end), or all but its first token can go (beginning: the paper's, whose
-/// model erases wrong digits of its own prompt).
+/// How far back can be erased: the prompt stays (prompt_end), or all but its first token can go (beginning: the
+/// paper's, whose model erases wrong digits of its own prompt).
 enum class erase_floor { prompt_end, beginning };
 
 /// An id that erases more than one token at once.

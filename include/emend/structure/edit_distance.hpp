@@ -61,10 +61,11 @@ template <class W>
   down = shifted_up & vertical;
 }
 
-/// Eight columns at once, each a word behind the one before it: the words of one column wait for one another, those of the eight do
-/// not. match, up and down: readable `edit_columns - 1` words before and behind a column's own.
+/// Eight columns at once, each a word behind the one before it: the words of one column wait for one another, those of
+/// the eight do not. match, up and down: readable `edit_columns - 1` words before and behind a column's own.
 inline constexpr std::size_t edit_columns = position_words::rows_at_once;
-[[gnu::always_inline]] inline void edit_columns_loop(const std::uint64_t* const* match, std::uint64_t* up, std::uint64_t* down, index words) {
+[[gnu::always_inline]] inline void edit_columns_loop(const std::uint64_t* const* match, std::uint64_t* up,
+                                                     std::uint64_t* down, index words) {
   typedef std::uint64_t lanes_of __attribute__((vector_size(32)));
   typedef long long order __attribute__((vector_size(32)));
   constexpr order behind[2] = {{0, 1, 2, 3}, {4, 5, 6, 7}};
@@ -99,7 +100,8 @@ inline constexpr std::size_t edit_columns = position_words::rows_at_once;
   }
 }
 #if defined(__x86_64__)
-[[gnu::target("avx2")]] inline void edit_columns_avx2(const std::uint64_t* const* match, std::uint64_t* up, std::uint64_t* down, index words) {
+[[gnu::target("avx2")]] inline void edit_columns_avx2(const std::uint64_t* const* match, std::uint64_t* up,
+                                                      std::uint64_t* down, index words) {
   edit_columns_loop(match, up, down, words);
 }
 #endif
@@ -141,8 +143,9 @@ inline index bit_parallel_distance(edit_distance_scratch& scratch) {
 }  // namespace detail
 
 /// Number of insertions, deletions and substitutions of a minimal edit script (Levenshtein 1966).
-/// Any ids. Cost: source.size() * target.size() / 64 words, without what the two have in common at both ends, bit-parallel, eight columns
-/// at once; allocates nothing after a thread's first call of a size. Myers 1999; in blocks as Hyyro 2003.
+/// Any ids. Cost: source.size() * target.size() / 64 words, without what the two have in common at both ends,
+/// bit-parallel, eight columns at once; allocates nothing after a thread's first call of a size. Myers 1999; in blocks
+/// as Hyyro 2003.
 inline index levenshtein_distance(id_column source, id_column target) {
   index first = 0, n = source.size(), m = target.size();
   while (first < n && first < m && source[first] == target[first]) ++first;
@@ -162,7 +165,8 @@ namespace detail {
 
 /// f(source, target) of every pair of sequences of two ragged batches.
 template <class R, class E, class F>
-std::vector<R> of_pairs(id_column sources, id_column source_offsets, id_column targets, id_column target_offsets, E& executor, F&& f) {
+std::vector<R> of_pairs(id_column sources, id_column source_offsets, id_column targets, id_column target_offsets,
+                        E& executor, F&& f) {
   const ragged source_layout(source_offsets), target_layout(target_offsets);
   require_length("sources", sources.size(), source_layout.tokens());
   require_length("targets", targets.size(), target_layout.tokens());
@@ -184,21 +188,24 @@ std::vector<R> of_pairs(id_column sources, id_column source_offsets, id_column t
 }  // namespace detail
 
 /// `levenshtein_distance` of every pair of two batches of B sequences, one after the other.
-/// sources, targets: ids; source_offsets, target_offsets: [B + 1]. Throws std::invalid_argument on a length that does not fit.
-/// Cost: those of the pairs, shared among the executor's threads.
+/// sources, targets: ids; source_offsets, target_offsets: [B + 1]. Throws std::invalid_argument on a length that does
+/// not fit. Cost: those of the pairs, shared among the executor's threads.
 template <executor E = const sequential>
-std::vector<index> levenshtein_distances(id_column sources, id_column source_offsets, id_column targets, id_column target_offsets,
-                                         E&& executor = sequential{}) {
-  return detail::of_pairs<index>(sources, source_offsets, targets, target_offsets, executor,
-                                 [](const std::vector<index>& a, const std::vector<index>& b) { return levenshtein_distance(a, b); });
+std::vector<index> levenshtein_distances(id_column sources, id_column source_offsets, id_column targets,
+                                         id_column target_offsets, E&& executor = sequential{}) {
+  return detail::of_pairs<index>(
+      sources, source_offsets, targets, target_offsets, executor,
+      [](const std::vector<index>& a, const std::vector<index>& b) { return levenshtein_distance(a, b); });
 }
 
 /// `weighted_edit_distance` of every pair; otherwise as `levenshtein_distances`.
 template <executor E = const sequential>
-std::vector<double> weighted_edit_distances(id_column sources, id_column source_offsets, id_column targets, id_column target_offsets,
-                                            const edit_costs& costs, E&& executor = sequential{}) {
-  return detail::of_pairs<double>(sources, source_offsets, targets, target_offsets, executor,
-                                  [&](const std::vector<index>& a, const std::vector<index>& b) { return weighted_edit_distance(a, b, costs); });
+std::vector<double> weighted_edit_distances(id_column sources, id_column source_offsets, id_column targets,
+                                            id_column target_offsets, const edit_costs& costs,
+                                            E&& executor = sequential{}) {
+  return detail::of_pairs<double>(
+      sources, source_offsets, targets, target_offsets, executor,
+      [&](const std::vector<index>& a, const std::vector<index>& b) { return weighted_edit_distance(a, b, costs); });
 }
 
 /// Length of the longest common subsequence.

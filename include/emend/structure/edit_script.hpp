@@ -9,19 +9,19 @@ namespace emend {
 /// One step of an edit script.
 enum class edit_kind { insertion, deletion, substitution };
 
-/// The step of an edit script at `source`, a position of the source, and `target`, one of the target: an insertion stands
-/// before the source's position, a deletion before the target's.
+/// The step of an edit script at `source`, a position of the source, and `target`, one of the target: an insertion
+/// stands before the source's position, a deletion before the target's.
 struct edit {
   edit_kind kind;
   index source, target;
   friend bool operator==(const edit&, const edit&) = default;
 };
 
-/// A shortest sequence of insertions, deletions and substitutions that turns one sequence of ids into another, in the order
-/// of their positions.
+/// A shortest sequence of insertions, deletions and substitutions that turns one sequence of ids into another, in the
+/// order of their positions.
 ///   D(i, j) = min{ D(i-1, j-1) + [s_i != t_j], D(i-1, j) + 1, D(i, j-1) + 1 },   length = D(n, m)
-/// Of several shortest scripts: the one that, read from the end, keeps or substitutes before it deletes before it inserts.
-/// Cost: n m time, n m bytes. Levenshtein 1966; Wagner, Fischer 1974.
+/// Of several shortest scripts: the one that, read from the end, keeps or substitutes before it deletes before it
+/// inserts. Cost: n m time, n m bytes. Levenshtein 1966; Wagner, Fischer 1974.
 inline std::vector<edit> edit_script(id_column source, id_column target) {
   const auto n = static_cast<std::size_t>(source.size()), m = static_cast<std::size_t>(target.size());
   enum step : char { keep, substitute, remove, insert };
@@ -50,7 +50,9 @@ inline std::vector<edit> edit_script(id_column source, id_column target) {
     const char how = steps[i * (m + 1) + j];
     i -= how != insert ? 1 : 0;
     j -= how != remove ? 1 : 0;
-    const edit_kind kind = how == substitute ? edit_kind::substitution : how == remove ? edit_kind::deletion : edit_kind::insertion;
+    const edit_kind kind = how == substitute ? edit_kind::substitution
+                           : how == remove   ? edit_kind::deletion
+                                             : edit_kind::insertion;
     if (how != keep) backwards.push_back({kind, static_cast<index>(i), static_cast<index>(j)});
   }
   return {backwards.rbegin(), backwards.rend()};

@@ -6,9 +6,9 @@
 
 namespace emend::detail {
 
-/// Where each token of a sequence stands, 64 positions a word. Tokens that stand at many places have a row of words ready; for the
-/// others, of a large vocabulary, rows would be zeros to fill and to read from afar, and the few bits are set when they are asked for.
-/// An object keeps its memory from sequence to sequence.
+/// Where each token of a sequence stands, 64 positions a word. Tokens that stand at many places have a row of words
+/// ready; for the others, of a large vocabulary, rows would be zeros to fill and to read from afar, and the few bits
+/// are set when they are asked for. An object keeps its memory from sequence to sequence.
 class position_words {
  public:
   static constexpr std::size_t rows_at_once = 8;

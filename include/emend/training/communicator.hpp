@@ -15,13 +15,15 @@ namespace emend {
 ///   c.rank(), c.size()               this process's number, 0 .. size-1, and how many there are
 ///   c.all_reduce_sum(span<double>)   every entry becomes its sum over the ranks, in place, with the same bits on each
 ///   c.all_reduce_sum(span<float>)    likewise; gradients
-///   c.all_gather(span<const double>) -> vector<double>   the entries of rank 0, then those of rank 1, ...; as many on each rank
-/// Each is entered by all ranks, in the same order and with the same length. A model: `single_process`; adapters for engines
-/// that exist: <emend/c10d.hpp> (Gloo, NCCL), <emend/mpi.hpp>.
+///   c.all_gather(span<const double>) -> vector<double>   the entries of rank 0, then those of rank 1, ...; as many on
+///   each rank
+/// Each is entered by all ranks, in the same order and with the same length. A model: `single_process`; adapters for
+/// engines that exist: <emend/c10d.hpp> (Gloo, NCCL), <emend/mpi.hpp>.
 ///   static_assert(emend::communicator<emend::single_process>);
 /// What the compiler cannot check: that ranks agree on order and length, and that a failure of one reaches the others.
 template <class C>
-concept communicator = requires(std::remove_cvref_t<C>& c, std::span<double> numbers, std::span<float> parameters, std::span<const double> own) {
+concept communicator = requires(std::remove_cvref_t<C>& c, std::span<double> numbers, std::span<float> parameters,
+                                std::span<const double> own) {
   { c.rank() } -> std::convertible_to<index>;
   { c.size() } -> std::convertible_to<index>;
   c.all_reduce_sum(numbers);
@@ -62,8 +64,9 @@ batch_counts sum_over_ranks(C& ranks, batch_counts own) {
   return {both[0], both[1]};
 }
 
-/// The moments of the numbers of all ranks, merged in the order of ranks: the same bits on each. For `whiten_options::given`,
-/// `running_moments::update` and group normalisers; their mean, weighted by counts, is what a KL controller takes.
+/// The moments of the numbers of all ranks, merged in the order of ranks: the same bits on each. For
+/// `whiten_options::given`, `running_moments::update` and group normalisers; their mean, weighted by counts, is what a
+/// KL controller takes.
 template <communicator C>
 moments merge_over_ranks(C& ranks, const moments& own) {
   const double parts[] = {own.count, own.mean, own.squares};

@@ -13,7 +13,8 @@ namespace emend {
 /// Options of one iteration of PPO. Defaults: one epoch of the whole batch, align-anything's bounds.
 struct ppo_options {
   index responses_per_prompt = 1;
-  token_reward_options reward = {};  ///< how the caller's token scores become rewards: scale, divergence from the reference, bounds
+  token_reward_options reward =
+      {};  ///< how the caller's token scores become rewards: scale, divergence from the reference, bounds
   gae_options gae = {};
   bool whitens_advantages = true;  ///< over the response tokens of the iteration
   whiten_options whitening = {};
@@ -29,8 +30,9 @@ struct ppo_options {
 /// What one iteration did, for a log.
 struct ppo_report {
   index iteration = 0, sequences = 0, tokens = 0;
-  double score = 0;          ///< mean over sequences of the sum of the caller's token scores
-  double kl_to_reference = 0;  ///< mean over sequences of sum_t (old_log_prob - reference_log_prob): the k1 estimate   [nats]
+  double score = 0;  ///< mean over sequences of the sum of the caller's token scores
+  double kl_to_reference =
+      0;  ///< mean over sequences of sum_t (old_log_prob - reference_log_prob): the k1 estimate   [nats]
   double response_length = 0, entropy = 0;  ///< mean tokens of a response; mean entropy of a token   [nats]
   double policy_loss = 0, value_loss = 0, clip_fraction = 0, approximate_kl = 0;
 };
@@ -50,20 +52,24 @@ inline std::uint64_t drawing_purpose(index rank) { return rank == 0 ? 0 : static
 ///   r_t = score_scale s_t - kl_coefficient (log pi_old - log pi_ref) ...   (`token_rewards`),   A, G by `gae`
 /// prompts: each not empty. score: (const rollout&) -> a range of [tokens] doubles, one per response token: a
 /// sequence-to-sequence reward, a scalar reward at each last token, anything. make_loss: as `update_policy` takes it.
-/// iteration: numbers the call; every random choice is a function of (options.seed, iteration), so that a run that is taken up
-/// again goes on as it would have. Returns the rollout, advantages and all, and the report.
-/// ranks: with a `communicator` each process brings prompts of its own and draws its own responses; whitening, updates and the
-/// report are those of all of them together, the rollout that is returned this process's.
-/// Throws std::invalid_argument as its parts do. Arithmetic beside the models' is linear in the tokens.
-/// Schulman et al. 2017; Ouyang et al. 2022; methods as in Zhou et al. 2024 (arXiv 2409.00162).
-template <trainable_policy P, scoring_policy Reference, trainable_critic Critic, class Score, class MakeLoss, communicator C = single_process>
+/// iteration: numbers the call; every random choice is a function of (options.seed, iteration), so that a run that is
+/// taken up again goes on as it would have. Returns the rollout, advantages and all, and the report. ranks: with a
+/// `communicator` each process brings prompts of its own and draws its own responses; whitening, updates and the report
+/// are those of all of them together, the rollout that is returned this process's. Throws std::invalid_argument as its
+/// parts do. Arithmetic beside the models' is linear in the tokens. Schulman et al. 2017; Ouyang et al. 2022; methods
+/// as in Zhou et al. 2024 (arXiv 2409.00162).
+template <trainable_policy P, scoring_policy Reference, trainable_critic Critic, class Score, class MakeLoss,
+          communicator C = single_process>
   requires responding_policy<P>
-std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, Critic& critic, const std::vector<std::vector<index>>& prompts,
-                                             Score&& score, MakeLoss&& make_loss, const ppo_options& options, index iteration, C&& ranks = {}) {
-  rollout r = collect(policy, reference, prompts,
-                      {.responses_per_prompt = options.responses_per_prompt,
-                       .seed = detail::seed_of(options.seed, iteration, detail::drawing_purpose(static_cast<index>(ranks.rank()))),
-                       .transform = options.transform});
+std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, Critic& critic,
+                                             const std::vector<std::vector<index>>& prompts, Score&& score,
+                                             MakeLoss&& make_loss, const ppo_options& options, index iteration,
+                                             C&& ranks = {}) {
+  rollout r = collect(
+      policy, reference, prompts,
+      {.responses_per_prompt = options.responses_per_prompt,
+       .seed = detail::seed_of(options.seed, iteration, detail::drawing_purpose(static_cast<index>(ranks.rank()))),
+       .transform = options.transform});
   const ragged layout = r.batch.layout();
   r.value = value_responses(critic, r.batch);
   const auto scores = score(static_cast<const rollout&>(r));
@@ -85,9 +91,15 @@ std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, Cr
       report.kl_to_reference += r.old_log_prob[i] - r.reference_log_prob[i];
       report.entropy += r.entropy[i];
     });
-  double sums[] = {static_cast<double>(report.sequences), static_cast<double>(report.tokens), report.score, report.kl_to_reference, report.entropy};
+  double sums[] = {static_cast<double>(report.sequences), static_cast<double>(report.tokens), report.score,
+                   report.kl_to_reference, report.entropy};
   ranks.all_reduce_sum(std::span<double>(sums));
-  report = {.iteration = iteration, .sequences = static_cast<index>(sums[0]), .tokens = static_cast<index>(sums[1]), .score = sums[2], .kl_to_reference = sums[3], .entropy = sums[4]};
+  report = {.iteration = iteration,
+            .sequences = static_cast<index>(sums[0]),
+            .tokens = static_cast<index>(sums[1]),
+            .score = sums[2],
+            .kl_to_reference = sums[3],
+            .entropy = sums[4]};
   const double sequences = static_cast<double>(report.sequences > 0 ? report.sequences : 1);
   report.score /= sequences;
   report.kl_to_reference /= sequences;
@@ -104,17 +116,23 @@ std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, Cr
     report.clip_fraction = policy_update.metrics[0];
     report.approximate_kl = policy_update.metrics[1];
   }
-  report.value_loss = update_critic(critic, r, [&](column old_value, column returns) {
-    return value_clip{.old_value = old_value, .returns = returns, .clip = options.value_clip};
-  }, of_critic, ranks).loss;
+  report.value_loss = update_critic(
+                          critic, r,
+                          [&](column old_value, column returns) {
+                            return value_clip{.old_value = old_value, .returns = returns, .clip = options.value_clip};
+                          },
+                          of_critic, ranks)
+                          .loss;
   return {std::move(r), report};
 }
 
 /// The same with PPO's clipped surrogate, and the divergence penalty and entropy bonus of the options.
-template <trainable_policy P, scoring_policy Reference, trainable_critic Critic, class Score, communicator C = single_process>
+template <trainable_policy P, scoring_policy Reference, trainable_critic Critic, class Score,
+          communicator C = single_process>
   requires responding_policy<P>
-std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, Critic& critic, const std::vector<std::vector<index>>& prompts,
-                                             Score&& score, const ppo_options& options, index iteration, C&& ranks = {}) {
+std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, Critic& critic,
+                                             const std::vector<std::vector<index>>& prompts, Score&& score,
+                                             const ppo_options& options, index iteration, C&& ranks = {}) {
   const auto clipped = [&](const token_columns& c) {
     return policy_objective<ppo_clip>{
         .policy = {.old_log_prob = c.old_log_prob,
@@ -131,16 +149,18 @@ std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, Cr
 }
 
 /// Iterations first .. last-1 of PPO.
-/// prompts: (index iteration) -> the iteration's prompts. on_iteration: (const rollout&, const ppo_report&) -> bool, false stops
-/// after it; it is where progress is shown, checkpoints are written and a controller moves options.reward.kl_coefficient.
-/// Other arguments as `ppo_iteration`. Returns the number of iterations done.
-template <trainable_policy P, scoring_policy Reference, trainable_critic Critic, class Prompts, class Score, class OnIteration, communicator C = single_process>
+/// prompts: (index iteration) -> the iteration's prompts. on_iteration: (const rollout&, const ppo_report&) -> bool,
+/// false stops after it; it is where progress is shown, checkpoints are written and a controller moves
+/// options.reward.kl_coefficient. Other arguments as `ppo_iteration`. Returns the number of iterations done.
+template <trainable_policy P, scoring_policy Reference, trainable_critic Critic, class Prompts, class Score,
+          class OnIteration, communicator C = single_process>
   requires responding_policy<P>
-index train_ppo(P& policy, Reference& reference, Critic& critic, Prompts&& prompts, Score&& score, const ppo_options& options, index first,
-                index last, OnIteration&& on_iteration, C&& ranks = {}) {
+index train_ppo(P& policy, Reference& reference, Critic& critic, Prompts&& prompts, Score&& score,
+                const ppo_options& options, index first, index last, OnIteration&& on_iteration, C&& ranks = {}) {
   index done = 0;
   for (index iteration = first; iteration < last; ++iteration) {
-    const auto [r, report] = ppo_iteration(policy, reference, critic, prompts(iteration), score, options, iteration, ranks);
+    const auto [r, report] =
+        ppo_iteration(policy, reference, critic, prompts(iteration), score, options, iteration, ranks);
     ++done;
     if (!on_iteration(r, report)) break;
   }

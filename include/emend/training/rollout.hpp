@@ -19,11 +19,12 @@ struct collect_options {
 };
 
 /// Lets a policy answer prompts, and notes the log-probabilities of what it wrote under itself and under the reference.
-/// prompts: each not empty. reference: a `scoring_policy`. Throws std::invalid_argument if the policy gives another number of
-/// responses than it was asked for. Cost: one generation, one forward pass of each of the two.
+/// prompts: each not empty. reference: a `scoring_policy`. Throws std::invalid_argument if the policy gives another
+/// number of responses than it was asked for. Cost: one generation, one forward pass of each of the two.
 template <class P, scoring_policy Reference>
   requires scoring_policy<P> && responding_policy<P>
-rollout collect(P& policy, Reference& reference, const std::vector<std::vector<index>>& prompts, const collect_options& options = {}) {
+rollout collect(P& policy, Reference& reference, const std::vector<std::vector<index>>& prompts,
+                const collect_options& options = {}) {
   if (options.responses_per_prompt < 1)
     detail::fail("responses_per_prompt", "at least 1", std::to_string(options.responses_per_prompt));
   rollout result;
@@ -34,7 +35,8 @@ rollout collect(P& policy, Reference& reference, const std::vector<std::vector<i
       result.group.push_back(static_cast<index>(p));
     }
   const std::vector<std::vector<index>> responses = policy.respond(asked, options.seed);
-  detail::require_length("responses of the policy", static_cast<index>(responses.size()), static_cast<index>(asked.size()));
+  detail::require_length("responses of the policy", static_cast<index>(responses.size()),
+                         static_cast<index>(asked.size()));
   for (std::size_t b = 0; b < asked.size(); ++b) result.batch.add(asked[b], responses[b]);
   response_scores own = score_responses(policy, result.batch, options.transform);
   result.old_log_prob = std::move(own.log_prob);

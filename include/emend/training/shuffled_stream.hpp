@@ -6,8 +6,9 @@ namespace emend {
 
 /// An endless stream of items 0 .. n-1: epoch after epoch, each in an order of its own.
 ///   stream(position) = the (position mod n)-th item in the order of epoch position / n
-/// A function of (n, seed, position) alone: training that is taken up again goes on where it was. Throws std::invalid_argument if
-/// n is below 1 or position below 0. Cost: a shuffle whenever the epoch is another than the last call's.
+/// A function of (n, seed, position) alone: training that is taken up again goes on where it was. Throws
+/// std::invalid_argument if n is below 1 or position below 0. Cost: a shuffle whenever the epoch is another than the
+/// last call's.
 class shuffled_stream {
  public:
   shuffled_stream(index n, std::uint64_t seed) : n_(n), seed_(seed) {

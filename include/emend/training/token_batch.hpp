@@ -8,8 +8,8 @@ namespace emend {
 
 /// Prompts and the responses to them, as a policy reads them: B sequences one after the other.
 ///
-/// The N tokens of all responses are numbered through, sequence after sequence: every column of a rollout is over them, and
-/// `layout()` is theirs. The scores that predict a response token are those of the position before it.
+/// The N tokens of all responses are numbered through, sequence after sequence: every column of a rollout is over them,
+/// and `layout()` is theirs. The scores that predict a response token are those of the position before it.
 class token_batch {
  public:
   /// Appends one sequence. Throws std::invalid_argument if the prompt is empty: nothing would predict the first token.

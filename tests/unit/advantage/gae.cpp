@@ -33,7 +33,8 @@ TEST_CASE("layouts of the same sequences agree; uncounted tokens read nothing an
   const auto flat = gae(reward, value, ragged(offsets));
   const std::vector<double> padded_reward{1, 2, 3, bad, 4, bad}, padded_value{0.5, 1, 1.5, bad, 2, bad};
   const auto with_mask = gae(padded_reward, padded_value, padded(2, 3, mask));
-  CHECK(with_mask.advantage == std::vector<double>{flat.advantage[0], flat.advantage[1], flat.advantage[2], 0, flat.advantage[3], 0});
+  CHECK(with_mask.advantage ==
+        std::vector<double>{flat.advantage[0], flat.advantage[1], flat.advantage[2], 0, flat.advantage[3], 0});
   const std::vector<double> packed_reward{1, bad, 2, 4, 3}, packed_value{0.5, bad, 1, 2, 1.5};
   const auto in_pack = gae(packed_reward, packed_value, packed(ids));
   CHECK(in_pack.returns == std::vector<double>{flat.returns[0], 0, flat.returns[1], flat.returns[3], flat.returns[2]});

@@ -14,8 +14,8 @@ using namespace emend;
 using emend::index;  // not the one of <strings.h>
 
 /// The definition: the sum of all later differences, quadratic in the length.
-advantages slow_gae(const std::vector<double>& reward, const std::vector<double>& value, const std::vector<int>& mask, index rows,
-                    const gae_options& options) {
+advantages slow_gae(const std::vector<double>& reward, const std::vector<double>& value, const std::vector<int>& mask,
+                    index rows, const gae_options& options) {
   advantages result{std::vector<double>(reward.size(), 0), std::vector<double>(reward.size(), 0)};
   const auto length = static_cast<index>(reward.size()) / rows;
   for (index b = 0; b < rows; ++b) {
@@ -71,7 +71,8 @@ TEST_CASE("every convention is the sum of its definition, beyond one run of the 
       const std::vector<int> mask = random.flags(size, share);
       for (hole_rule holes : {hole_rule::carry, hole_rule::decay})
         for (const gae_options& options :
-             {gae_options{.gamma = 0.99, .lambda = 0.9, .holes = holes}, gae_options{.gamma = 0.9, .lambda = 0, .holes = holes},
+             {gae_options{.gamma = 0.99, .lambda = 0.9, .holes = holes},
+              gae_options{.gamma = 0.9, .lambda = 0, .holes = holes},
               gae_options{.gamma = 1, .lambda = 0.95, .value_lambda = 1, .holes = holes, .bootstrap = bootstrap},
               gae_options{.gamma = 0.95, .length_adaptive_alpha = 0.5, .holes = holes, .bootstrap = bootstrap}}) {
           CAPTURE(share);
@@ -97,7 +98,8 @@ TEST_CASE("the bits of a sequence depend on nothing beside it") {
     std::vector<double> r, v;
     std::vector<std::size_t> at;
     for (index t = b * length; t < (b + 1) * length; ++t)
-      if (const auto i = static_cast<std::size_t>(t); mask[i] != 0) r.push_back(reward[i]), v.push_back(value[i]), at.push_back(i);
+      if (const auto i = static_cast<std::size_t>(t); mask[i] != 0)
+        r.push_back(reward[i]), v.push_back(value[i]), at.push_back(i);
     const auto alone = gae(r, v, padded(1, static_cast<index>(r.size())), options);
     bool is_same = true;
     for (std::size_t k = 0; k < at.size(); ++k)
@@ -205,7 +207,8 @@ TEST_CASE("discounted returns") {
   const std::vector<int> mask{1, 0, 1};
   CHECK(discounted_returns(reward, padded(1, 3), {.gamma = 0.5}) == std::vector<double>{3, 4, 4});
   CHECK(discounted_returns(reward, padded(1, 3, mask), {.gamma = 0.5}) == std::vector<double>{3, 0, 4});
-  CHECK(discounted_returns(reward, padded(1, 3, mask), {.gamma = 0.5, .holes = hole_rule::decay}) == std::vector<double>{2, 0, 4});
+  CHECK(discounted_returns(reward, padded(1, 3, mask), {.gamma = 0.5, .holes = hole_rule::decay}) ==
+        std::vector<double>{2, 0, 4});
   CHECK(discounted_returns(reward, padded(1, 3), {.gamma = 0.5, .bootstrap = next})[2] == 8);
   CHECK_THROWS_NAMING(discounted_returns(reward, padded(1, 2)), "reward");
 }

@@ -56,12 +56,14 @@ TEST_CASE("GRPO, Dr. GRPO, biased, over the batch") {
   CHECK(group_relative(reward, group, {.deviation = reward_scope::none}).advantage == numbers{-1, 1, 0});
   CHECK(group_relative(reward, group, {.is_unbiased = false, .epsilon = 0}).advantage[1] == 1);
   const double batch = moments_of(reward).deviation();
-  CHECK(group_relative(reward, group, {.deviation = reward_scope::batch, .epsilon = 0}).advantage[0] == doctest::Approx(-1 / batch));
+  CHECK(group_relative(reward, group, {.deviation = reward_scope::batch, .epsilon = 0}).advantage[0] ==
+        doctest::Approx(-1 / batch));
   // flash_reinforce: less the mean of the whole batch
   CHECK(group_relative(reward, group, {.mean = reward_scope::batch, .deviation = reward_scope::none}).advantage[2] ==
         doctest::Approx(10 - 14.0 / 3));
   // no scope at all leaves the reward
-  CHECK(group_relative(reward, group, {.mean = reward_scope::none, .deviation = reward_scope::none}).advantage == reward);
+  CHECK(group_relative(reward, group, {.mean = reward_scope::none, .deviation = reward_scope::none}).advantage ==
+        reward);
 }
 
 TEST_CASE("alone in a group: 0, or the raw reward") {
@@ -89,12 +91,14 @@ TEST_CASE("no spread: zeros, not a quotient of rounding errors") {
   const numbers equal{0.1, 0.1, 0.1};
   for (const group_relative_options& options :
        {group_relative_options{}, group_relative_options{.epsilon = 0},
-        group_relative_options{.mean = reward_scope::leave_one_out, .deviation = reward_scope::leave_one_out, .keeps_constant = true}})
+        group_relative_options{
+            .mean = reward_scope::leave_one_out, .deviation = reward_scope::leave_one_out, .keeps_constant = true}})
     for (double a : group_relative(equal, {}, options).advantage) CHECK(std::abs(a) < 1e-9);
   // The others of the second are equal: its deviation is exactly 0, and it is not divided.
   const numbers one_off{0.1, 0.7, 0.1};
   const auto got = group_relative(
-      one_off, {}, {.mean = reward_scope::leave_one_out, .deviation = reward_scope::leave_one_out, .keeps_constant = true});
+      one_off, {},
+      {.mean = reward_scope::leave_one_out, .deviation = reward_scope::leave_one_out, .keeps_constant = true});
   CHECK(got.deviation[1] == 0);
   CHECK(got.advantage[1] == doctest::Approx(0.6));
 }
@@ -103,7 +107,8 @@ TEST_CASE("leave-one-out by its definition") {
   random_numbers random;
   const numbers reward = random.normal(40);
   const std::vector<int> group = random.ids(40, 6);
-  const auto got = group_relative(reward, group, {.mean = reward_scope::leave_one_out, .deviation = reward_scope::leave_one_out});
+  const auto got =
+      group_relative(reward, group, {.mean = reward_scope::leave_one_out, .deviation = reward_scope::leave_one_out});
   const numbers rloo = leave_one_out(reward, group);
   for (std::size_t i = 0; i < 40; ++i) {
     moments others;
@@ -119,7 +124,8 @@ TEST_CASE("the batch's moments may come from outside") {
   const numbers whole{1, 2, 3, 10}, part{1, 2};
   const moments batch = moments_of(whole);
   const auto all = group_relative(whole, {}, {.mean = reward_scope::batch, .deviation = reward_scope::batch});
-  const auto some = group_relative(part, {}, {.mean = reward_scope::batch, .deviation = reward_scope::batch, .batch = batch});
+  const auto some =
+      group_relative(part, {}, {.mean = reward_scope::batch, .deviation = reward_scope::batch, .batch = batch});
   CHECK(some.advantage[1] == doctest::Approx(all.advantage[1]));
 }
 
@@ -161,7 +167,8 @@ TEST_CASE("several rewards, each in its own scale") {
   const numbers small{0, 1}, large{1000, 0}, weight{1, 2};
   const numbers sum = normalise_then_sum({small, large}, weight, {}, {.is_unbiased = false, .epsilon = 0});
   CHECK(sum == numbers{-1 + 2, 1 - 2});
-  const numbers tokens = gdpo({small, large}, weight, {}, padded(2, 2), {.epsilon = 0}, {.is_unbiased = false, .epsilon = 0});
+  const numbers tokens =
+      gdpo({small, large}, weight, {}, padded(2, 2), {.epsilon = 0}, {.is_unbiased = false, .epsilon = 0});
   for (std::size_t t = 0; t < 4; ++t) CHECK(tokens[t] == doctest::Approx(t < 2 ? 1 : -1));
   CHECK_THROWS_NAMING(normalise_then_sum({}, {}, {}), "rewards");
   CHECK_THROWS_NAMING(normalise_then_sum({small}, weight, {}), "weight");

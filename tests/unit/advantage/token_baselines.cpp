@@ -31,8 +31,8 @@ TEST_CASE("REINFORCE++ whitens returns; its baseline form whitens relative rewar
   CHECK(got.returns == numbers{1, 1, 3, 3});
   CHECK(got.advantage == numbers{-1, -1, 1, 1});
   const numbers per_sequence{1, 3};
-  CHECK(reinforce_plus_plus_baseline(per_sequence, {}, padded(2, 2), lone_sequence::zero, {.is_unbiased = false, .epsilon = 0}) ==
-        numbers{-1, -1, 1, 1});
+  CHECK(reinforce_plus_plus_baseline(per_sequence, {}, padded(2, 2), lone_sequence::zero,
+                                     {.is_unbiased = false, .epsilon = 0}) == numbers{-1, -1, 1, 1});
   const std::vector<int> none{0, 0, 0, 0};
   CHECK(reinforce_plus_plus_baseline(per_sequence, {}, padded(2, 2, none)) == numbers{0, 0, 0, 0});
   CHECK_THROWS_NAMING(reinforce_plus_plus_baseline(reward, {}, padded(2, 2)), "reward");
@@ -69,7 +69,8 @@ TEST_CASE("optimal token baseline by its definition, by counted token and by pla
       double weighted = 0, total = 0, members = 0;
       const auto group_at = [&](std::size_t j) { return group[j / static_cast<std::size_t>(length)]; };
       for (std::size_t j = 0; j < size; ++j)
-        if (mask[j] != 0 && at[j] == at[i] && group_at(j) == group_at(i)) weighted += returns[j] * energy[j], total += energy[j];
+        if (mask[j] != 0 && at[j] == at[i] && group_at(j) == group_at(i))
+          weighted += returns[j] * energy[j], total += energy[j];
       for (int g : group) members += g == group_at(i);
       const double want = mask[i] == 0 ? 0 : members < 2 ? returns[i] : returns[i] - weighted / total;
       CHECK(got.advantage[i] == doctest::Approx(want));
@@ -83,9 +84,11 @@ TEST_CASE("the longest of a group has no baseline where it is alone") {
   const auto with = optimal_token_baseline(reward, log_prob, squares, {}, ragged(offsets), {.epsilon = 0});
   CHECK(with.advantage[1] == 1);
   CHECK(with.advantage[0] == doctest::Approx(1 - 1.5));
-  const auto without = optimal_token_baseline(reward, log_prob, squares, {}, ragged(offsets), {.epsilon = 0, .has_zero_tail = false});
+  const auto without =
+      optimal_token_baseline(reward, log_prob, squares, {}, ragged(offsets), {.epsilon = 0, .has_zero_tail = false});
   CHECK(without.advantage[1] == doctest::Approx(0));
-  const auto weighted = optimal_token_baseline(reward, log_prob, squares, {}, ragged(offsets), {.epsilon = 0, .importance = importance});
+  const auto weighted =
+      optimal_token_baseline(reward, log_prob, squares, {}, ragged(offsets), {.epsilon = 0, .importance = importance});
   CHECK(weighted.advantage[0] == doctest::Approx(1 - (1 + 2 * 4) / 5.0));
 }
 

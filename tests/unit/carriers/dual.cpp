@@ -16,8 +16,8 @@ using number = dual<double, 2>;
 constexpr double infinite = std::numeric_limits<double>::infinity();
 
 /// f over duals at x: value against `plain`, derivative against differences of `plain`.
-void check_function(const char* name, const std::function<number(const number&)>& f, const std::function<double(double)>& plain,
-                    const std::vector<double>& points) {
+void check_function(const char* name, const std::function<number(const number&)>& f,
+                    const std::function<double(double)>& plain, const std::vector<double>& points) {
   for (double x : points) {
     CAPTURE(name);
     CAPTURE(x);
@@ -31,9 +31,18 @@ void check_function(const char* name, const std::function<number(const number&)>
     CHECK(y.derivative[1] == -2 * y.derivative[0]);
   }
 }
-#define CHECK_FUNCTION(expression, ...)                                          \
-  check_function(#expression, [](const number& x) -> number { using namespace emend; return expression; }, \
-                 [](double x) -> double { using namespace emend; return expression; }, std::vector<double>{__VA_ARGS__})
+#define CHECK_FUNCTION(expression, ...) \
+  check_function(                       \
+      #expression,                      \
+      [](const number& x) -> number {   \
+        using namespace emend;          \
+        return expression;              \
+      },                                \
+      [](double x) -> double {          \
+        using namespace emend;          \
+        return expression;              \
+      },                                \
+      std::vector<double>{__VA_ARGS__})
 
 TEST_CASE("every function has the derivative of its values") {
   CHECK_FUNCTION(emend::exp(x), -3, 0, 0.5, 4);

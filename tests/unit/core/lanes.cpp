@@ -16,8 +16,9 @@ using emend::index;  // not the one of <strings.h>
 template <class T>
 void check_runs(const std::vector<double>& of) {
   const std::vector<T> values(of.begin(), of.end());
-  for (const column& c : {column(values), column(values.data() + values.size() - 1, static_cast<index>(values.size()), -1),
-                          column(values.data(), static_cast<index>(values.size() / 3), 3)})
+  for (const column& c :
+       {column(values), column(values.data() + values.size() - 1, static_cast<index>(values.size()), -1),
+        column(values.data(), static_cast<index>(values.size() / 3), 3)})
     for (index first : {0, 1, 5})
       for (index count : {index{0}, index{1}, index{7}, index{16}, c.size() - first}) {
         if (first + count > c.size()) continue;

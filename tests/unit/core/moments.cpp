@@ -31,7 +31,8 @@ TEST_CASE("moments of any length, type and mask are those of the definition") {
     CHECK(got.mean == doctest::Approx(want.mean));
     CHECK(got.squares == doctest::Approx(want.squares));
     const std::vector<float> narrow(x.begin(), x.end());
-    CHECK(moments_of(narrow, padded(1, static_cast<index>(size), mask)).squares == doctest::Approx(want.squares).epsilon(1e-5));
+    CHECK(moments_of(narrow, padded(1, static_cast<index>(size), mask)).squares ==
+          doctest::Approx(want.squares).epsilon(1e-5));
   }
 }
 
@@ -40,7 +41,8 @@ TEST_CASE("parts merge into the whole; nothing changes nothing") {
   const std::vector<double> x = random.normal(100);
   moments merged;
   merged.merge({});
-  for (index begin : {0, 13, 50}) merged.merge(moments_of(column(x.data() + begin, begin == 0 ? 13 : begin == 13 ? 37 : 50)));
+  for (index begin : {0, 13, 50})
+    merged.merge(moments_of(column(x.data() + begin, begin == 0 ? 13 : begin == 13 ? 37 : 50)));
   merged.merge({});
   moments one_by_one;
   for (double v : x) one_by_one.add(v);
@@ -67,6 +69,8 @@ TEST_CASE("large offsets do not cancel; NaN where not counted is not read") {
   CHECK(moments_of(x, padded(1, 4, mask)).variance() == doctest::Approx(1));
 }
 
-TEST_CASE("errors name the argument") { CHECK_THROWS_NAMING(moments_of(std::vector<double>{1, 2}, padded(1, 3)), "values"); }
+TEST_CASE("errors name the argument") {
+  CHECK_THROWS_NAMING(moments_of(std::vector<double>{1, 2}, padded(1, 3)), "values");
+}
 
 }  // namespace

@@ -14,10 +14,12 @@ TEST_CASE("Philox 4x32-10 gives the published vectors") {
     std::uint32_t key0, key1;
     counter_random::block expected;
   };
-  const vector vectors[] = {
-      {{{0, 0, 0, 0}}, 0, 0, {{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}}},
-      {{{~0u, ~0u, ~0u, ~0u}}, ~0u, ~0u, {{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}}},
-      {{{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}}, 0xa4093822, 0x299f31d0, {{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}}}};
+  const vector vectors[] = {{{{0, 0, 0, 0}}, 0, 0, {{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}}},
+                            {{{~0u, ~0u, ~0u, ~0u}}, ~0u, ~0u, {{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}}},
+                            {{{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}},
+                             0xa4093822,
+                             0x299f31d0,
+                             {{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}}}};
   for (const vector& v : vectors) {
     const auto got = counter_random::philox(v.counter, v.key0, v.key1);
     for (int i = 0; i < 4; ++i) CHECK(got.word[i] == v.expected.word[i]);
@@ -61,7 +63,8 @@ TEST_CASE("below is uniform on its range, and the product of 128 bits for large 
     CHECK(random.below(1, 2, i) == 0);
     const emend::index n = (emend::index{1} << 62) + 12345;
     __extension__ using wide = unsigned __int128;
-    CHECK(random.below(n, 2, i) == static_cast<emend::index>((wide{random.bits(2, i)} * static_cast<std::uint64_t>(n)) >> 64));
+    CHECK(random.below(n, 2, i) ==
+          static_cast<emend::index>((wide{random.bits(2, i)} * static_cast<std::uint64_t>(n)) >> 64));
   }
 }
 

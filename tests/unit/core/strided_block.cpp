@@ -28,7 +28,8 @@ void check(const std::vector<index>& shape, const std::vector<index>& strides, i
       offset += left % shape[d] * strides[d];
       left /= shape[d];
     }
-    for (index j = 0; j < view.vocab; ++j) CHECK(view(row, j) == memory[static_cast<std::size_t>(offset + j * strides.back())]);
+    for (index j = 0; j < view.vocab; ++j)
+      CHECK(view(row, j) == memory[static_cast<std::size_t>(offset + j * strides.back())]);
   }
 }
 
@@ -36,14 +37,14 @@ TEST_CASE("leading dimensions become tokens and a batch, wherever two strides do
   check({5}, {1});
   check({5}, {-2}, 20);
   check({3, 5}, {5, 1});
-  check({3, 5}, {1, 3});              // column-major
-  check({3, 5}, {0, 1});              // one row, expanded
+  check({3, 5}, {1, 3});  // column-major
+  check({3, 5}, {0, 1});  // one row, expanded
   check({2, 3, 5}, {15, 5, 1});
-  check({2, 3, 5}, {20, 5, 1});       // a slice of [2, 4, 5]
-  check({2, 3, 5}, {5, 10, 1});       // [3, 2, 5], transposed
+  check({2, 3, 5}, {20, 5, 1});  // a slice of [2, 4, 5]
+  check({2, 3, 5}, {5, 10, 1});  // [3, 2, 5], transposed
   check({2, 3, 4, 5}, {60, 20, 5, 1});
-  check({2, 3, 4, 5}, {75, 25, 5, 1});  // a slice of [2, 3, 5, 5]
-  check({2, 3, 4, 5}, {100, 20, 5, 1}); // a slice of [2, 5, 4, 5]
+  check({2, 3, 4, 5}, {75, 25, 5, 1});   // a slice of [2, 3, 5, 5]
+  check({2, 3, 4, 5}, {100, 20, 5, 1});  // a slice of [2, 5, 4, 5]
   check({2, 1, 3, 1, 5}, {15, 7, 5, 9, 1});
   check({1, 1, 5}, {5, 5, 1});
   check({3, 4, 5}, {-20, 5, 1}, 40);

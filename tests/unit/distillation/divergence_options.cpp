@@ -15,7 +15,8 @@ namespace {
 using namespace emend;
 using emend::index;  // not the one of <strings.h>
 
-constexpr divergence_kind every_kind[] = {divergence_kind::forward_kl, divergence_kind::reverse_kl, divergence_kind::jensen_shannon};
+constexpr divergence_kind every_kind[] = {divergence_kind::forward_kl, divergence_kind::reverse_kl,
+                                          divergence_kind::jensen_shannon};
 using numbers = std::vector<double>;
 
 template <class T>
@@ -36,12 +37,18 @@ bool is_same(const matrix<T>& a, const matrix<T>& b) {
 
 TEST_CASE("gradients are central finite differences, with every option") {
   const numbers mask{1, 1, 0, 1}, weight{0.5, 2, 1, 0}, temperatures{0.5, 1, 2, 3};
-  const score_transform plain{}, scaled{.temperature = 1.5, .logit_scale = 0.7}, rows{.temperatures = temperatures}, capped{.temperature = 0.8, .logit_scale = 1.2, .soft_cap = 3};
+  const score_transform plain{}, scaled{.temperature = 1.5, .logit_scale = 0.7}, rows{.temperatures = temperatures},
+      capped{.temperature = 0.8, .logit_scale = 1.2, .soft_cap = 3};
   for (const divergence_kind kind : every_kind)
     for (const auto& [from, to] : {std::pair{plain, plain}, {scaled, rows}, {rows, capped}, {capped, scaled}}) {
       matrix<double> student = scores<double>(4, 6, 1);
       const matrix<double> teacher = scores<double>(4, 6, 2);
-      const divergence_options options{.mask = mask, .weight = weight, .normaliser = 3, .mixture = 0.35, .student_transform = from, .teacher_transform = to};
+      const divergence_options options{.mask = mask,
+                                       .weight = weight,
+                                       .normaliser = 3,
+                                       .mixture = 0.35,
+                                       .student_transform = from,
+                                       .teacher_transform = to};
       const auto got = divergence(kind, student, teacher, options);
       CHECK(got.evaluated == 2);
       CHECK(got.value == doctest::Approx((0.5 * got.per_token[0] + 2 * got.per_token[1]) / 3).epsilon(1e-14));
@@ -66,7 +73,9 @@ TEST_CASE("masked rows are not read, and become zeros") {
   numbers per_token, entropy;
   matrix<float> gradient(3, 40);
   for (index i = 0; i < 120; ++i) gradient.data()[i] = 9;
-  const auto sum = divergence_into(divergence_kind::reverse_kl, student, teacher, {.mask = mask, .weight = weight, .per_token = &per_token, .entropy = &entropy}, gradient);
+  const auto sum =
+      divergence_into(divergence_kind::reverse_kl, student, teacher,
+                      {.mask = mask, .weight = weight, .per_token = &per_token, .entropy = &entropy}, gradient);
   CHECK(sum.evaluated == 1);
   CHECK(sum.value == per_token[0]);
   CHECK(entropy[0] > 0);
@@ -92,13 +101,15 @@ TEST_CASE("any strides, either side: the same numbers") {
     for (const auto& view : views) {
       const auto got = divergence(kind, view, teacher, {.mixture = 0.4});
       CHECK(got.value == doctest::Approx(want.value).epsilon(1e-6));
-      for (index i = 0; i < rows * vocab; ++i) REQUIRE(got.gradient.data()[i] == doctest::Approx(want.gradient.data()[i]).epsilon(1e-5).scale(1e-3));
+      for (index i = 0; i < rows * vocab; ++i)
+        REQUIRE(got.gradient.data()[i] == doctest::Approx(want.gradient.data()[i]).epsilon(1e-5).scale(1e-3));
       // The gradient, too, may lie anywhere.
       matrix<float> out(vocab, rows);
       score_view<float> out_view{out.data(), rows, vocab, 1, rows};
       divergence_into(kind, view, teacher, {.mixture = 0.4}, out_view);
       for (index i = 0; i < rows; ++i)
-        for (index j = 0; j < vocab; ++j) REQUIRE(out(j, i) == doctest::Approx(want.gradient(i, j)).epsilon(1e-5).scale(1e-3));
+        for (index j = 0; j < vocab; ++j)
+          REQUIRE(out(j, i) == doctest::Approx(want.gradient(i, j)).epsilon(1e-5).scale(1e-3));
     }
     // One teacher row for all.
     const score_view<const float> one_row{teacher.data(), rows, vocab, 0, 1};
@@ -127,8 +138,10 @@ TEST_CASE("any mix of storage types") {
     const auto narrow = divergence(kind, rounded, single);  // the same distribution
     CHECK(std::abs(narrow.value) < 1e-5);
     for (index i = 0; i < rows * vocab; ++i) {
-      REQUIRE(static_cast<double>(of_single.gradient.data()[i]) == doctest::Approx(want.gradient.data()[i]).epsilon(1e-6).scale(1e-4));
-      REQUIRE(static_cast<double>(static_cast<float>(of_half.gradient.data()[i])) == doctest::Approx(want.gradient.data()[i]).epsilon(5e-3).scale(1e-4));
+      REQUIRE(static_cast<double>(of_single.gradient.data()[i]) ==
+              doctest::Approx(want.gradient.data()[i]).epsilon(1e-6).scale(1e-4));
+      REQUIRE(static_cast<double>(static_cast<float>(of_half.gradient.data()[i])) ==
+              doctest::Approx(want.gradient.data()[i]).epsilon(5e-3).scale(1e-4));
     }
   }
 }
@@ -149,22 +162,27 @@ TEST_CASE("in place, past the cache, unaligned, and any number of threads: the s
     std::vector<float> memory(static_cast<std::size_t>(rows * vocab) + 1);
     score_view<float> unaligned{memory.data() + 1, rows, vocab, vocab, 1};
     divergence_into(kind, student, teacher, {}, unaligned);
-    CHECK(std::memcmp(unaligned.data, want.gradient.data(), static_cast<std::size_t>(rows * vocab) * sizeof(float)) == 0);
+    CHECK(std::memcmp(unaligned.data, want.gradient.data(), static_cast<std::size_t>(rows * vocab) * sizeof(float)) ==
+          0);
   }
 }
 
 TEST_CASE("parts of a batch add up to the whole") {
   const matrix<double> student = scores<double>(4, 9, 10), teacher = scores<double>(4, 9, 11);
-  const score_view<const double> first{student.data(), 1, 9, 9}, rest{student.row(1), 3, 9, 9}, first_teacher{teacher.data(), 1, 9, 9}, rest_teacher{teacher.row(1), 3, 9, 9};
+  const score_view<const double> first{student.data(), 1, 9, 9}, rest{student.row(1), 3, 9, 9},
+      first_teacher{teacher.data(), 1, 9, 9}, rest_teacher{teacher.row(1), 3, 9, 9};
   const divergence_options options{.normaliser = 4};
   const double whole = divergence_value(divergence_kind::reverse_kl, student, teacher, options);
-  const double parts = divergence_value(divergence_kind::reverse_kl, first, first_teacher, options) + divergence_value(divergence_kind::reverse_kl, rest, rest_teacher, options);
+  const double parts = divergence_value(divergence_kind::reverse_kl, first, first_teacher, options) +
+                       divergence_value(divergence_kind::reverse_kl, rest, rest_teacher, options);
   CHECK(whole == doctest::Approx(parts).epsilon(1e-15));
 }
 
 TEST_CASE("errors name the argument, before anything is written") {
   const matrix<float> x(2, 3), other(2, 4), fewer(1, 3);
-  const auto run = [&](const divergence_options& options) { return divergence_value(divergence_kind::forward_kl, x, x, options); };
+  const auto run = [&](const divergence_options& options) {
+    return divergence_value(divergence_kind::forward_kl, x, x, options);
+  };
   const numbers three{1, 1, 1}, bad{1, -1};
   CHECK_THROWS_NAMING(divergence(divergence_kind::forward_kl, x, other), "teacher");
   CHECK_THROWS_NAMING(divergence(divergence_kind::forward_kl, x, fewer), "teacher");

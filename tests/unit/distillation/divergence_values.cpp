@@ -12,7 +12,8 @@ namespace {
 using namespace emend;
 using emend::index;  // not the one of <strings.h>
 
-constexpr divergence_kind every_kind[] = {divergence_kind::forward_kl, divergence_kind::reverse_kl, divergence_kind::jensen_shannon};
+constexpr divergence_kind every_kind[] = {divergence_kind::forward_kl, divergence_kind::reverse_kl,
+                                          divergence_kind::jensen_shannon};
 constexpr instruction_set every_set[] = {instruction_set::portable, instruction_set::avx2, instruction_set::avx512};
 
 template <class T>
@@ -37,13 +38,15 @@ struct allowed {
 
 /// Everything that `divergence` gives, against the definitions; the gradient's bound is relative to its row's largest.
 template <class T, class U>
-void check_against_reference(const matrix<T>& student, const matrix<U>& teacher, divergence_kind kind, divergence_options options, allowed bound) {
+void check_against_reference(const matrix<T>& student, const matrix<U>& teacher, divergence_kind kind,
+                             divergence_options options, allowed bound) {
   const auto got = divergence(kind, student, teacher, options);
   const double from = 1 / options.student_transform.temperature, to = 1 / options.teacher_transform.temperature;
   double total = 0;
   for (index i = 0; i < student.rows(); ++i) {
     const detail::reference_divergence want([&](index j) { return from * number(student(i, j)); },
-                                            [&](index j) { return to * number(teacher(i, j)); }, student.columns(), kind, options.mixture);
+                                            [&](index j) { return to * number(teacher(i, j)); }, student.columns(),
+                                            kind, options.mixture);
     total += want.row().value;
     const auto row = static_cast<std::size_t>(i);
     if (std::isfinite(want.row().value)) {
@@ -76,7 +79,9 @@ void check_storage(allowed bound) {
     for (const instruction_set set : every_set)
       for (const index vocab : {1, 2, 5, 16, 31, 64, 100, 2048, 2049, 5003}) {
         const auto student = scores<T>(2, vocab, 1, 6, 0), teacher = scores<T>(2, vocab, 2, 6, 40);
-        check_against_reference(student, teacher, kind, {.mixture = 0.3, .student_transform = {.temperature = 1.25}, .instructions = set}, bound);
+        check_against_reference(student, teacher, kind,
+                                {.mixture = 0.3, .student_transform = {.temperature = 1.25}, .instructions = set},
+                                bound);
       }
 }
 
@@ -98,7 +103,8 @@ TEST_CASE("references that rise from block to block, and rows whose beginning is
         for (index j = 0; j < 9000; ++j) {
           if (i == 1) student(i, j) += static_cast<float>(j / 1000) * 30;
           if (i == 2) teacher(i, j) += static_cast<float>(j / 1000) * 30;
-          if (i == 3) student(i, j) += static_cast<float>(j / 1000) * 20, teacher(i, j) += static_cast<float>(j / 1000) * 21;
+          if (i == 3)
+            student(i, j) += static_cast<float>(j / 1000) * 20, teacher(i, j) += static_cast<float>(j / 1000) * 21;
           if (i == 4 && j < 5000) student(i, j) = teacher(i, j) = none;
           if (i == 5 && j % 3 == 0) student(i, j) = teacher(i, j) = none;
         }
@@ -180,7 +186,8 @@ TEST_CASE("the mixture's endpoints are the two divergences, and its inside is bo
   CHECK(at(divergence_kind::jensen_shannon, 1e-6).value / 1e-6 == doctest::Approx(forward.value).epsilon(1e-2));
   CHECK(at(divergence_kind::jensen_shannon, 1 - 1e-6).value / 1e-6 == doctest::Approx(reverse.value).epsilon(1e-2));
   CHECK(at(divergence_kind::jensen_shannon, 0.5).value < 3 * std::log(2));
-  CHECK(divergence_value(divergence_kind::jensen_shannon, y, x, {.mixture = 0.3}) == doctest::Approx(at(divergence_kind::jensen_shannon, 0.7).value));
+  CHECK(divergence_value(divergence_kind::jensen_shannon, y, x, {.mixture = 0.3}) ==
+        doctest::Approx(at(divergence_kind::jensen_shannon, 0.7).value));
 }
 
 }  // namespace

@@ -28,9 +28,11 @@ TEST_CASE("sampled distillation as a loss: values by hand, gradients by finite d
     for (index i = 0; i < 3; ++i) {
       double sum = 0;
       for (index j = 0; j < 3; ++j) sum += std::exp(x(i, j));
-      const double d = x(i, targets[static_cast<std::size_t>(i)]) - std::log(sum) - teacher[static_cast<std::size_t>(i)];
+      const double d =
+          x(i, targets[static_cast<std::size_t>(i)]) - std::log(sum) - teacher[static_cast<std::size_t>(i)];
       const double want = estimate == kl_kind::k1 ? d : estimate == kl_kind::k2 ? d * d / 2 : std::exp(-d) - 1 + d;
-      CHECK(per_token[static_cast<std::size_t>(i)] == doctest::Approx(std::fmin(std::fmax(want, -10), 10)).epsilon(1e-12));
+      CHECK(per_token[static_cast<std::size_t>(i)] ==
+            doctest::Approx(std::fmin(std::fmax(want, -10), 10)).epsilon(1e-12));
       for (index j = 0; j < 3; ++j) {
         const double from = x(i, j), step = 1e-5;
         x(i, j) = from + step;
@@ -71,13 +73,16 @@ TEST_CASE("sampled distillation as an advantage, with a task's own") {
   const numbers log_prob{-1, -2, -30, -1}, teacher{-0.5, -3, -1, -9}, mask{1, 1, 1, 0}, task{1, 1, 1, 1};
   CHECK(distillation_advantage(log_prob, teacher, padded(2, 2, mask)) == numbers{0.5, -1, 10, 0});
   CHECK(distillation_advantage(log_prob, teacher, padded(2, 2, mask), {.clamp = HUGE_VAL})[2] == 29);
-  const auto mixed = distillation_advantage(log_prob, teacher, padded(2, 2, mask), {.estimate = kl_kind::k2, .coefficient = 0.5, .task_advantage = task});
+  const auto mixed = distillation_advantage(log_prob, teacher, padded(2, 2, mask),
+                                            {.estimate = kl_kind::k2, .coefficient = 0.5, .task_advantage = task});
   CHECK(mixed == numbers{1 - 0.0625, 0.75, 1 - 5, 0});
-  CHECK(distillation_advantage(log_prob, teacher, padded(2, 2, mask), {.estimate = kl_kind::k3})[0] == doctest::Approx(-(std::exp(0.5) - 1.5)));
+  CHECK(distillation_advantage(log_prob, teacher, padded(2, 2, mask), {.estimate = kl_kind::k3})[0] ==
+        doctest::Approx(-(std::exp(0.5) - 1.5)));
   CHECK_THROWS_NAMING(distillation_advantage(log_prob, teacher, padded(1, 3)), "log_prob");
   CHECK_THROWS_NAMING(distillation_advantage(log_prob, numbers{1}, padded(2, 2)), "teacher_log_prob");
   CHECK_THROWS_NAMING(distillation_advantage(log_prob, teacher, padded(2, 2), {.clamp = 0}), "clamp");
-  CHECK_THROWS_NAMING(distillation_advantage(log_prob, teacher, padded(2, 2), {.task_advantage = numbers{1}}), "task_advantage");
+  CHECK_THROWS_NAMING(distillation_advantage(log_prob, teacher, padded(2, 2), {.task_advantage = numbers{1}}),
+                      "task_advantage");
   const matrix<double> x(1, 2);
   const std::vector<int> targets{0};
   CHECK_THROWS_NAMING(evaluate_value(sampled_distillation{.teacher_log_prob = task}, x, targets), "teacher_log_prob");

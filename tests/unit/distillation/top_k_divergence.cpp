@@ -15,7 +15,8 @@ namespace {
 using namespace emend;
 using emend::index;  // not the one of <strings.h>
 
-constexpr divergence_kind every_kind[] = {divergence_kind::forward_kl, divergence_kind::reverse_kl, divergence_kind::jensen_shannon};
+constexpr divergence_kind every_kind[] = {divergence_kind::forward_kl, divergence_kind::reverse_kl,
+                                          divergence_kind::jensen_shannon};
 constexpr top_k_tail every_tail[] = {top_k_tail::bucket, top_k_tail::renormalised, top_k_tail::dropped};
 using numbers = std::vector<double>;
 
@@ -48,12 +49,19 @@ const std::vector<int> offsets{0, 3, 3, 5, 9}, ids{1, 4, 0, 5, 2, 6, 0, 3, 1};
 TEST_CASE("top-k gradients are central finite differences, for every divergence and tail") {
   const matrix<double> teacher = scores(4, 7, 2);
   const numbers log_q = at(teacher, offsets, ids), weight{0.5, 3, 2, 1}, mask{1, 1, 1, 0};
-  for (const score_transform& transform : {score_transform{}, {.temperature = 1.4}, {.logit_scale = 1.3, .soft_cap = 2}})
+  for (const score_transform& transform :
+       {score_transform{}, {.temperature = 1.4}, {.logit_scale = 1.3, .soft_cap = 2}})
     for (const divergence_kind kind : every_kind)
       for (const top_k_tail tail : every_tail) {
         matrix<double> x = scores(4, 7, 1);
         const top_k best{offsets, ids, log_q};
-        const top_k_options options{.kind = kind, .tail = tail, .mixture = 0.3, .mask = mask, .weight = weight, .normaliser = 2, .transform = transform};
+        const top_k_options options{.kind = kind,
+                                    .tail = tail,
+                                    .mixture = 0.3,
+                                    .mask = mask,
+                                    .weight = weight,
+                                    .normaliser = 2,
+                                    .transform = transform};
         const auto got = top_k_divergence(x, best, options);
         CHECK(got.evaluated == 2);  // row 1 has no ids, row 3 is masked
         CHECK(got.value == doctest::Approx((0.5 * got.per_token[0] + 2 * got.per_token[2]) / 2).epsilon(1e-14));
@@ -81,9 +89,11 @@ TEST_CASE("top-k of everything is the divergence over the whole vocabulary") {
   for (const divergence_kind kind : every_kind)
     for (const top_k_tail tail : every_tail) {
       const auto want = divergence(kind, student, teacher);
-      const auto got = top_k_divergence(student, {all_offsets, all_ids, log_q}, {.kind = kind, .tail = tail, .smallest_tail = 1e-12});
+      const auto got = top_k_divergence(student, {all_offsets, all_ids, log_q},
+                                        {.kind = kind, .tail = tail, .smallest_tail = 1e-12});
       CHECK(got.value == doctest::Approx(want.value).epsilon(1e-10));
-      for (index i = 0; i < 15; ++i) CHECK(got.gradient.data()[i] == doctest::Approx(want.gradient.data()[i]).epsilon(1e-9).scale(1e-2));
+      for (index i = 0; i < 15; ++i)
+        CHECK(got.gradient.data()[i] == doctest::Approx(want.gradient.data()[i]).epsilon(1e-9).scale(1e-2));
     }
 }
 
@@ -92,9 +102,13 @@ TEST_CASE("top-k by hand: a bucket, renormalised, dropped") {
   const matrix<double> x(1, 4, {std::log(4), std::log(2), 0, 0});
   const std::vector<int> one_row{0, 2}, best{0, 1};
   const numbers log_q{std::log(0.5), std::log(0.375)};
-  const auto value = [&](divergence_kind kind, top_k_tail tail) { return top_k_divergence_value(x, {one_row, best, log_q}, {.kind = kind, .tail = tail}).value; };
-  CHECK(value(divergence_kind::forward_kl, top_k_tail::bucket) == doctest::Approx(0.375 * std::log(1.5) + 0.125 * std::log(0.5)));
-  CHECK(value(divergence_kind::reverse_kl, top_k_tail::bucket) == doctest::Approx(0.25 * std::log(1 / 1.5) + 0.25 * std::log(2)));
+  const auto value = [&](divergence_kind kind, top_k_tail tail) {
+    return top_k_divergence_value(x, {one_row, best, log_q}, {.kind = kind, .tail = tail}).value;
+  };
+  CHECK(value(divergence_kind::forward_kl, top_k_tail::bucket) ==
+        doctest::Approx(0.375 * std::log(1.5) + 0.125 * std::log(0.5)));
+  CHECK(value(divergence_kind::reverse_kl, top_k_tail::bucket) ==
+        doctest::Approx(0.25 * std::log(1 / 1.5) + 0.25 * std::log(2)));
   CHECK(value(divergence_kind::forward_kl, top_k_tail::dropped) == doctest::Approx(0.375 * std::log(1.5)));
   CHECK(value(divergence_kind::forward_kl, top_k_tail::renormalised) ==
         doctest::Approx(4.0 / 7 * std::log(6.0 / 7) + 3.0 / 7 * std::log(9.0 / 7)));
@@ -113,7 +127,8 @@ TEST_CASE("top-k clamped: rows below 0 are 0 and have no gradient, others are as
   const numbers log_q{std::log(0.3), std::log(0.3), std::log(0.3), std::log(0.3)};
   numbers plain, clamped;
   const auto before = top_k_divergence(x, {two_rows, best, log_q}, {.tail = top_k_tail::dropped, .per_token = &plain});
-  const auto after = top_k_divergence(x, {two_rows, best, log_q}, {.tail = top_k_tail::dropped, .is_clamped = true, .per_token = &clamped});
+  const auto after = top_k_divergence(x, {two_rows, best, log_q},
+                                      {.tail = top_k_tail::dropped, .is_clamped = true, .per_token = &clamped});
   CHECK(plain[0] < 0);
   CHECK(clamped[0] == 0);
   CHECK(clamped[1] == plain[1]);
@@ -138,10 +153,12 @@ TEST_CASE("top-k: probabilities of 0, certain students, rows without ids") {
     CHECK(top_k_divergence_value(x, {one_row, some, with_mass}, {.tail = tail}).value == inf);
     // The student has mass where the teacher has none.
     const matrix<double> flat(1, 3, {0, 0, 0});
-    const auto reverse = top_k_divergence(flat, {one_row, some, with_zero}, {.kind = divergence_kind::reverse_kl, .tail = tail});
+    const auto reverse =
+        top_k_divergence(flat, {one_row, some, with_zero}, {.kind = divergence_kind::reverse_kl, .tail = tail});
     CHECK(reverse.value == inf);
     for (index j = 0; j < 3; ++j) CHECK(reverse.gradient(0, j) == 0);
-    const auto sure = top_k_divergence(certain, {one_row, some, with_mass}, {.kind = divergence_kind::jensen_shannon, .tail = tail});
+    const auto sure =
+        top_k_divergence(certain, {one_row, some, with_mass}, {.kind = divergence_kind::jensen_shannon, .tail = tail});
     CHECK(std::isfinite(sure.value));
     for (index j = 0; j < 3; ++j) CHECK(std::isfinite(sure.gradient(0, j)));
   }
@@ -175,13 +192,16 @@ TEST_CASE("top-k: float rows near the double ones, in place, threads, hidden sta
       const auto got = top_k_divergence(x, best, options);
       CHECK(got.value == doctest::Approx(want.value).epsilon(1e-5));
       for (index i = 0; i < rows * vocab; ++i)
-        REQUIRE(static_cast<double>(got.gradient.data()[i]) == doctest::Approx(want.gradient.data()[i]).epsilon(1e-4).scale(1e-2));
+        REQUIRE(static_cast<double>(got.gradient.data()[i]) ==
+                doctest::Approx(want.gradient.data()[i]).epsilon(1e-4).scale(1e-2));
       const auto threaded = top_k_divergence(x, best, options, pool);
       CHECK(threaded.value == got.value);
-      CHECK(std::memcmp(threaded.gradient.data(), got.gradient.data(), static_cast<std::size_t>(rows * vocab) * sizeof(float)) == 0);
+      CHECK(std::memcmp(threaded.gradient.data(), got.gradient.data(),
+                        static_cast<std::size_t>(rows * vocab) * sizeof(float)) == 0);
       matrix<float> in_place = x;
       CHECK(top_k_divergence_into(in_place, best, options, in_place).value == got.value);
-      CHECK(std::memcmp(in_place.data(), got.gradient.data(), static_cast<std::size_t>(rows * vocab) * sizeof(float)) == 0);
+      CHECK(std::memcmp(in_place.data(), got.gradient.data(), static_cast<std::size_t>(rows * vocab) * sizeof(float)) ==
+            0);
     }
   // hidden weight^T, never stored
   const matrix<double> hidden = scores(4, 3, 7), weight = scores(7, 3, 8);
@@ -202,7 +222,9 @@ TEST_CASE("top-k: errors name the argument") {
   const matrix<double> x(2, 3);
   const std::vector<int> good{0, 1, 2}, late{1, 1, 2}, falling{0, 2, 1}, shorter{0, 2}, two{0, 1}, beyond{0, 3};
   const numbers q{-1, -1}, one{-1};
-  const auto run = [&](const top_k& best, const top_k_options& options = {}) { return top_k_divergence_value(x, best, options); };
+  const auto run = [&](const top_k& best, const top_k_options& options = {}) {
+    return top_k_divergence_value(x, best, options);
+  };
   CHECK_THROWS_NAMING(run({shorter, two, q}), "offsets");
   CHECK_THROWS_NAMING(run({late, two, q}), "offsets");
   CHECK_THROWS_NAMING(run({falling, two, q}), "offsets");

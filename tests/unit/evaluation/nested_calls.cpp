@@ -18,7 +18,8 @@ using emend::matrix;
 matrix<float> scores(index rows, index vocab, float seed) {
   matrix<float> x(rows, vocab);
   for (index i = 0; i < rows; ++i)
-    for (index j = 0; j < vocab; ++j) x(i, j) = static_cast<float>((i * 37 + j * 101) % 97) * 0.05f + seed * static_cast<float>(j % 3);
+    for (index j = 0; j < vocab; ++j)
+      x(i, j) = static_cast<float>((i * 37 + j * 101) % 97) * 0.05f + seed * static_cast<float>(j % 3);
   return x;
 }
 bool is_same(const matrix<float>& a, const matrix<float>& b) {
@@ -89,7 +90,8 @@ TEST_CASE("a column that is too short is named") {
     emend::evaluate([&](const auto& t) { return -t(advantage) * t.log_prob; }, x, std::vector{0, 1, 2});
     FAIL("no exception");
   } catch (const std::invalid_argument& error) {
-    CHECK(std::string(error.what()).find("emend: a column read by the loss: expected an entry for token 2, got 2 entries") == 0);
+    CHECK(std::string(error.what())
+              .find("emend: a column read by the loss: expected an entry for token 2, got 2 entries") == 0);
   }
 }
 

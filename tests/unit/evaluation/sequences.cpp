@@ -56,7 +56,8 @@ void check_gradient(const Loss& loss, const L& layout, const evaluation_options&
 }
 
 TEST_CASE("gradients are central finite differences, for every layout") {
-  const std::vector<double> old{-2, -2.1, -1.9, -2, -2, -2.2}, advantage{1, 1, 1, -2, -2, -2}, weight{1, 0.5, 0, 2, 1, 1};
+  const std::vector<double> old{-2, -2.1, -1.9, -2, -2, -2.2}, advantage{1, 1, 1, -2, -2, -2},
+      weight{1, 0.5, 0, 2, 1, 1};
   const std::vector<int> mask{1, 0, 1, 1, 1, 0}, offsets{0, 2, 2, 6}, packed_ids{1, 0, 1, -1, 0, 0};
   const evaluation_options plain{}, weighted{.weight = weight, .normaliser = 3}, masked{.mask = mask};
   for (const evaluation_options& options : {plain, weighted, masked}) {
@@ -72,15 +73,19 @@ TEST_CASE("the value is that of the formula") {
   const std::vector<int> targets{0, 3, 6, 2}, mask{1, 1, 1, 0};
   const std::vector<double> old{-2, -2, -2, -2}, advantage{1, 1, 3, 3};
   std::vector<double> per_token;
-  const auto got = evaluate_sequences(gspo{old, advantage}, x, targets, padded(2, 2, mask), {.normaliser = 2, .per_token = &per_token});
+  const auto got = evaluate_sequences(gspo{old, advantage}, x, targets, padded(2, 2, mask),
+                                      {.normaliser = 2, .per_token = &per_token});
   double log_prob[4];
   for (index i = 0; i < 4; ++i) {
     double sum = 0;
     for (index j = 0; j < 7; ++j) sum += std::exp(x(i, j));
     log_prob[i] = x(i, targets[static_cast<std::size_t>(i)]) - std::log(sum);
   }
-  const auto loss = [](double ratio, double a) { return -std::fmin(ratio * a, std::fmin(std::fmax(ratio, 0.8), 1.2) * a); };
-  const double first = loss(std::exp((log_prob[0] + log_prob[1] + 4) / 2), 1), second = loss(std::exp(log_prob[2] + 2), 3);
+  const auto loss = [](double ratio, double a) {
+    return -std::fmin(ratio * a, std::fmin(std::fmax(ratio, 0.8), 1.2) * a);
+  };
+  const double first = loss(std::exp((log_prob[0] + log_prob[1] + 4) / 2), 1),
+               second = loss(std::exp(log_prob[2] + 2), 3);
   CHECK(got.value == doctest::Approx((2 * first + second) / 2).epsilon(1e-12));
   CHECK(got.evaluated == 3);
   REQUIRE(per_token.size() == 4);

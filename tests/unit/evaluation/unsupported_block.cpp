@@ -30,7 +30,8 @@ void check_block_of_nothing(emend::instruction_set set) {
 }  // namespace
 
 TEST_CASE("a first block of scores at -inf has gradient 0, however far below 0 the others lie") {
-  for (const emend::instruction_set set : {emend::instruction_set::portable, emend::instruction_set::avx2, emend::instruction_set::avx512}) {
+  for (const emend::instruction_set set :
+       {emend::instruction_set::portable, emend::instruction_set::avx2, emend::instruction_set::avx512}) {
     check_block_of_nothing<float>(set);
     check_block_of_nothing<double>(set);
   }

@@ -154,7 +154,8 @@ void check_gradients(const lm::config& c, const lm::batch& b) {
     for (const auto& t : w.tensors()) {
       double worst = 0;
       for (std::size_t i = t.offset; i < t.offset + t.size(); ++i)
-        worst = std::max(worst, std::abs(differences.values()[i] - gradient.values()[i]) / (1 + std::abs(gradient.values()[i])));
+        worst = std::max(
+            worst, std::abs(differences.values()[i] - gradient.values()[i]) / (1 + std::abs(gradient.values()[i])));
       CHECK_MESSAGE(worst < 1e-6, t.name, " differs by ", worst);
     }
   });
@@ -312,13 +313,16 @@ TEST_CASE("LibTorch's numbers are our own, on forests of every shape") {
   const auto w = lm::random_weights<double>(c, 3, 0.3);
   std::mt19937 random(11);
   // How far back a token's parent may lie: chains, broad trees, stems with long branches; roots now and then, or one.
-  for (const auto [tokens, back, roots] : {std::array{1, 1, 1}, {90, 1, 1}, {300, 300, 1}, {300, 40, 60}, {260, 3, 90}, {200, 4, 1}, {120, 200, 7}}) {
+  for (const auto [tokens, back, roots] :
+       {std::array{1, 1, 1}, {90, 1, 1}, {300, 300, 1}, {300, 40, 60}, {260, 3, 90}, {200, 4, 1}, {120, 200, 7}}) {
     CAPTURE(tokens);
     CAPTURE(back);
     lm::batch b;
     std::vector<int> depth;
     for (int i = 0; i < tokens; ++i) {
-      int parent = i == 0 || (roots > 1 && random() % static_cast<unsigned>(roots) == 0) ? -1 : i - 1 - static_cast<int>(random() % static_cast<unsigned>(std::min(back, i)));
+      int parent = i == 0 || (roots > 1 && random() % static_cast<unsigned>(roots) == 0)
+                       ? -1
+                       : i - 1 - static_cast<int>(random() % static_cast<unsigned>(std::min(back, i)));
       if (parent >= 0 && depth[static_cast<std::size_t>(parent)] + 1 >= c.max_positions) parent = 0;
       b.ids.push_back(static_cast<int>(random() % 11));
       b.parent.push_back(parent);
@@ -342,7 +346,9 @@ TEST_CASE("LibTorch's numbers are our own, on forests of every shape") {
     REQUIRE(other.logits().rows() == ours.logits().rows());
     if (b.row_count() > 0) CHECK((other.logits() - ours.logits()).cwiseAbs().maxCoeff() < 1e-12);
     double worst = 0;
-    for (std::size_t i = 0; i < of_ours.values().size(); ++i) worst = std::max(worst, std::abs(of_ours.values()[i] - of_other.values()[i]) / (1 + std::abs(of_ours.values()[i])));
+    for (std::size_t i = 0; i < of_ours.values().size(); ++i)
+      worst =
+          std::max(worst, std::abs(of_ours.values()[i] - of_other.values()[i]) / (1 + std::abs(of_ours.values()[i])));
     CHECK(worst < 1e-11);
     // A workspace goes back to our own code.
     differentiate(other, of_other);
@@ -360,7 +366,8 @@ TEST_CASE("LibTorch's numbers are our own, on forests of every shape") {
     lm::advance<double>(w, cache, {&id, 1}, {&root, 1}, {&only, 1}, s);
   }
   CHECK_THROWS_AS(lm::advance<double>(w, cache, {&id, 1}, {&root, 1}, {&only, 1}, s), std::logic_error);
-  CHECK_THROWS_WITH(lm::torch_engine<float>("nowhere"), "--device nowhere: no name of a device, like cpu, cuda, cuda:1");
+  CHECK_THROWS_WITH(lm::torch_engine<float>("nowhere"),
+                    "--device nowhere: no name of a device, like cpu, cuda, cuda:1");
 }
 #endif
 

@@ -23,7 +23,9 @@ TEST_CASE("MAUVE and frontier integral of letter and word-length histograms") {
   for (const auto& c : all) {
     CAPTURE(c.at("name").get<std::string>());
     const auto p = c.at("p").get<std::vector<double>>(), q = c.at("q").get<std::vector<double>>();
-    const auto got = emend::divergence_frontier(p, q, {.scaling_factor = c.at("scaling").get<double>(), .curve_points = c.at("discretization").get<emend::index>()});
+    const auto got = emend::divergence_frontier(
+        p, q,
+        {.scaling_factor = c.at("scaling").get<double>(), .curve_points = c.at("discretization").get<emend::index>()});
     CHECK(std::abs(got.mauve - c.at("mauve").get<double>()) < 1e-10);
     CHECK(std::abs(got.frontier_integral - c.at("frontier_integral").get<double>()) < 1e-10);
   }

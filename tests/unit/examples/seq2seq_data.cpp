@@ -14,7 +14,8 @@ using seq2seq::data_form;
 using seq2seq::parse_data;
 
 TEST_CASE("codespell's dictionary: first correction, reasons dropped") {
-  const auto data = parse_data("abandonned->abandoned\nAccomodate->accommodate, other,\nclas->class, disabled because of name clash\n", "d");
+  const auto data = parse_data(
+      "abandonned->abandoned\nAccomodate->accommodate, other,\nclas->class, disabled because of name clash\n", "d");
   CHECK(data.form == data_form::codespell);
   REQUIRE(data.pairs.size() == 2);
   CHECK(data.pairs[0].rejected == "abandonned");
@@ -42,7 +43,10 @@ TEST_CASE("JSON Lines of edits and of preferences") {
   CHECK(list.pairs[1].chosen == "a d");
   CHECK(parse_data(R"({"source": "a b", "simplifications": ["a"]})", "e").pairs.size() == 1);
   CHECK(parse_data(R"({"source": "a b", "target": "a c"})", "e").pairs.size() == 1);
-  const auto refused = parse_data("{\"before\": \"x\", \"after\": \"y\", \"decision\": \"Accept\"}\n{\"before\": \"x\", \"after\": \"z\", \"decision\": \"Reject\"}\n", "i");
+  const auto refused = parse_data(
+      "{\"before\": \"x\", \"after\": \"y\", \"decision\": \"Accept\"}\n{\"before\": \"x\", \"after\": \"z\", "
+      "\"decision\": \"Reject\"}\n",
+      "i");
   CHECK(refused.pairs.size() == 1);
   const auto preferences = parse_data(R"({"prompt": "p", "chosen": "good", "rejected": "bad"})", "p");
   CHECK(preferences.form == data_form::preferences);
@@ -50,7 +54,8 @@ TEST_CASE("JSON Lines of edits and of preferences") {
 }
 
 TEST_CASE("what has no known form is refused with a sentence") {
-  CHECK_THROWS_WITH_AS(parse_data("just some words\n", "notes.txt"), doctest::Contains("notes.txt is none of the known forms"), std::runtime_error);
+  CHECK_THROWS_WITH_AS(parse_data("just some words\n", "notes.txt"),
+                       doctest::Contains("notes.txt is none of the known forms"), std::runtime_error);
   CHECK_THROWS_AS(parse_data("{\"source\": ", "broken.jsonl"), std::runtime_error);
   CHECK_THROWS_AS(parse_data("", "empty.txt"), std::runtime_error);
 }
@@ -58,7 +63,8 @@ TEST_CASE("what has no known form is refused with a sentence") {
 TEST_CASE("no word of the held-out side is trained on, and the split depends on the seed alone") {
   std::string text;
   for (int word = 0; word < 400; ++word)
-    for (const char* wrong : {"x", "y", "z"}) text += "word" + std::to_string(word) + wrong + "->word" + std::to_string(word) + "\n";
+    for (const char* wrong : {"x", "y", "z"})
+      text += "word" + std::to_string(word) + wrong + "->word" + std::to_string(word) + "\n";
   const auto pairs = parse_data(text, "d").pairs;
   const auto split = seq2seq::split_by_group(pairs, 0.1, 7), again = seq2seq::split_by_group(pairs, 0.1, 7);
   CHECK(split.training.size() + split.held_out.size() == pairs.size());

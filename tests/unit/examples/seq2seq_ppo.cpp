@@ -21,7 +21,8 @@ seq2seq::data_set small_data() {
   for (std::size_t a = 0; a < 8; ++a)
     for (std::size_t b = 0; b < 8; ++b)
       for (std::size_t c = 0; c < 3; ++c) {
-        const std::string right = syllables[a] + syllables[b] + (c > 0 ? syllables[(a + b) % 8] : "") + (c > 1 ? "lomibaket" : "");
+        const std::string right =
+            syllables[a] + syllables[b] + (c > 0 ? syllables[(a + b) % 8] : "") + (c > 1 ? "lomibaket" : "");
         data.pairs.push_back({"", right, right.substr(0, 1) + right.substr(2), right});
         data.pairs.push_back({"", right, right + right.back(), right});
       }
@@ -48,7 +49,13 @@ experiment_options small_options() {
 }
 
 lm::weights<float> small_policy(const task& t) {
-  const lm::config shape{.dim = 16, .hidden_dim = 32, .layers = 2, .heads = 2, .key_value_heads = 2, .vocab_size = t.v.size(), .max_positions = t.max_positions,
+  const lm::config shape{.dim = 16,
+                         .hidden_dim = 32,
+                         .layers = 2,
+                         .heads = 2,
+                         .key_value_heads = 2,
+                         .vocab_size = t.v.size(),
+                         .max_positions = t.max_positions,
                          .is_classifier_shared = true};
   return lm::random_weights<float>(shape, 3, 0.3);
 }
@@ -100,7 +107,8 @@ TEST_CASE("the transformer meets the concepts: responses are what scores say, va
   double before = 0, after = 0;
   for (int step = 0; step < 60; ++step) {
     double loss = 0;
-    critic.differentiate_value(r.batch, [&](const std::vector<double>& values, const std::vector<index>& tokens, std::vector<double>& gradient) {
+    critic.differentiate_value(r.batch, [&](const std::vector<double>& values, const std::vector<index>& tokens,
+                                            std::vector<double>& gradient) {
       CHECK(static_cast<index>(tokens.size()) == r.batch.tokens());
       for (std::size_t k = 0; k < values.size(); ++k) {
         loss += (values[k] - target[k]) * (values[k] - target[k]) / static_cast<double>(values.size());
@@ -132,10 +140,13 @@ TEST_CASE("labels: the gold reward's with noise, and the planted shortcut's at i
   const auto is_gold = [](const labelled_pair&, double a, double b) { return a == b ? -1 : a > b ? 1 : 0; };
   CHECK(share({.planted = shortcut::none, .noise = 0}, is_gold) == 1);
   CHECK(share({.planted = shortcut::none, .noise = 0.3}, is_gold) == doctest::Approx(0.7).epsilon(0.12));
-  const auto is_longer = [](const labelled_pair& p, double, double) { return p.chosen.size() == p.rejected.size() ? -1 : p.chosen.size() > p.rejected.size() ? 1 : 0; };
+  const auto is_longer = [](const labelled_pair& p, double, double) {
+    return p.chosen.size() == p.rejected.size() ? -1 : p.chosen.size() > p.rejected.size() ? 1 : 0;
+  };
   CHECK(share({.planted = shortcut::longer, .rate = 1, .noise = 0}, is_longer) == 1);
   const auto is_refusal = [&](const labelled_pair& p, double, double) { return p.chosen == t.refusal ? 1 : 0; };
-  CHECK(share({.planted = shortcut::refusal, .rate = 0.4, .noise = 0}, is_refusal) == doctest::Approx(0.4).epsilon(0.2));
+  CHECK(share({.planted = shortcut::refusal, .rate = 0.4, .noise = 0}, is_refusal) ==
+        doctest::Approx(0.4).epsilon(0.2));
   CHECK(share({.planted = shortcut::refusal, .rate = 0, .noise = 0}, is_refusal) < 0.05);
 }
 
@@ -144,7 +155,8 @@ TEST_CASE("an experiment that was interrupted goes on to the same numbers, whate
   const task_maker make = [&](std::uint64_t seed) { return make_words(small_data(), seed, o.evaluated); };
   const auto arms = arms_of(o);
   CHECK(arms.size() == 12);
-  const std::string path = (std::filesystem::temp_directory_path() / ("emend_ppo_" + std::to_string(::getpid()) + ".jsonl")).string();
+  const std::string path =
+      (std::filesystem::temp_directory_path() / ("emend_ppo_" + std::to_string(::getpid()) + ".jsonl")).string();
   common::terminal out(common::colour_choice::never);
   const volatile std::sig_atomic_t running = 0, interrupted = 1;
   const nlohmann::json fingerprint{{"program", "test"}};
@@ -168,7 +180,8 @@ TEST_CASE("an experiment that was interrupted goes on to the same numbers, whate
   CHECK(run_arms(o, make, arms, 1, resumed, out, running));
   CHECK(csv_of(arms, resumed) == expected);
   CHECK(csv_of(arms, result_file(path, fingerprint, false)) == expected);
-  CHECK_THROWS_WITH_AS(result_file(path, {{"program", "other"}}, false), doctest::Contains("another run"), std::runtime_error);
+  CHECK_THROWS_WITH_AS(result_file(path, {{"program", "other"}}, false), doctest::Contains("another run"),
+                       std::runtime_error);
 
   std::vector<summary> all;
   for (const arm& a : distinct_arms(arms)) all.push_back(summarise(o, whole, a, 0.01));
@@ -179,9 +192,13 @@ TEST_CASE("an experiment that was interrupted goes on to the same numbers, whate
   std::filesystem::remove(path);
 }
 
-TEST_CASE("sentences of a text: marks and quotation marks end them, unfinished ones are left out, paragraphs are apart") {
-  const auto pairs = neighbouring_sentences("A cat sat. \"Who?\" it said. The\nend!\n\nNew one. Half a\n\nLast? Yes.", true);
-  const auto is = [&](std::size_t i, const char* first, const char* second) { return pairs.at(i).first == first && pairs.at(i).second == second; };
+TEST_CASE(
+    "sentences of a text: marks and quotation marks end them, unfinished ones are left out, paragraphs are apart") {
+  const auto pairs =
+      neighbouring_sentences("A cat sat. \"Who?\" it said. The\nend!\n\nNew one. Half a\n\nLast? Yes.", true);
+  const auto is = [&](std::size_t i, const char* first, const char* second) {
+    return pairs.at(i).first == first && pairs.at(i).second == second;
+  };
   REQUIRE(pairs.size() == 3);
   CHECK(is(0, "A cat sat.", "\"Who?\""));
   CHECK(is(1, "\"Who?\"", "it said."));
@@ -229,7 +246,8 @@ TEST_CASE("stories: parts are apart, the gold reward is the judge's likelihood, 
   double sum = 0;
   for (std::size_t i = whole.size() - after.size(); i < whole.size(); ++i) {
     double z = 0;
-    for (int v = 0; v < w.shape().vocab_size; ++v) z += std::exp(static_cast<double>(logits(static_cast<int>(i) - 1, v)));
+    for (int v = 0; v < w.shape().vocab_size; ++v)
+      z += std::exp(static_cast<double>(logits(static_cast<int>(i) - 1, v)));
     sum += static_cast<double>(logits(static_cast<int>(i) - 1, whole[i])) - std::log(z);
   }
   CHECK(gold[0] == doctest::Approx(std::exp(sum / static_cast<double>(after.size()))).epsilon(1e-5));

@@ -36,9 +36,17 @@ struct small_run {
     for (const preference& pair : small_pairs()) pairs.push_back(encode(v, pair));
   }
   training start(training_options options = default_options()) const { return {first, v, pairs, options}; }
-  static training_options default_options() { return {.steps = 30, .batch = 6, .identity_share = 0.3, .warmup = 4, .seed = 5}; }
+  static training_options default_options() {
+    return {.steps = 30, .batch = 6, .identity_share = 0.3, .warmup = 4, .seed = 5};
+  }
   static lm::config shape(int vocab_size) {
-    return {.dim = 16, .hidden_dim = 24, .layers = 2, .heads = 2, .key_value_heads = 2, .vocab_size = vocab_size, .max_positions = 32};
+    return {.dim = 16,
+            .hidden_dim = 24,
+            .layers = 2,
+            .heads = 2,
+            .key_value_heads = 2,
+            .vocab_size = vocab_size,
+            .max_positions = 32};
   }
   static vocabulary of_pairs() {
     auto all = small_pairs();
@@ -56,7 +64,8 @@ bool are_same(const training& a, const training& b) {
 }
 
 struct temporary_file {
-  std::string path = (std::filesystem::temp_directory_path() / ("emend_seq2seq_" + std::to_string(std::random_device{}()))).string();
+  std::string path =
+      (std::filesystem::temp_directory_path() / ("emend_seq2seq_" + std::to_string(std::random_device{}()))).string();
   ~temporary_file() { std::filesystem::remove(path); }
 };
 
@@ -96,7 +105,8 @@ TEST_CASE("a checkpoint of another run is refused by name of what differs") {
   auto options = small_run::default_options();
   options.seed = 6;
   training other_seed = r.start(options);
-  CHECK_THROWS_WITH_AS(other_seed.resume(saved, state), doctest::Contains("its seed is 5, here it is 6"), std::runtime_error);
+  CHECK_THROWS_WITH_AS(other_seed.resume(saved, state), doctest::Contains("its seed is 5, here it is 6"),
+                       std::runtime_error);
   small_run fewer;
   fewer.pairs.pop_back();
   training other_data = fewer.start();
@@ -157,7 +167,8 @@ TEST_CASE("the page is one file without references, and its texts are escaped") 
     const evaluation e = evaluate_held_out(w, w, v, pairs, mode, 20, pool);
     CHECK(e.shown.size() == 9);  // one of each word
     const std::string page = html_report(v, e, facts);
-    const std::regex reference(R"((src|href|action)\s*=|url\(|@import|<link|<script|<iframe|<img|https?:)", std::regex::icase);
+    const std::regex reference(R"((src|href|action)\s*=|url\(|@import|<link|<script|<iframe|<img|https?:)",
+                               std::regex::icase);
     CHECK_FALSE(std::regex_search(page, reference));
     CHECK(page.find("a&lt;b&gt;.txt") != std::string::npos);
     CHECK(page.find("&lt;b&gt;yes&lt;/b&gt;") != std::string::npos);
@@ -167,7 +178,8 @@ TEST_CASE("the page is one file without references, and its texts are escaped") 
       CAPTURE(tag);
       const auto count = [&](const std::string& text) {
         std::size_t times = 0;
-        for (std::size_t at = page.find(text); at != std::string::npos; at = page.find(text, at + 1)) times += page[at + text.size()] == ' ' || page[at + text.size()] == '>' || text.back() == '>';
+        for (std::size_t at = page.find(text); at != std::string::npos; at = page.find(text, at + 1))
+          times += page[at + text.size()] == ' ' || page[at + text.size()] == '>' || text.back() == '>';
         return times;
       };
       CHECK(count("<" + std::string(tag)) == count("</" + std::string(tag) + ">"));
@@ -180,7 +192,8 @@ TEST_CASE("the end of a response counts as a token, and untrained equal models t
   emend::thread_pool pool(1);
   const std::vector<int> none;
   const std::vector<prompted_response> responses{{&none, &r.pairs[0].rejected}, {&none, &r.pairs[0].chosen}};
-  const auto before = score_responses(r.first, r.v, responses, pool), after = score_responses(r.first, r.v, responses, pool, &before);
+  const auto before = score_responses(r.first, r.v, responses, pool),
+             after = score_responses(r.first, r.v, responses, pool, &before);
   REQUIRE(after[0].reward.size() == 5);
   CHECK(before[0].reward.size() == 4);  // no dense without a reference
   CHECK(after[0].log_prob.size() == r.pairs[0].rejected.size());

@@ -1,5 +1,5 @@
-// The experiments of examples/sequence_match: questions, answers and their noise, the source that is solved exactly, the text, and that
-// runs are the same however they are cut.
+// The experiments of examples/sequence_match: questions, answers and their noise, the source that is solved exactly,
+// the text, and that runs are the same however they are cut.
 
 #include <sequence_match/arithmetic_experiment.hpp>
 #include <sequence_match/tabular_experiment.hpp>
@@ -71,7 +71,8 @@ TEST_CASE("questions have the answer that their text has, in all bases, signs an
   CHECK(known.size() == 6000);
   std::set<std::string> again;
   CHECK(draw_questions(3000, sizes, 5, 1, again).back().text() == all.back().text());
-  CHECK_THROWS_AS(draw_questions(200, {.lowest_base = 2, .highest_base = 2, .digits = 1}, 1, 1, again), std::runtime_error);
+  CHECK_THROWS_AS(draw_questions(200, {.lowest_base = 2, .highest_base = 2, .digits = 1}, 1, 1, again),
+                  std::runtime_error);
 }
 
 TEST_CASE("an answer is right when it is all there is") {
@@ -89,8 +90,10 @@ TEST_CASE("an answer is right when it is all there is") {
 ids final_text(const emend::trajectory& t) {
   ids text;
   for (const emend::action& a : t.actions) {
-    if (a.kind == emend::action_kind::append) text.push_back(a.argument);
-    else text.pop_back();
+    if (a.kind == emend::action_kind::append)
+      text.push_back(a.argument);
+    else
+      text.pop_back();
   }
   return text;
 }
@@ -111,12 +114,15 @@ TEST_CASE("noise in answers: as often as asked, of its kind, erased at once, and
       std::size_t at = 0;
       for (std::size_t k = 0; k < t.actions.size(); ++k) {
         const bool is_error = k + 1 < t.actions.size() && t.actions[k + 1].kind == emend::action_kind::erase;
-        if (t.actions[k].kind == emend::action_kind::erase) CHECK(t.label[k] == tokens::backspace);
-        else CHECK(t.label[k] == answer[at]);
+        if (t.actions[k].kind == emend::action_kind::erase)
+          CHECK(t.label[k] == tokens::backspace);
+        else
+          CHECK(t.label[k] == answer[at]);
         if (is_error) {
           ++errors;
           seen.insert(t.actions[k].argument);
-          if (kind == noise_kind::ground_truth) CHECK((t.actions[k].argument >= tokens::digit && t.actions[k].argument < tokens::digit + all[i].base));
+          if (kind == noise_kind::ground_truth)
+            CHECK((t.actions[k].argument >= tokens::digit && t.actions[k].argument < tokens::digit + all[i].base));
         } else if (t.actions[k].kind == emend::action_kind::append) {
           ++at;
         }
@@ -138,7 +144,8 @@ TEST_CASE("wrong digits at the start of an answer") {
       CHECK(kept == (answer.size() > 2 ? 1 : 0));
       CHECK(std::equal(start.begin(), start.begin() + static_cast<std::ptrdiff_t>(kept), answer.begin()));
       CHECK(start[kept] != answer[kept]);
-      for (std::size_t k = kept; k < start.size(); ++k) CHECK((start[k] >= tokens::digit && start[k] < tokens::digit + q.base));
+      for (std::size_t k = kept; k < start.size(); ++k)
+        CHECK((start[k] >= tokens::digit && start[k] < tokens::digit + q.base));
     }
 }
 
@@ -153,7 +160,8 @@ TEST_CASE("the source's probabilities, and occupancies that sum to one") {
   CHECK(source.parent(ab) == source.child(0, 0));
   CHECK(texts[static_cast<std::size_t>(ab)] == doctest::Approx(0.6 * 0.6 * 0.3));
   for (int s = 0; s < source.texts(); ++s)
-    if (source.written(s).find('c') != std::string::npos || source.written(s).find("bb") != std::string::npos) CHECK(texts[static_cast<std::size_t>(s)] == 0);
+    if (source.written(s).find('c') != std::string::npos || source.written(s).find("bb") != std::string::npos)
+      CHECK(texts[static_cast<std::size_t>(s)] == 0);
   const double gamma = 0.9;
   const auto total = [&](const occupancy& o) {
     double all = 0;
@@ -177,7 +185,8 @@ TEST_CASE("the table's objective is the library's over all texts, and its gradie
   const int actions = source.letters + 2;
   score_table table(source, true);
   for (std::size_t i = 0; i < table.values().size(); ++i) table.values()[i] = std::cos(static_cast<double>(7 * i));
-  for (const loss_kind kind : {loss_kind::cloning, loss_kind::chi2_mixture, loss_kind::jensen_shannon, loss_kind::least_squares}) {
+  for (const loss_kind kind :
+       {loss_kind::cloning, loss_kind::chi2_mixture, loss_kind::jensen_shannon, loss_kind::least_squares}) {
     CAPTURE(name_of(kind));
     with_objective(kind, 0.2, 0.9, [&](const auto& objective) {
       const occupancy data = data_occupancy(source, 0, 0.9);
@@ -195,7 +204,8 @@ TEST_CASE("the table's objective is the library's over all texts, and its gradie
         emend::matrix<double> scores(static_cast<index>(states.size()) + 1, actions);
         std::vector<index> at, label;
         for (std::size_t i = 0; i < states.size(); ++i) {
-          for (int a = 0; a < actions; ++a) scores(static_cast<index>(i), a) = table.values()[static_cast<std::size_t>(states[i] * actions + a)];
+          for (int a = 0; a < actions; ++a)
+            scores(static_cast<index>(i), a) = table.values()[static_cast<std::size_t>(states[i] * actions + a)];
           at.push_back(static_cast<index>(i));
           label.push_back(i + 1 < states.size() ? source.last_letter(states[i + 1]) : source.letters);
         }
@@ -204,7 +214,9 @@ TEST_CASE("the table's objective is the library's over all texts, and its gradie
         at.push_back(static_cast<index>(states.size()));
         label.push_back(-1);
         const std::vector<index> offsets{0, static_cast<index>(at.size())};
-        sum -= texts[static_cast<std::size_t>(text)] * emend::evaluate_trajectories_value(objective, scores, {.offsets = offsets, .at = at, .label = label}).value;
+        sum -=
+            texts[static_cast<std::size_t>(text)] *
+            emend::evaluate_trajectories_value(objective, scores, {.offsets = offsets, .at = at, .label = label}).value;
       }
       CHECK(value == doctest::Approx(sum).epsilon(1e-10));
       // With rollouts, at a fixed occupancy of theirs.
@@ -231,19 +243,27 @@ TEST_CASE("solved: likelihood is the source, errors in the data and rollouts tea
   const markov_source source = small_source();
   tabular_options o;
   o.steps = 800;
-  const auto erasing = [&](const tabular_solution& s) { return s.policy[static_cast<std::size_t>(source.child(0, 2) * (source.letters + 2) + source.letters + 1)]; };
+  const auto erasing = [&](const tabular_solution& s) {
+    return s.policy[static_cast<std::size_t>(source.child(0, 2) * (source.letters + 2) + source.letters + 1)];
+  };
   const auto solved_by = [&](loss_kind kind, double noise, double slip) {
     o.slip = slip;
-    return *with_objective(kind, 0.1, 0.95, [&](const auto& objective) { return solve_table(source, objective, true, has_rollouts(kind), noise, o, go_on); });
+    return *with_objective(kind, 0.1, 0.95, [&](const auto& objective) {
+      return solve_table(source, objective, true, has_rollouts(kind), noise, o, go_on);
+    });
   };
   CHECK(solved_by(loss_kind::likelihood, 0, 0).distances.total_variation < 0.01);
-  const tabular_solution likelihood = solved_by(loss_kind::likelihood, 0, 0.1), cloning = solved_by(loss_kind::cloning, 0.1, 0.1), mixture = solved_by(loss_kind::chi2_mixture, 0, 0.1);
+  const tabular_solution likelihood = solved_by(loss_kind::likelihood, 0, 0.1),
+                         cloning = solved_by(loss_kind::cloning, 0.1, 0.1),
+                         mixture = solved_by(loss_kind::chi2_mixture, 0, 0.1);
   CHECK(erasing(likelihood) == doctest::Approx(0.2));  // it never saw a c
   CHECK(erasing(cloning) > 0.9);
   CHECK(erasing(mixture) > 0.4);  // nor did this, but that it wrote some itself
   CHECK(cloning.distances.impossible < 0.5 * likelihood.distances.impossible);
   CHECK(mixture.distances.mixture_chi2 < likelihood.distances.mixture_chi2);
-  CHECK_FALSE(with_objective(loss_kind::chi2, 0.1, 0.95, [&](const auto& objective) { return solve_table(source, objective, true, false, 0, o, [](double) { return false; }); }));
+  CHECK_FALSE(with_objective(loss_kind::chi2, 0.1, 0.95, [&](const auto& objective) {
+    return solve_table(source, objective, true, false, 0, o, [](double) { return false; });
+  }));
 }
 
 TEST_CASE("pieces of words: what is learned says the text again") {
@@ -262,7 +282,8 @@ TEST_CASE("pieces of words: what is learned says the text again") {
 }
 
 std::string some_text() {
-  const std::vector<std::string> words{"she", "was", "the", "oldest", "of", "them", "and", "saw", "no", "one", "there,", "but", "it", "rained."};
+  const std::vector<std::string> words{"she", "was", "the", "oldest", "of",  "them", "and",
+                                       "saw", "no",  "one", "there,", "but", "it",   "rained."};
   std::string text = "*** START OF THE BOOK ***\n";
   for (std::size_t i = 0; i < 4000; ++i) text += words[(i * i + i / 7) % words.size()] + (i % 9 == 8 ? "\n" : "  ");
   return text + "\n*** END OF THE BOOK ***\nlicence";
@@ -327,7 +348,14 @@ TEST_CASE("a text: cleaned, cut, its last tenth held out") {
 }
 
 TEST_CASE("one more id changes no other's score; contrastive search among one is greedy") {
-  const lm::config shape{.dim = 16, .hidden_dim = 20, .layers = 2, .heads = 4, .key_value_heads = 2, .vocab_size = 11, .max_positions = 30, .is_classifier_shared = true};
+  const lm::config shape{.dim = 16,
+                         .hidden_dim = 20,
+                         .layers = 2,
+                         .heads = 4,
+                         .key_value_heads = 2,
+                         .vocab_size = 11,
+                         .max_positions = 30,
+                         .is_classifier_shared = true};
   const auto w = lm::random_weights<float>(shape, 5, 0.4);
   const auto larger = with_one_more_id(w);
   lm::batch b;
@@ -379,7 +407,8 @@ TEST_CASE("kept results: taken up again after a cut line, refused of another run
   // A model's text that breaks off within a character.
   again.put("d", {{"text", "na\xc3"}});
   CHECK(again.find("d")->at("text") == "na\xef\xbf\xbd");
-  CHECK_THROWS_WITH_AS(common::result_lines(file.path, {{"steps", 4}}, false), doctest::Contains("its steps is 3, here it is 4"), std::runtime_error);
+  CHECK_THROWS_WITH_AS(common::result_lines(file.path, {{"steps", 4}}, false),
+                       doctest::Contains("its steps is 3, here it is 4"), std::runtime_error);
   CHECK(common::result_lines(file.path, {{"steps", 4}}, true).all().empty());
 }
 
@@ -429,22 +458,28 @@ TEST_CASE("arithmetic: the same numbers for any number of threads, and after an 
     for (const char* seed : {"1.lm", "2.lm"}) std::remove((model + seed).c_str());
   };
   remove_models();
-  const std::string one = numbers_of(arithmetic_experiment(o, "eigen", "sequence_match_test"), "sequence_match_test.jsonl", 1, false);
-  const std::string resumed = numbers_of(arithmetic_experiment(o, "eigen", "sequence_match_test"), "sequence_match_test.jsonl", 2, true);  // with kept models
+  const std::string one =
+      numbers_of(arithmetic_experiment(o, "eigen", "sequence_match_test"), "sequence_match_test.jsonl", 1, false);
+  const std::string resumed = numbers_of(arithmetic_experiment(o, "eigen", "sequence_match_test"),
+                                         "sequence_match_test.jsonl", 2, true);  // with kept models
   CHECK(one == resumed);
   remove_models();
-  CHECK(one == numbers_of(arithmetic_experiment(o, "eigen", "sequence_match_test"), "sequence_match_test.jsonl", 2, false));
+  CHECK(one ==
+        numbers_of(arithmetic_experiment(o, "eigen", "sequence_match_test"), "sequence_match_test.jsonl", 2, false));
   remove_models();
   // Every loss, noise and start has its lines.
-  for (const char* arm : {"pretrained MLE,none", "pretrained BC,ground truth", "pretrained least squares,random", "pretrained Hellinger,random", "from scratch chi2 mixture,ground truth"})
+  for (const char* arm : {"pretrained MLE,none", "pretrained BC,ground truth", "pretrained least squares,random",
+                          "pretrained Hellinger,random", "from scratch chi2 mixture,ground truth"})
     CHECK(one.find(std::string("arithmetic,") + arm) != std::string::npos);
 }
 
 TEST_CASE("text: the same numbers after an interruption, every arm measured") {
   const file_of file("sequence_match_test.txt", some_text());
   const text_options o = small_text(file.path);
-  const std::string one = numbers_of(text_experiment(o, "eigen", "sequence_match_test"), "sequence_match_test.jsonl", 2, false);
-  const std::string again = numbers_of(text_experiment(o, "eigen", "sequence_match_test"), "sequence_match_test.jsonl", 1, true);
+  const std::string one =
+      numbers_of(text_experiment(o, "eigen", "sequence_match_test"), "sequence_match_test.jsonl", 2, false);
+  const std::string again =
+      numbers_of(text_experiment(o, "eigen", "sequence_match_test"), "sequence_match_test.jsonl", 1, true);
   std::remove("sequence_match_test.seed1.lm");
   CHECK(one == again);
   for (const char* name : text_method_names) CHECK(one.find(std::string("\"") + name + "\"") != std::string::npos);

@@ -1,5 +1,5 @@
-// SequenceMatch's packings with the example model and the trained character models: the scores of a state do not depend on how
-// it was come to, nor on how it was packed.
+// SequenceMatch's packings with the example model and the trained character models: the scores of a state do not depend
+// on how it was come to, nor on how it was packed.
 
 #include <doctest/doctest.h>
 
@@ -14,8 +14,8 @@
 
 namespace {
 
-using emend::index;
 using emend::action_kind;
+using emend::index;
 
 /// A forest as the model reads it.
 lm::batch packed_of(const emend::trajectory_forest& forest) {
@@ -38,16 +38,20 @@ written some_writing(std::uint64_t seed, index vocab, index prompt, index steps)
   for (index i = 0; i < steps; ++i) {
     const auto counter = static_cast<std::uint64_t>(i);
     const double u = random.uniform(1, counter);
-    if (u < 0.7) w.actions.push_back({action_kind::append, random.below(vocab, 2, counter)});
-    else if (u < 0.98) w.actions.push_back({action_kind::erase, 1 + random.below(3, 3, counter)});
-    else w.actions.push_back({action_kind::reset, 0});
+    if (u < 0.7)
+      w.actions.push_back({action_kind::append, random.below(vocab, 2, counter)});
+    else if (u < 0.98)
+      w.actions.push_back({action_kind::erase, 1 + random.below(3, 3, counter)});
+    else
+      w.actions.push_back({action_kind::reset, 0});
   }
   return w;
 }
 
 /// Largest difference between the scores of all states of a trajectory: as a tree, as slots, and of each text alone.
 template <class T>
-double worst_difference(const lm::weights<T>& model, const written& w, emend::erase_floor floor, bool compares_all_fresh) {
+double worst_difference(const lm::weights<T>& model, const written& w, emend::erase_floor floor,
+                        bool compares_all_fresh) {
   const emend::state_tree tree = emend::pack_tree(w.prompt, w.actions, floor);
   const emend::state_slots slots = emend::pack_slots(w.prompt, w.actions, floor);
   lm::workspace<T> of_tree, of_slots, of_text;
@@ -63,20 +67,30 @@ double worst_difference(const lm::weights<T>& model, const written& w, emend::er
   double worst = 0;
   for (std::size_t k = 0; k < tree.at.size(); ++k) {
     const auto slot = static_cast<Eigen::Index>(w.prompt.size() - 1 + k), node = static_cast<Eigen::Index>(tree.at[k]);
-    worst = std::max(worst, static_cast<double>((of_slots.logits().row(slot) - of_tree.logits().row(node)).cwiseAbs().maxCoeff()));
+    worst = std::max(
+        worst, static_cast<double>((of_slots.logits().row(slot) - of_tree.logits().row(node)).cwiseAbs().maxCoeff()));
     if (!compares_all_fresh && k % 9 != 0) continue;
     std::vector<int> text;
-    for (index n = tree.at[k]; n >= 0; n = tree.parent[static_cast<std::size_t>(n)]) text.insert(text.begin(), static_cast<int>(tree.token[static_cast<std::size_t>(n)]));
+    for (index n = tree.at[k]; n >= 0; n = tree.parent[static_cast<std::size_t>(n)])
+      text.insert(text.begin(), static_cast<int>(tree.token[static_cast<std::size_t>(n)]));
     lm::batch plain;
     plain.add_sequence(text, static_cast<int>(text.size()) - 1);
     lm::forward(model, plain, of_text);
-    worst = std::max(worst, static_cast<double>((of_text.logits().row(0) - of_tree.logits().row(node)).cwiseAbs().maxCoeff()));
+    worst = std::max(worst,
+                     static_cast<double>((of_text.logits().row(0) - of_tree.logits().row(node)).cwiseAbs().maxCoeff()));
   }
   return worst;
 }
 
 lm::config small_config() {
-  return {.dim = 16, .hidden_dim = 20, .layers = 2, .heads = 4, .key_value_heads = 2, .vocab_size = 11, .max_positions = 100, .is_classifier_shared = false};
+  return {.dim = 16,
+          .hidden_dim = 20,
+          .layers = 2,
+          .heads = 4,
+          .key_value_heads = 2,
+          .vocab_size = 11,
+          .max_positions = 100,
+          .is_classifier_shared = false};
 }
 
 TEST_CASE("both packings and each text alone have the same scores, in double") {
@@ -99,7 +113,8 @@ TEST_CASE("both packings and each text alone have the same scores, with the trai
       continue;
     }
     const auto model = lm::read_llama2c(file);
-    const double worst = worst_difference(model, some_writing(1, model.shape().vocab_size, 12, 100), emend::erase_floor::beginning, false);
+    const double worst = worst_difference(model, some_writing(1, model.shape().vocab_size, 12, 100),
+                                          emend::erase_floor::beginning, false);
     CHECK(worst < 1e-4);
     MESSAGE(name, ": worst difference of a logit ", worst);
   }
@@ -111,13 +126,16 @@ TEST_CASE("the objective's gradient reaches the model's parameters through the t
   for (std::uint64_t j = 0; j < 4; ++j) {
     const std::vector<index> tokens{1, 2, static_cast<index>(3 + j), 4, 9};
     const auto errors = emend::draw_errors(5, emend::uniform_noise{9}, {.level = 0.5, .seed = 4, .stream = j});
-    all.push_back(emend::data_trajectory(std::vector<index>{0, 5}, emend::augment_with_errors(tokens, errors.run_length, errors.noise_tokens, words.backspace), words));
+    all.push_back(emend::data_trajectory(
+        std::vector<index>{0, 5},
+        emend::augment_with_errors(tokens, errors.run_length, errors.noise_tokens, words.backspace), words));
   }
   all.push_back(emend::rollout_trajectory(std::vector<index>{0, 5}, std::vector<index>{1, 10, 10, 7, 9}, words));
   const emend::trajectory_forest forest(all);
   REQUIRE(static_cast<std::size_t>(forest.nodes()) < 5 * 2 + 30);
   const lm::batch packed = packed_of(forest);
-  const emend::sequence_match_objective<emend::continued<emend::divergences::jensen_shannon>> objective{.alpha = 0.1, .gamma = 0.95, .masked_at_floor = 10, .mixture_coefficient = 0.25};
+  const emend::sequence_match_objective<emend::continued<emend::divergences::jensen_shannon>> objective{
+      .alpha = 0.1, .gamma = 0.95, .masked_at_floor = 10, .mixture_coefficient = 0.25};
   lm::config c = small_config();
   packed.check(c);
   auto model = lm::random_weights<double>(c, 7, 0.3);

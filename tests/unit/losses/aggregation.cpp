@@ -28,14 +28,16 @@ TEST_CASE("weights by hand") {
   CHECK(token_weights(layout, aggregation::token_sum) == numbers{1, 1, 0, 1, 0, 0});
   CHECK(token_weights(layout, aggregation::sequence_sum) == numbers{0.5, 0.5, 0, 0.5, 0, 0});
   CHECK(token_weights(layout, aggregation::per_example_mean) == numbers{0.25, 0.25, 0, 0.5, 0, 0});
-  CHECK(token_weights(layout, aggregation::sequence_sum_per_length, {.length = 4}) == numbers{0.125, 0.125, 0, 0.125, 0, 0});
+  CHECK(token_weights(layout, aggregation::sequence_sum_per_length, {.length = 4}) ==
+        numbers{0.125, 0.125, 0, 0.125, 0, 0});
 }
 
 TEST_CASE("explicit counts, empty sequences, epsilons") {
   const std::vector<int> mask{1, 1, 0, 0, 0, 0};
   const padded layout(2, 3, mask);
   CHECK(sum(token_weights(layout, aggregation::token_mean, {.counts = {.tokens = 6}})) == doctest::Approx(1 / 3.0));
-  CHECK(sum(token_weights(layout, aggregation::sequence_sum, {.counts = {.sequences = 6}})) == doctest::Approx(1 / 3.0));
+  CHECK(sum(token_weights(layout, aggregation::sequence_sum, {.counts = {.sequences = 6}})) ==
+        doctest::Approx(1 / 3.0));
   // A sequence without a counted token is none of this batch, unless it is asked for.
   CHECK(sum(token_weights(layout, aggregation::per_example_mean)) == 1);
   CHECK(sum(token_weights(layout, aggregation::per_example_mean, {.counts_empty_sequences = true})) == 0.5);
@@ -48,12 +50,14 @@ TEST_CASE("explicit counts, empty sequences, epsilons") {
 
 /// Loss and gradient of a batch, or of a part of it with the counts of the whole.
 template <class L>
-number_evaluation evaluated(const L& layout, aggregation how, const numbers& log_prob, const numbers& advantage, const aggregation_options& options) {
+number_evaluation evaluated(const L& layout, aggregation how, const numbers& log_prob, const numbers& advantage,
+                            const aggregation_options& options) {
   const numbers weight = token_weights(layout, how, options);
   return evaluate_log_probs(reinforce{advantage}, log_prob, {.weight = weight});
 }
 template <class L>
-double weighted(const L& layout, aggregation how, const numbers& log_prob, const numbers& advantage, const aggregation_options& options) {
+double weighted(const L& layout, aggregation how, const numbers& log_prob, const numbers& advantage,
+                const aggregation_options& options) {
   return evaluated(layout, how, log_prob, advantage, options).value;
 }
 
@@ -90,19 +94,22 @@ TEST_CASE("a batch and any split of it agree, in every layout") {
           const std::size_t at = b * 4 + static_cast<std::size_t>(is_left ? 4 - lengths[b] + k : k);
           mask[at] = 1, wide_log_prob[at] = log_prob[t], wide_advantage[at] = advantage[t];
         }
-      CHECK(weighted(padded(4, 4, mask), how, wide_log_prob, wide_advantage, options) == doctest::Approx(whole).epsilon(1e-14));
+      CHECK(weighted(padded(4, 4, mask), how, wide_log_prob, wide_advantage, options) ==
+            doctest::Approx(whole).epsilon(1e-14));
     }
     const std::vector<int> sequence_of_token{0, 2, 1, 0, 2, 2, 3, 0, 3, 2};
     const std::vector<std::size_t> source{0, 4, 3, 1, 5, 6, 8, 2, 9, 7};
     numbers packed_log_prob, packed_advantage;
     for (std::size_t s : source) packed_log_prob.push_back(log_prob[s]), packed_advantage.push_back(advantage[s]);
-    CHECK(weighted(packed(sequence_of_token), how, packed_log_prob, packed_advantage, options) == doctest::Approx(whole).epsilon(1e-14));
+    CHECK(weighted(packed(sequence_of_token), how, packed_log_prob, packed_advantage, options) ==
+          doctest::Approx(whole).epsilon(1e-14));
   }
 }
 
 TEST_CASE("errors name the argument") {
   CHECK_THROWS_NAMING(token_weights(padded(1, 3), aggregation::sequence_sum_per_length), "length");
-  CHECK_THROWS_NAMING(token_weights(padded(1, 3), aggregation::token_mean, {.counts = {.tokens = -1}}), "counts.tokens");
+  CHECK_THROWS_NAMING(token_weights(padded(1, 3), aggregation::token_mean, {.counts = {.tokens = -1}}),
+                      "counts.tokens");
   CHECK_THROWS_NAMING(token_weights(padded(1, 3), aggregation::token_mean, {.token_epsilon = -1}), "token_epsilon");
 }
 

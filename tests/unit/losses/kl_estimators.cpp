@@ -11,10 +11,13 @@ namespace {
 using namespace emend;
 using number = dual<double, 1>;
 
-const kl_kind all_kinds[] = {kl_kind::k1,       kl_kind::k2,           kl_kind::k3,           kl_kind::absolute, kl_kind::positive_part,
-                             kl_kind::k1_through_k2, kl_kind::k3_through_k2};
+const kl_kind all_kinds[] = {
+    kl_kind::k1,           kl_kind::k2, kl_kind::k3, kl_kind::absolute, kl_kind::positive_part, kl_kind::k1_through_k2,
+    kl_kind::k3_through_k2};
 
-number slope_of(kl_kind kind, double d, kl_clamps clamps = {}) { return kl_estimate(kind, number::variable(d, 0), clamps); }
+number slope_of(kl_kind kind, double d, kl_clamps clamps = {}) {
+  return kl_estimate(kind, number::variable(d, 0), clamps);
+}
 
 TEST_CASE("values by their formulas, the same with and without derivatives") {
   for (double d : {-3.0, -0.25, 0.0, 1e-9, 0.5, 4.0}) {
@@ -72,7 +75,8 @@ TEST_CASE("weighted forms") {
   // With the same log-probability in both, that closed form is the product rule.
   const auto product = [](double x) { return std::exp(x - 0.4) * kl_estimate(kl_kind::k3, x); };
   const number x = number::variable(0.5, 0);
-  CHECK(importance_weighted_kl(x, exp(x - 0.4)).derivative[0] == doctest::Approx((product(0.5 + 1e-6) - product(0.5 - 1e-6)) / 2e-6));
+  CHECK(importance_weighted_kl(x, exp(x - 0.4)).derivative[0] ==
+        doctest::Approx((product(0.5 + 1e-6) - product(0.5 - 1e-6)) / 2e-6));
   const number unbiased = unbiased_gradient_kl(kl_kind::k3, number::variable(-2.0, 0), number(1.5));
   CHECK(unbiased.value == kl_estimate(kl_kind::k3, -2.0));
   CHECK(unbiased.derivative[0] == -3);

@@ -28,8 +28,10 @@ struct batch {
 template <class Loss>
 log_prob_evaluation<Loss> run(const Loss& loss, const numbers& log_prob, const batch& b) {
   const number_options options{.mask = b.mask, .weight = b.weight};
-  if constexpr (requires(token<double> t) { loss(t); }) return evaluate_log_probs(loss, log_prob, options);
-  else return evaluate_log_prob_sequences(loss, log_prob, b.layout(), options);
+  if constexpr (requires(token<double> t) { loss(t); })
+    return evaluate_log_probs(loss, log_prob, options);
+  else
+    return evaluate_log_prob_sequences(loss, log_prob, b.layout(), options);
 }
 
 /// The gradient is the derivative of the value, and nothing comes from masked tokens.
@@ -70,14 +72,19 @@ TEST_CASE("gradients are the derivatives of the values") {
   check_gradient(sequence_level<sapo>{{b.old, b.advantage}});
   check_gradient(gmpo{b.old, b.advantage});
   const numbers mean = sequence_means(b.advantage, b.layout());
-  check_gradient(gmpo{.old_log_prob = b.old, .advantage = b.advantage, .sequence_advantage = mean, .length_epsilon = 1e-8});
+  check_gradient(
+      gmpo{.old_log_prob = b.old, .advantage = b.advantage, .sequence_advantage = mean, .length_epsilon = 1e-8});
   check_gradient(a_star_po{b.reference, b.advantage, 0.5});
   for (const kl_kind kind : {kl_kind::k1, kl_kind::k2, kl_kind::k3, kl_kind::absolute}) {
     check_gradient(kl_penalty{.reference_log_prob = b.reference, .coefficient = 0.2, .kind = kind});
-    check_gradient(kl_penalty{.reference_log_prob = b.reference, .kind = kind, .weighting = kl_weighting::score_function, .old_log_prob = b.old});
+    check_gradient(kl_penalty{.reference_log_prob = b.reference,
+                              .kind = kind,
+                              .weighting = kl_weighting::score_function,
+                              .old_log_prob = b.old});
   }
   // r k3(d) is weighed by a ratio of the same log-probability: its closed form r d is the derivative of the value.
-  check_gradient(kl_penalty{.reference_log_prob = b.reference, .weighting = kl_weighting::ratio, .old_log_prob = b.old});
+  check_gradient(
+      kl_penalty{.reference_log_prob = b.reference, .weighting = kl_weighting::ratio, .old_log_prob = b.old});
 }
 
 TEST_CASE("weights that are constants: the gradient is the weight times that of the log-probability") {
@@ -91,10 +98,11 @@ TEST_CASE("weights that are constants: the gradient is the weight times that of 
   expect(cispo{.old_log_prob = b.old, .advantage = b.advantage, .ratio_low = 0.9, .ratio_high = 1.3},
          [&](std::size_t i) { return -std::min(std::max(ratio(i), 0.9), 1.3) * b.advantage[i]; });
   const auto moved = [&](std::size_t i) { return std::exp(b.log_prob[i]) - std::exp(b.old[i]); };
-  expect(dppo{.old_log_prob = b.old, .advantage = b.advantage, .low = 0.1, .high = 0.1, .ratio_cap = 1.5}, [&](std::size_t i) {
-    const bool kept = b.advantage[i] > 0 ? moved(i) <= 0.1 : moved(i) >= -0.1;
-    return kept ? -std::min(ratio(i), 1.5) * b.advantage[i] : 0;
-  });
+  expect(dppo{.old_log_prob = b.old, .advantage = b.advantage, .low = 0.1, .high = 0.1, .ratio_cap = 1.5},
+         [&](std::size_t i) {
+           const bool kept = b.advantage[i] > 0 ? moved(i) <= 0.1 : moved(i) >= -0.1;
+           return kept ? -std::min(ratio(i), 1.5) * b.advantage[i] : 0;
+         });
   expect(ipo_mask{.old_log_prob = b.old, .advantage = b.advantage, .bound = 0.2, .tau = 0.1}, [&](std::size_t i) {
     const double pull = 0.2 * (b.log_prob[i] - b.old[i]);
     return pull - (std::abs(moved(i)) <= 0.2 ? ratio(i) * b.advantage[i] : 0);
@@ -115,14 +123,21 @@ TEST_CASE("weights that are constants: the gradient is the weight times that of 
     for (std::size_t k = i / 3 * 3; k < i / 3 * 3 + 3; ++k) count += b.mask[k];
     return -b.advantage[i] + log_sum(i) / count;
   });
-  expect(kl_penalty{.reference_log_prob = b.reference, .weighting = kl_weighting::unbiased_gradient, .old_log_prob = b.old, .weight_cap = 1.2},
+  expect(kl_penalty{.reference_log_prob = b.reference,
+                    .weighting = kl_weighting::unbiased_gradient,
+                    .old_log_prob = b.old,
+                    .weight_cap = 1.2},
          [&](std::size_t i) { return std::min(ratio(i), 1.2) * (b.log_prob[i] - b.reference[i]); });
 }
 
 TEST_CASE("binary KL gate of DPPO: a token that moved against its advantage is kept however far") {
   const numbers log_prob{-0.1, -3}, old{-1.5, -0.5}, up{1, 1}, down{-1, -1};
   const auto clipped = [&](const numbers& a) {
-    const dppo loss{.old_log_prob = old, .advantage = a, .divergence = probability_divergence::binary_kl, .low = 0.05, .high = 0.05};
+    const dppo loss{.old_log_prob = old,
+                    .advantage = a,
+                    .divergence = probability_divergence::binary_kl,
+                    .low = 0.05,
+                    .high = 0.05};
     return std::vector<double>{evaluate_log_probs(loss, numbers{log_prob[0], bad}, {.mask = numbers{1, 0}}).metrics[0],
                                evaluate_log_probs(loss, numbers{bad, log_prob[1]}, {.mask = numbers{0, 1}}).metrics[0]};
   };
@@ -152,7 +167,8 @@ TEST_CASE("ratios that overflow: bounded ones stay finite; a clipped branch pass
   CHECK(clipped.value == doctest::Approx(-1.2));
   CHECK(clipped.gradient[0] == 0);
   CHECK(evaluate_log_probs(ppo_clip{old, negative}, now).value == infinite);
-  const auto bounded = evaluate_log_probs(ppo_clip{.old_log_prob = old, .advantage = negative, .log_ratio_bound = 20}, now);
+  const auto bounded =
+      evaluate_log_probs(ppo_clip{.old_log_prob = old, .advantage = negative, .log_ratio_bound = 20}, now);
   CHECK(bounded.value == doctest::Approx(std::exp(20)));
   CHECK(bounded.gradient[0] == 0);
   const auto dual = evaluate_log_probs(ppo_clip{.old_log_prob = old, .advantage = negative, .dual_clip = 3}, now);
@@ -167,7 +183,8 @@ TEST_CASE("a sequence of one token: the sequence-level loss is the token's") {
   const numbers one{-0.4}, old{-0.9}, advantage{0.7};
   for (const sequence_ratio ratio : {sequence_ratio::mean, sequence_ratio::sum}) {
     const auto token_form = evaluate_log_probs(ppo_clip{old, advantage}, one);
-    const auto sequence_form = evaluate_log_prob_sequences(sequence_level<ppo_clip>{.loss = {old, advantage}, .ratio = ratio}, one, padded(1, 1));
+    const auto sequence_form = evaluate_log_prob_sequences(
+        sequence_level<ppo_clip>{.loss = {old, advantage}, .ratio = ratio}, one, padded(1, 1));
     CHECK(sequence_form.value == token_form.value);
     CHECK(sequence_form.gradient == token_form.gradient);
     CHECK(sequence_form.metrics[0] == token_form.metrics[0]);
@@ -195,12 +212,17 @@ TEST_CASE("errors name the argument") {
   const numbers two{1, 2}, three{1, 2, 3};
   CHECK_THROWS_NAMING(evaluate_log_probs(cispo{two, three}, three), "old_log_prob");
   CHECK_THROWS_NAMING(evaluate_log_probs(cispo{three, two}, three), "advantage");
-  CHECK_THROWS_NAMING(evaluate_log_probs(ppo_clip{.old_log_prob = three, .advantage = three, .dual_clip = 0.5}, three), "dual_clip");
+  CHECK_THROWS_NAMING(evaluate_log_probs(ppo_clip{.old_log_prob = three, .advantage = three, .dual_clip = 0.5}, three),
+                      "dual_clip");
   CHECK_THROWS_NAMING(evaluate_log_probs(ppo_clip{three, three, -0.1}, three), "clip_low");
   CHECK_THROWS_NAMING(evaluate_log_probs(sapo{three, three, 0}, three), "temperature_positive");
   CHECK_THROWS_NAMING(evaluate_log_probs(kl_cov{three, three, two}, three), "selected");
-  CHECK_THROWS_NAMING(evaluate_log_probs(kl_penalty{.reference_log_prob = three, .weighting = kl_weighting::ratio}, three), "old_log_prob");
-  CHECK_THROWS_NAMING(evaluate_log_prob_sequences(vespo{.old_log_prob = three, .advantage = three, .lambda_negative = 0}, three, padded(1, 3)), "lambda_negative");
+  CHECK_THROWS_NAMING(
+      evaluate_log_probs(kl_penalty{.reference_log_prob = three, .weighting = kl_weighting::ratio}, three),
+      "old_log_prob");
+  CHECK_THROWS_NAMING(evaluate_log_prob_sequences(
+                          vespo{.old_log_prob = three, .advantage = three, .lambda_negative = 0}, three, padded(1, 3)),
+                      "lambda_negative");
   CHECK_THROWS_NAMING(evaluate_log_prob_sequences(gmpo{three, three, two}, three, padded(1, 3)), "sequence_advantage");
   CHECK_THROWS_NAMING(evaluate_log_prob_sequences(gmpo{three, three}, three, padded(1, 2)), "log_prob");
 }

@@ -16,7 +16,8 @@ using numbers = std::vector<double>;
 struct batch {
   matrix<double> scores{6, 4};
   std::vector<index> targets{0, 3, 1, 2, 0, 0};
-  numbers old{-1, -1.5, -2, -0.7, 0, 0}, reference{-1.3, -1.2, -1.9, -0.9, 0, 0}, advantage{1, 1, 1, -0.5, 0, 0}, mask{1, 1, 1, 1, 0, 0};
+  numbers old{-1, -1.5, -2, -0.7, 0, 0}, reference{-1.3, -1.2, -1.9, -0.9, 0, 0}, advantage{1, 1, 1, -0.5, 0, 0},
+      mask{1, 1, 1, 1, 0, 0};
   numbers weight, entropy_weight;
   batch() {
     for (index i = 0; i < 24; ++i) scores.data()[i] = std::sin(1.7 * static_cast<double>(i) + 0.3) * 2;
@@ -36,8 +37,10 @@ struct batch {
 
 template <class Objective>
 auto run(const Objective& objective, const matrix<double>& scores, const batch& b) {
-  if constexpr (token_loss<Objective>) return evaluate(objective, scores, b.targets, {.mask = b.mask});
-  else return evaluate_sequences(objective, scores, b.targets, b.layout());
+  if constexpr (token_loss<Objective>)
+    return evaluate(objective, scores, b.targets, {.mask = b.mask});
+  else
+    return evaluate_sequences(objective, scores, b.targets, b.layout());
 }
 
 template <class Objective>
@@ -58,10 +61,12 @@ TEST_CASE("policy, penalty and bonus in one pass are the sum of the three") {
   const ppo_clip policy{b.old, b.advantage};
   const auto objective = b.objective(policy);
   const auto whole = run(objective, b.scores, b);
-  const double parts = evaluate(policy, b.scores, b.targets, {.mask = b.mask, .weight = b.weight}).value +
-                       evaluate(kl_penalty{.reference_log_prob = b.reference, .coefficient = 0.1}, b.scores, b.targets,
-                                {.mask = b.mask, .weight = b.weight}).value +
-                       evaluate(entropy_bonus{0.05}, b.scores, b.targets, {.mask = b.mask, .weight = b.entropy_weight}).value;
+  const double parts =
+      evaluate(policy, b.scores, b.targets, {.mask = b.mask, .weight = b.weight}).value +
+      evaluate(kl_penalty{.reference_log_prob = b.reference, .coefficient = 0.1}, b.scores, b.targets,
+               {.mask = b.mask, .weight = b.weight})
+          .value +
+      evaluate(entropy_bonus{0.05}, b.scores, b.targets, {.mask = b.mask, .weight = b.entropy_weight}).value;
   CHECK(whole.value == doctest::Approx(parts).epsilon(1e-14));
   CHECK(whole.evaluated == 4);
   CHECK(whole.metrics[0] == evaluate(policy, b.scores, b.targets, {.mask = b.mask}).metrics[0]);
@@ -95,7 +100,8 @@ TEST_CASE("errors name the argument") {
   CHECK_THROWS_NAMING(run(b.objective(ppo_clip{b.old, b.advantage}), b.scores, b), "entropy_weight");
   b = batch();
   b.reference.pop_back();
-  CHECK_THROWS_NAMING(run(b.objective(sequence_level<ppo_clip>{{b.old, b.advantage}}), b.scores, b), "reference_log_prob");
+  CHECK_THROWS_NAMING(run(b.objective(sequence_level<ppo_clip>{{b.old, b.advantage}}), b.scores, b),
+                      "reference_log_prob");
 }
 
 }  // namespace

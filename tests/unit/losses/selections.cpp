@@ -91,7 +91,9 @@ TEST_CASE("pairwise and preference losses: derivatives, margins, ties, far score
     numbers up = chosen, down = chosen;
     up[p] += 1e-6;
     down[p] -= 1e-6;
-    const double slope = (pairwise_loss(up, rejected, {.margin = margin}).value - pairwise_loss(down, rejected, {.margin = margin}).value) / 2e-6;
+    const double slope = (pairwise_loss(up, rejected, {.margin = margin}).value -
+                          pairwise_loss(down, rejected, {.margin = margin}).value) /
+                         2e-6;
     CHECK(result.chosen[p] == doctest::Approx(slope).epsilon(1e-4).scale(1e-3));
     CHECK(result.rejected[p] == -result.chosen[p]);
   }
@@ -107,11 +109,13 @@ TEST_CASE("pairwise and preference losses: derivatives, margins, ties, far score
       up[p] += 1e-6;
       down[p] -= 1e-6;
       const double slope = (dpo_loss(chosen, up, reference_chosen, reference_rejected, options).value -
-                            dpo_loss(chosen, down, reference_chosen, reference_rejected, options).value) / 2e-6;
+                            dpo_loss(chosen, down, reference_chosen, reference_rejected, options).value) /
+                           2e-6;
       CHECK(dpo.rejected[p] == doctest::Approx(slope).epsilon(1e-5));
     }
   }
-  CHECK_THROWS_NAMING(dpo_loss(chosen, rejected, reference_chosen, reference_rejected, {.label_smoothing = 0.5}), "label_smoothing");
+  CHECK_THROWS_NAMING(dpo_loss(chosen, rejected, reference_chosen, reference_rejected, {.label_smoothing = 0.5}),
+                      "label_smoothing");
 }
 
 TEST_CASE("critics: clip, Huber, the edge") {
@@ -123,11 +127,14 @@ TEST_CASE("critics: clip, Huber, the edge") {
   CHECK(clipped.gradient[0] == 0);
   CHECK(clipped.gradient[2] == doctest::Approx(-0.8));
   CHECK(clipped.metrics[0] == doctest::Approx(1 / 3.0));
-  const auto halved = evaluate_values(value_clip{.old_value = old, .returns = returns, .clip = 0.2, .edge = clip_edge::half}, values);
+  const auto halved =
+      evaluate_values(value_clip{.old_value = old, .returns = returns, .clip = 0.2, .edge = clip_edge::half}, values);
   CHECK(halved.gradient[2] == doctest::Approx(-0.6));
-  const auto alone = evaluate_values(value_clip{.old_value = old, .returns = returns, .clip = 0.05, .clipping = value_clipping::clipped}, values);
+  const auto alone = evaluate_values(
+      value_clip{.old_value = old, .returns = returns, .clip = 0.05, .clipping = value_clipping::clipped}, values);
   CHECK(alone.gradient == numbers{0, 0, 0});
-  const auto huber = evaluate_values(value_clip{.old_value = {}, .returns = returns, .clip = detail::infinity, .huber_delta = 1, .factor = 1}, values);
+  const auto huber = evaluate_values(
+      value_clip{.old_value = {}, .returns = returns, .clip = detail::infinity, .huber_delta = 1, .factor = 1}, values);
   CHECK(huber.value == doctest::Approx(0.25 + 2 * (3.1 - 0.5) + 0.64));
   CHECK(huber.gradient[1] == doctest::Approx(2));
   CHECK_THROWS_NAMING(evaluate_values(value_clip{numbers{1}, returns}, values), "old_value");

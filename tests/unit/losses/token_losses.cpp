@@ -33,8 +33,12 @@ struct ppo_case {
 };
 
 TEST_CASE("ppo_clip: the four corners, and inside") {
-  for (const ppo_case& c : {ppo_case{1.1, 2, -2.2, -2.2, 0}, {1.5, 2, -2.4, 0, 1}, {1.5, -2, 3, 3, 0}, {0.5, 2, -1, -1, 0},
-                            {0.5, -2, 1.6, 0, 1}, {1, 0, 0, 0, 0}}) {
+  for (const ppo_case& c : {ppo_case{1.1, 2, -2.2, -2.2, 0},
+                            {1.5, 2, -2.4, 0, 1},
+                            {1.5, -2, 3, 3, 0},
+                            {0.5, 2, -1, -1, 0},
+                            {0.5, -2, 1.6, 0, 1},
+                            {1, 0, 0, 0, 0}}) {
     CAPTURE(c.ratio);
     CAPTURE(c.advantage);
     const std::vector<double> old{-2}, advantage{c.advantage};

@@ -58,7 +58,8 @@ TEST_CASE("the terms of sequences: the tokens of n-grams that came back") {
   const std::vector<int> same(5, 8);  // overlapping n-grams
   CHECK(sequence_unlikelihood_terms(same, padded(1, 5), 3).row == std::vector<index>{1, 2, 3, 4});
   const auto terms = sequence_unlikelihood_terms(text, ragged(offsets), 2);
-  for (std::size_t i = 0; i < terms.id.size(); ++i) CHECK((terms.is_unwanted[i] && terms.id[i] == text[static_cast<std::size_t>(terms.row[i])]));
+  for (std::size_t i = 0; i < terms.id.size(); ++i)
+    CHECK((terms.is_unwanted[i] && terms.id[i] == text[static_cast<std::size_t>(terms.row[i])]));
   CHECK_THROWS_NAMING(sequence_unlikelihood_terms(text, ragged(offsets), 0), "n");
 }
 

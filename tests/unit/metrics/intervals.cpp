@@ -48,11 +48,13 @@ TEST_CASE("of the mean of many numbers it is that of the normal distribution") {
   double sum = 0, squares = 0;
   for (const double v : x) sum += v, squares += v * v;
   const double deviation = std::sqrt(squares / 400 - sum / 400 * (sum / 400)) / 20;
-  const auto found = bootstrap(400, [&](const std::vector<index>& c) {
-    double total = 0;
-    for (const index i : c) total += x[static_cast<std::size_t>(i)];
-    return total / 400;
-  }, {.resamples = 4000});
+  const auto found = bootstrap(400,
+                               [&](const std::vector<index>& c) {
+                                 double total = 0;
+                                 for (const index i : c) total += x[static_cast<std::size_t>(i)];
+                                 return total / 400;
+                               },
+                               {.resamples = 4000});
   CHECK(found.high - found.value == doctest::Approx(1.96 * deviation).epsilon(0.08));
   CHECK(found.value - found.low == doctest::Approx(1.96 * deviation).epsilon(0.08));
 }
@@ -76,7 +78,8 @@ TEST_CASE("measures of text: the values are the measures' own, the bounds those 
   for (double& x : log_prob) x = -std::abs(x);
   const bootstrap_options options{.resamples = 60, .seed = 8};
   const ngram_intervals found = measure_ngram_intervals(tokens, layout, 2, options);
-  const interval diversity = diversity_interval(tokens, layout, options), perplex = perplexity_interval(log_prob, layout, options);
+  const interval diversity = diversity_interval(tokens, layout, options),
+                 perplex = perplexity_interval(log_prob, layout, options);
   const auto measures = measure_ngrams(tokens, layout, 2);
   CHECK(found.entropy.value == doctest::Approx(measures.entropy));
   CHECK(found.distinct_pooled.value == doctest::Approx(measures.distinct_pooled));

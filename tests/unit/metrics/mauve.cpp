@@ -31,16 +31,21 @@ TEST_CASE("principal components: the covariance in their directions is diagonal 
       double product = 0, covariance = 0;
       for (index i = 0; i < d; ++i) product += found.directions(j, i) * found.directions(k, i);
       CHECK(product == doctest::Approx(j == k ? 1 : 0));
-      for (index i = 0; i < n; ++i) covariance += found.projected(i, j) * found.projected(i, k) / static_cast<double>(n);
-      if (j == k) total += covariance;
-      else CHECK(std::abs(covariance) < 1e-12);
+      for (index i = 0; i < n; ++i)
+        covariance += found.projected(i, j) * found.projected(i, k) / static_cast<double>(n);
+      if (j == k)
+        total += covariance;
+      else
+        CHECK(std::abs(covariance) < 1e-12);
     }
   double reached = 0;
   for (index j = 0; j < d; ++j) {
     double variance = 0;
     for (index i = 0; i < n; ++i) variance += found.projected(i, j) * found.projected(i, j) / static_cast<double>(n);
     CHECK(found.explained_variance_ratio[static_cast<std::size_t>(j)] == doctest::Approx(variance / total));
-    if (j > 0) CHECK(found.explained_variance_ratio[static_cast<std::size_t>(j)] <= found.explained_variance_ratio[static_cast<std::size_t>(j - 1)]);
+    if (j > 0)
+      CHECK(found.explained_variance_ratio[static_cast<std::size_t>(j)] <=
+            found.explained_variance_ratio[static_cast<std::size_t>(j - 1)]);
     const auto fewest = find_principal_components(points, reached + 0.5 * variance / total);
     CHECK(fewest.components == j + 1);
     reached += variance / total;
@@ -52,7 +57,8 @@ TEST_CASE("principal components: the covariance in their directions is diagonal 
   CHECK_THROWS_NAMING(find_principal_components(points, 0), "explained_variance");
 }
 
-TEST_CASE("k-means: separated clusters are found, and each point stands with its nearest centre, the mean of its cluster") {
+TEST_CASE(
+    "k-means: separated clusters are found, and each point stands with its nearest centre, the mean of its cluster") {
   random_numbers random;
   const index n = 90, d = 3, k = 5;
   matrix<double> points(n, d, random.normal(static_cast<std::size_t>(n * d)));
@@ -60,7 +66,8 @@ TEST_CASE("k-means: separated clusters are found, and each point stands with its
   const auto found = k_means(points, k);
   for (index i = 0; i < n; ++i)
     for (index j = 0; j < n; ++j)
-      CHECK((found.assignment[static_cast<std::size_t>(i)] == found.assignment[static_cast<std::size_t>(j)]) == (i % 5 == j % 5));
+      CHECK((found.assignment[static_cast<std::size_t>(i)] == found.assignment[static_cast<std::size_t>(j)]) ==
+            (i % 5 == j % 5));
   const matrix<double> cloud(n, d, random.normal(static_cast<std::size_t>(n * d)));
   for (const index clusters_wanted : {1, 7, 90}) {
     const auto of = k_means(cloud, clusters_wanted, {.seed = 3});

@@ -12,7 +12,8 @@ namespace {
 using namespace emend;
 
 TEST_CASE("Wilson's interval: a published example, and its ends") {
-  // Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662; 0 of 20 gives 0 to 0.1611; 1 of 29 gives 0.0061 to 0.1718.
+  // Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662; 0 of 20 gives 0 to 0.1611; 1 of 29 gives 0.0061 to
+  // 0.1718.
   CHECK(wilson_interval(81, 263).low == doctest::Approx(0.2553).epsilon(2e-4));
   CHECK(wilson_interval(81, 263).high == doctest::Approx(0.3662).epsilon(2e-4));
   CHECK(wilson_interval(0, 20).low == 0);

@@ -33,7 +33,8 @@ TEST_CASE("parts merge into the whole") {
   value_moments merged;
   merged.merge({});
   for (emend::index part : {0, 1})
-    merged.merge(value_moments_of(column(value.data() + 2 * part, 2), column(returns.data() + 2 * part, 2), padded(1, 2)));
+    merged.merge(
+        value_moments_of(column(value.data() + 2 * part, 2), column(returns.data() + 2 * part, 2), padded(1, 2)));
   const value_summary got = value_metrics(merged), want = value_metrics(value, returns, padded(1, 4));
   CHECK(got.explained_variance == doctest::Approx(want.explained_variance));
   CHECK(got.mean == doctest::Approx(want.mean));

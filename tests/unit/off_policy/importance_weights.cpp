@@ -40,7 +40,8 @@ TEST_CASE("importance weights: every level, truncated and masked") {
   check_near(weights({.level = importance_level::sequence}).weight, {0.5, 0.5, 0.5, 2});
   const double geometric = std::cbrt(0.5);
   check_near(weights({.level = importance_level::sequence_mean}).weight, {geometric, geometric, geometric, 2});
-  const auto sequence_mask = weights({.level = importance_level::sequence, .mode = bound_mode::mask, .lower = 0.6, .upper = 2});
+  const auto sequence_mask =
+      weights({.level = importance_level::sequence, .mode = bound_mode::mask, .lower = 0.6, .upper = 2});
   check_near(sequence_mask.weight, {0, 0, 0, 2});
   CHECK(sequence_mask.dropped_sequences == 1);
   check_near(weights({.level = importance_level::off}).weight, {1, 1, 1, 1});
@@ -53,10 +54,14 @@ TEST_CASE("importance weights: every level, truncated and masked") {
 }
 
 TEST_CASE("importance weights: divergence gates of the sampled token") {
-  const numbers behaviour{std::log(0.5), std::log(0.5), std::log(0.9)}, learner{std::log(0.5), std::log(0.25), std::log(0.6)};
-  const double kl_1 = 0.5 * std::log(2) + 0.5 * std::log(0.5 / 0.75), kl_2 = 0.9 * std::log(1.5) + 0.1 * std::log(0.1 / 0.4);
+  const numbers behaviour{std::log(0.5), std::log(0.5), std::log(0.9)},
+      learner{std::log(0.5), std::log(0.25), std::log(0.6)};
+  const double kl_1 = 0.5 * std::log(2) + 0.5 * std::log(0.5 / 0.75),
+               kl_2 = 0.9 * std::log(1.5) + 0.1 * std::log(0.1 / 0.4);
   const auto dropped = [&](importance_gate gate, importance_level level, double upper) {
-    return importance_weights(learner, behaviour, padded(1, 3), {.level = level, .mode = bound_mode::mask, .gate = gate, .upper = upper}).dropped;
+    return importance_weights(learner, behaviour, padded(1, 3),
+                              {.level = level, .mode = bound_mode::mask, .gate = gate, .upper = upper})
+        .dropped;
   };
   CHECK(dropped(importance_gate::total_variation, importance_level::token, 0.26) == 1);
   CHECK(dropped(importance_gate::total_variation, importance_level::token, 0.24) == 2);
@@ -68,13 +73,15 @@ TEST_CASE("importance weights: divergence gates of the sampled token") {
   CHECK(dropped(importance_gate::binary_kl, importance_level::sequence, kl_1 + kl_2 - 1e-12) == 3);
   // Probabilities of 0 and 1 are clamped: the divergence stays finite.
   const numbers never{-inf}, always{0.0};
-  const auto far = importance_weights(never, always, padded(1, 1), {.mode = bound_mode::mask, .gate = importance_gate::binary_kl, .upper = 14});
+  const auto far = importance_weights(never, always, padded(1, 1),
+                                      {.mode = bound_mode::mask, .gate = importance_gate::binary_kl, .upper = 14});
   CHECK(far.dropped == 0);
 }
 
 TEST_CASE("importance weights: a missing behaviour log-probability is neutral") {
   const numbers behaviour{unknown, -1, unknown}, learner{-5, -2, -1};
-  const auto token = importance_weights(learner, behaviour, padded(1, 3), {.mode = bound_mode::mask, .lower = 1.5, .upper = 2});
+  const auto token =
+      importance_weights(learner, behaviour, padded(1, 3), {.mode = bound_mode::mask, .lower = 1.5, .upper = 2});
   CHECK(token.weight == numbers{1, 0, 1});
   CHECK(token.missing == 2);
   CHECK(token.dropped == 1);
@@ -85,7 +92,9 @@ TEST_CASE("importance weights: a missing behaviour log-probability is neutral") 
   check_near(sequence.weight, {std::exp(-1), std::exp(-1), std::exp(-1)});
   const numbers none{unknown, unknown, unknown};
   for (auto gate : {importance_gate::ratio, importance_gate::binary_kl, importance_gate::total_variation})
-    CHECK(importance_weights(learner, none, padded(1, 3), {.level = importance_level::sequence_mean, .mode = bound_mode::mask, .gate = gate}).weight == numbers{1, 1, 1});
+    CHECK(importance_weights(learner, none, padded(1, 3),
+                             {.level = importance_level::sequence_mean, .mode = bound_mode::mask, .gate = gate})
+              .weight == numbers{1, 1, 1});
 }
 
 TEST_CASE("importance weights: ratios beyond every range") {
@@ -95,7 +104,8 @@ TEST_CASE("importance weights: ratios beyond every range") {
   CHECK(truncated.weight[1] == doctest::Approx(std::exp(-20)));
   CHECK(truncated.weight[2] == 2);
   CHECK(std::isnan(truncated.weight[3]));  // not a ratio, and it shows
-  const auto masked = importance_weights(learner, behaviour, padded(1, 4), {.mode = bound_mode::mask, .log_ratio_clamp = inf});
+  const auto masked =
+      importance_weights(learner, behaviour, padded(1, 4), {.mode = bound_mode::mask, .log_ratio_clamp = inf});
   CHECK(masked.weight == numbers{0, 0, 0, 0});
   CHECK(masked.dropped == 3);  // a ratio of 0 lies inside [0, 2]
   const numbers masked_behaviour{-1000, 0}, masked_learner{unknown, 0}, mask{0, 1};
@@ -108,7 +118,9 @@ TEST_CASE("importance weights: nothing, a masked row, one token") {
   CHECK(importance_weights(none, none, padded(0, 0)).dropped_share() == 0);
   CHECK(importance_weights(one, one, padded(1, 1)).weight == numbers{1});
   const numbers x{-1, -2, -3, -4}, mask{0, 0, 1, 1};
-  const auto result = importance_weights(x, x, padded(2, 2, mask), {.level = importance_level::sequence, .mode = bound_mode::mask, .lower = 2, .upper = 3});
+  const auto result =
+      importance_weights(x, x, padded(2, 2, mask),
+                         {.level = importance_level::sequence, .mode = bound_mode::mask, .lower = 2, .upper = 3});
   CHECK(result.weight == numbers{0, 0, 0, 0});
   CHECK(result.counted == 2);
   CHECK(result.sequences == 1);
@@ -119,7 +131,8 @@ TEST_CASE("importance weights: nothing, a masked row, one token") {
 TEST_CASE("importance weights: layouts agree") {
   const numbers flat_learner{-1, -2, -1.5, -3, -2}, flat_behaviour{-1.2, -1.5, -1.5, -2, -2.5};
   const std::vector<int> offsets{0, 3, 5};
-  const numbers padded_learner{9, -1, -2, -1.5, -3, 9, 9, -2}, padded_behaviour{9, -1.2, -1.5, -1.5, -2, unknown, 9, -2.5};
+  const numbers padded_learner{9, -1, -2, -1.5, -3, 9, 9, -2},
+      padded_behaviour{9, -1.2, -1.5, -1.5, -2, unknown, 9, -2.5};
   const std::vector<int> mask{0, 1, 1, 1, 1, 0, 0, 1};
   const numbers packed_learner{-3, -1, -2, -2, -1.5}, packed_behaviour{-2, -1.2, -2.5, -1.5, -1.5};
   const std::vector<int> ids{1, 0, 1, 0, 0};
@@ -145,8 +158,10 @@ TEST_CASE("importance weights: batch normalisation, in one part or two") {
     const auto all = importance_weights(learner, behaviour, ragged(whole), o);
     double mean = 0;
     for (double w : all.weight) mean += w;
-    if (level == importance_level::token) CHECK(mean / 4 == doctest::Approx(1));
-    else CHECK((all.weight[0] + all.weight[3]) / 2 == doctest::Approx(1));
+    if (level == importance_level::token)
+      CHECK(mean / 4 == doctest::Approx(1));
+    else
+      CHECK((all.weight[0] + all.weight[3]) / 2 == doctest::Approx(1));
     const column l1(learner.data(), 3), l2(learner.data() + 3, 1), b1(behaviour.data(), 3), b2(behaviour.data() + 3, 1);
     const auto one = importance_weights(l1, b1, ragged(first), o), two = importance_weights(l2, b2, ragged(second), o);
     o.batch_mean = (one.mean * one.mean_count + two.mean * two.mean_count) / (one.mean_count + two.mean_count);
@@ -154,7 +169,8 @@ TEST_CASE("importance weights: batch normalisation, in one part or two") {
     CHECK(importance_weights(l2, b2, ragged(second), o).weight[0] == doctest::Approx(all.weight[3]));
   }
   // Nothing kept: nothing to divide by.
-  const auto none = importance_weights(learner, behaviour, ragged(whole), {.mode = bound_mode::mask, .lower = 5, .upper = 6, .is_batch_normalised = true});
+  const auto none = importance_weights(learner, behaviour, ragged(whole),
+                                       {.mode = bound_mode::mask, .lower = 5, .upper = 6, .is_batch_normalised = true});
   CHECK(none.weight == numbers{0, 0, 0, 0});
 }
 

@@ -17,7 +17,8 @@ TEST_CASE("a PPO ratio over the sampler's kept ids") {
   const std::vector<int> targets{1, 2}, offsets{0, 2, 5}, ids{0, 1, 1, 0, 2};
   const kept_ids kept{.offsets = offsets, .ids = ids};
   // What the sampler reports.
-  const std::vector<double> behaviour{0.5 - std::log(std::exp(1) + std::exp(0.5)), 1 - std::log(std::exp(2) + 1 + std::exp(1))};
+  const std::vector<double> behaviour{0.5 - std::log(std::exp(1) + std::exp(0.5)),
+                                      1 - std::log(std::exp(2) + 1 + std::exp(1))};
   const std::vector<double> advantage{1, -1};
   const ppo_clip loss{.old_log_prob = behaviour, .advantage = advantage};
 

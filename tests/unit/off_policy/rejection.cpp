@@ -27,9 +27,12 @@ TEST_CASE("rejection: each level with each estimate decides at its own bound") {
     double sum = 0, largest = -inf;
     for (double x : d) sum += estimate(e, x), largest = std::max(largest, estimate(e, x));
     const auto kept = [&](rejection_level level, double lower, double upper) {
-      return rejection(learner, behaviour, padded(1, 3), {.level = level, .estimate = e, .lower = lower, .upper = upper}).kept;
+      return rejection(learner, behaviour, padded(1, 3),
+                       {.level = level, .estimate = e, .lower = lower, .upper = upper})
+          .kept;
     };
-    for (const auto& [level, value] : {std::pair{rejection_level::sequence_sum, sum}, {rejection_level::sequence_mean, sum / 3},
+    for (const auto& [level, value] : {std::pair{rejection_level::sequence_sum, sum},
+                                       {rejection_level::sequence_mean, sum / 3},
                                        {rejection_level::sequence_max, largest}}) {
       CHECK(kept(level, -inf, value + 1e-12) == numbers{1, 1, 1});
       CHECK(kept(level, -inf, value - 1e-12) == numbers{0, 0, 0});

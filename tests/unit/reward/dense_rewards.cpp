@@ -149,8 +149,9 @@ TEST_CASE("segments close where the policy is unsure") {
   CHECK(segment_rewards(entropy, value, layout) == numbers{4, 4, 3, 3, 5, 0});
   CHECK(segment_rewards(entropy, value, layout, {.placement = segment_placement::end}) == numbers{0, 8, 0, 6, 5, 0});
   CHECK(segment_rewards(entropy, value, layout, {.clamp = 3.5}) == numbers{3.5, 3.5, 3, 3, 3.5, 0});
-  const auto normalised = segment_rewards(entropy, value, layout,
-                                          {.placement = segment_placement::end, .mean_slope = 2, .mean_offset = 1, .deviation_offset = 4});
+  const auto normalised =
+      segment_rewards(entropy, value, layout,
+                      {.placement = segment_placement::end, .mean_slope = 2, .mean_offset = 1, .deviation_offset = 4});
   CHECK(normalised[1] == doctest::Approx((8 - 2 * std::log(1.0 / 3) - 1) / 4));
   const numbers one{5};
   CHECK(segment_ends(one, padded(1, 1), 0) == std::vector<index>{0});
@@ -164,8 +165,8 @@ TEST_CASE("segments close where the policy is unsure") {
 
 TEST_CASE("Q-RM: advantages, and a loss over means") {
   const numbers score{1, 2}, value{0.5, 1}, log_prob{-1, -1}, reference{-2, -1};
-  CHECK(q_rm_advantages(score, value, log_prob, reference, padded(1, 2), {.kl_coefficient = 0.5, .value_coefficient = 2}) ==
-        numbers{1 - 0.5 - 1, 0});
+  CHECK(q_rm_advantages(score, value, log_prob, reference, padded(1, 2),
+                        {.kl_coefficient = 0.5, .value_coefficient = 2}) == numbers{1 - 0.5 - 1, 0});
   random_numbers random;
   const numbers chosen = random.normal(5), rejected = random.normal(3);
   const std::vector<int> chosen_offsets{0, 2, 5}, rejected_offsets{0, 3, 3};
@@ -174,7 +175,8 @@ TEST_CASE("Q-RM: advantages, and a loss over means") {
   };
   const auto result = loss(chosen, rejected);
   check_gradient(result.chosen_gradient, difference(chosen, [&](const numbers& x) { return loss(x, rejected).value; }));
-  check_gradient(result.rejected_gradient, difference(rejected, [&](const numbers& x) { return loss(chosen, x).value; }));
+  check_gradient(result.rejected_gradient,
+                 difference(rejected, [&](const numbers& x) { return loss(chosen, x).value; }));
   const auto half = q_rm_loss(chosen, ragged(chosen_offsets), rejected, ragged(rejected_offsets), {.normaliser = 4});
   CHECK(half.value == doctest::Approx(result.value / 2));
   CHECK_THROWS_NAMING(q_rm_loss(rejected, ragged(chosen_offsets), rejected, ragged(rejected_offsets)), "chosen");
@@ -191,7 +193,8 @@ TEST_CASE("GELI: returns decomposed, over all tokens or over a sample") {
   CHECK(full.gradient == numbers{-2, 0, -2, 0, 0, 0});
   const auto part = geli_loss(reward, whole, layout, sample, 2);
   CHECK(part.value == doctest::Approx(9.0 / 2));  // (2/1 * 1 - 5)^2
-  check_gradient(part.gradient, difference(reward, [&](const numbers& x) { return geli_loss(x, whole, layout, sample, 2).value; }));
+  check_gradient(part.gradient,
+                 difference(reward, [&](const numbers& x) { return geli_loss(x, whole, layout, sample, 2).value; }));
   CHECK_THROWS_NAMING(geli_loss(whole, whole, layout), "token_reward");
   CHECK_THROWS_NAMING(geli_loss(reward, reward, layout), "episode_return");
   CHECK_THROWS_NAMING(geli_loss(reward, whole, layout, whole), "is_sampled");

@@ -58,7 +58,8 @@ TEST_CASE("truncation: scaled, zeroed without 0 times infinity, or replaced; who
 TEST_CASE("overlong: nothing before the buffer, linear within, capped or not beyond") {
   const std::vector<int> length{0, 12, 14, 16, 20};
   CHECK(overlong_penalty(length, {.maximum_length = 16, .buffer = 4, .factor = 2}) == numbers{0, 0, -1, -2, -2});
-  CHECK(overlong_penalty(length, {.maximum_length = 16, .buffer = 4, .factor = 2, .is_capped = false}) == numbers{0, 0, -1, -2, -4});
+  CHECK(overlong_penalty(length, {.maximum_length = 16, .buffer = 4, .factor = 2, .is_capped = false}) ==
+        numbers{0, 0, -1, -2, -4});
   CHECK_THROWS_NAMING(overlong_penalty(length, {.maximum_length = 16, .buffer = 0}), "buffer");
   CHECK_THROWS_NAMING(overlong_penalty(length, {.maximum_length = 16, .buffer = 17}), "buffer");
 }

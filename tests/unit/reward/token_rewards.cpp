@@ -14,8 +14,9 @@ using namespace emend;
 TEST_CASE("score, divergence, scalar at the last counted token, clamp") {
   const std::vector<double> score{1, 2, 3, 4}, old{-1, -1, -2, -1}, reference{-2, -1, -1, -3}, scalar{10, -100};
   const std::vector<int> mask{1, 1, 1, 0};
-  const auto got = token_rewards(score, old, reference, padded(2, 2, mask),
-                                 {.score_scale = 2, .kl_coefficient = 0.5, .scalar_scale = 0.1, .scalar_reward = scalar, .clamp = 3});
+  const auto got = token_rewards(
+      score, old, reference, padded(2, 2, mask),
+      {.score_scale = 2, .kl_coefficient = 0.5, .scalar_scale = 0.1, .scalar_reward = scalar, .clamp = 3});
   CHECK(got[0] == doctest::Approx(2 - 0.5));
   CHECK(got[1] == 3);   // 4 + 1, clamped
   CHECK(got[2] == -3);  // 6 + 0.5 - 10, clamped
@@ -25,17 +26,19 @@ TEST_CASE("score, divergence, scalar at the last counted token, clamp") {
 TEST_CASE("the score before and the sum after: which bound is which") {
   const std::vector<double> old{-1, -1}, reference{-1, -3}, scalar{10};
   const padded layout(1, 2);
-  const auto before = token_rewards({}, old, reference, layout,
-                                    {.kl_coefficient = 1, .scalar_scale = 1, .scalar_reward = scalar, .scalar_low = -5, .scalar_high = 5});
+  const auto before = token_rewards(
+      {}, old, reference, layout,
+      {.kl_coefficient = 1, .scalar_scale = 1, .scalar_reward = scalar, .scalar_low = -5, .scalar_high = 5});
   CHECK(before == std::vector<double>{0, 3});  // 5 - 2
-  const auto after =
-      token_rewards({}, old, reference, layout, {.kl_coefficient = 1, .scalar_scale = 1, .scalar_reward = scalar, .clamp = 5});
+  const auto after = token_rewards({}, old, reference, layout,
+                                   {.kl_coefficient = 1, .scalar_scale = 1, .scalar_reward = scalar, .clamp = 5});
   CHECK(after == std::vector<double>{0, 5});  // 10 - 2, clamped
 }
 
 TEST_CASE("estimators and their bounds") {
   const std::vector<double> old{-1, -30}, reference{-2, -1};
-  const auto got = token_rewards({}, old, reference, padded(1, 2), {.kl_coefficient = 1, .kl = kl_kind::k3, .kl_bounds = {20, 10}});
+  const auto got =
+      token_rewards({}, old, reference, padded(1, 2), {.kl_coefficient = 1, .kl = kl_kind::k3, .kl_bounds = {20, 10}});
   CHECK(got[0] == doctest::Approx(-std::exp(-1.0)));
   CHECK(got[1] == -10);
 }
@@ -49,7 +52,8 @@ TEST_CASE("where the scalar stands") {
   const auto place = [&](const std::vector<emend::index>& at) {
     return token_rewards({}, {}, {}, layout, {.scalar_scale = 1, .scalar_reward = scalar, .scalar_position = at});
   };
-  CHECK(token_rewards({}, {}, {}, layout, {.scalar_scale = 1, .scalar_reward = scalar}) == place(last_positions(layout)));
+  CHECK(token_rewards({}, {}, {}, layout, {.scalar_scale = 1, .scalar_reward = scalar}) ==
+        place(last_positions(layout)));
   CHECK(place(last_positions(layout)) == std::vector<double>{0, 7, 0, 0, 0, 8, 0, 0, 0});
   CHECK(place(positions_after_last(layout)) == std::vector<double>{0, 0, 7, 0, 0, 8, 0, 0, 0});
   CHECK(place({-1, 3, 8}) == std::vector<double>{0, 0, 0, 8, 0, 0, 0, 0, 9});
@@ -73,7 +77,8 @@ TEST_CASE("errors name the argument") {
   const std::vector<double> two{1, 2}, three{1, 2, 3}, one{1};
   const std::vector<int> far{3};
   const padded layout(1, 3);
-  CHECK_THROWS_NAMING(token_rewards(three, three, three, layout, {.scalar_reward = one, .scalar_position = far}), "scalar_position");
+  CHECK_THROWS_NAMING(token_rewards(three, three, three, layout, {.scalar_reward = one, .scalar_position = far}),
+                      "scalar_position");
   CHECK_THROWS_NAMING(token_rewards(three, three, three, layout, {.scalar_low = 2, .scalar_high = 1}), "scalar_low");
   CHECK_THROWS_NAMING(token_rewards(three, three, {}, layout), "reference_log_prob");
   CHECK_THROWS_NAMING(token_rewards(two, three, three, layout), "score");

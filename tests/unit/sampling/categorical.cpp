@@ -36,13 +36,16 @@ TEST_CASE("frequencies are the probabilities") {
   const std::vector<double> row{0, 1, 2};
   const counter_random random{4};
   std::vector<double> count(3, 0);
-  for (std::uint64_t i = 0; i < 30000; ++i) count[static_cast<std::size_t>(draw_categorical(row.data(), 3, random.uniform(0, i), 2))] += 1 / 30000.0;
+  for (std::uint64_t i = 0; i < 30000; ++i)
+    count[static_cast<std::size_t>(draw_categorical(row.data(), 3, random.uniform(0, i), 2))] += 1 / 30000.0;
   const double z = 1 + std::exp(0.5) + std::exp(1);
-  for (std::size_t j = 0; j < 3; ++j) CHECK(count[j] == doctest::Approx(std::exp(0.5 * static_cast<double>(j)) / z).epsilon(0.03));
+  for (std::size_t j = 0; j < 3; ++j)
+    CHECK(count[j] == doctest::Approx(std::exp(0.5 * static_cast<double>(j)) / z).epsilon(0.03));
 }
 
 TEST_CASE("rows that have no distribution are refused") {
-  const std::vector<double> nan{0, std::nan("")}, high{0, detail::infinity}, low{-detail::infinity, -detail::infinity}, fine{0, 1};
+  const std::vector<double> nan{0, std::nan("")}, high{0, detail::infinity}, low{-detail::infinity, -detail::infinity},
+      fine{0, 1};
   CHECK_THROWS_NAMING(draw_categorical(nan.data(), 2, 0.5), "row");
   CHECK_THROWS_NAMING(draw_categorical(high.data(), 2, 0.5), "row");
   CHECK_THROWS_NAMING(draw_categorical(low.data(), 2, 0.5), "row");

@@ -28,7 +28,8 @@ TEST_CASE("the most probable ids, lower ids first at ties, and no more than ther
 TEST_CASE("the choice against the definition") {
   random_numbers random;
   for (const index n : {1, 7}) {
-    const matrix<double> candidate(4, 5, random.normal(20)), context(n, 5, random.normal(static_cast<std::size_t>(5 * n)));
+    const matrix<double> candidate(4, 5, random.normal(20)),
+        context(n, 5, random.normal(static_cast<std::size_t>(5 * n)));
     const std::vector<double> p{0.4, 0.3, 0.2, 0.05};
     for (const double alpha : {0.0, 0.6, 1.0}) {
       const auto result = contrastive_choice(p, candidate, context, alpha);
@@ -37,7 +38,9 @@ TEST_CASE("the choice against the definition") {
         double largest = -2;
         for (index j = 0; j < n; ++j) {
           double ab = 0, aa = 0, bb = 0;
-          for (index k = 0; k < 5; ++k) ab += candidate(i, k) * context(j, k), aa += candidate(i, k) * candidate(i, k), bb += context(j, k) * context(j, k);
+          for (index k = 0; k < 5; ++k)
+            ab += candidate(i, k) * context(j, k), aa += candidate(i, k) * candidate(i, k),
+                bb += context(j, k) * context(j, k);
           largest = std::max(largest, ab / std::sqrt(aa * bb));
         }
         const auto at = static_cast<std::size_t>(i);

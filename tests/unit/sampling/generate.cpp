@@ -122,7 +122,8 @@ TEST_CASE("tokens, backspaces, erasing of several, reset and end") {
   // The tree of these actions ends in the same state.
   const state_tree tree = pack_tree(ids_t{7, 8}, {g.actions.begin(), g.actions.end() - 1});
   ids_t state;
-  for (index node = tree.at.back(); node >= 0; node = tree.parent[static_cast<std::size_t>(node)]) state.insert(state.begin(), tree.token[static_cast<std::size_t>(node)]);
+  for (index node = tree.at.back(); node >= 0; node = tree.parent[static_cast<std::size_t>(node)])
+    state.insert(state.begin(), tree.token[static_cast<std::size_t>(node)]);
   CHECK(state == g.state);
 }
 
@@ -143,12 +144,14 @@ TEST_CASE("the paper's replays: wrong digits of the prompt are erased") {
     prompt.insert(prompt.begin(), 0);
     expected.insert(expected.begin(), 0);
     const ids_t script = ids(actions);
-    const generation g = replay(model, prompt, {script.begin(), script.end()}, {.actions = all_actions, .floor = erase_floor::beginning});
+    const generation g = replay(model, prompt, {script.begin(), script.end()},
+                                {.actions = all_actions, .floor = erase_floor::beginning});
     CHECK(g.state == expected);
     CHECK(g.end == generation_end::exhausted);
     CHECK(g.kept_prompt < static_cast<index>(prompt.size()));
     const auto is_prompts = [](const written_token& w) { return w.written_at < 0; };
-    CHECK(std::count_if(g.written.begin(), g.written.end(), is_prompts) == static_cast<index>(prompt.size()) - g.kept_prompt);
+    CHECK(std::count_if(g.written.begin(), g.written.end(), is_prompts) ==
+          static_cast<index>(prompt.size()) - g.kept_prompt);
   }
 }
 
@@ -162,7 +165,8 @@ TEST_CASE("at the floor erasing does nothing, or is masked") {
   // Masked: never drawn there, drawn above it.
   int at_floor = 0, above = 0;
   const sampler flat{temperature_scaling{100}};
-  generate_options options{.actions = all_actions, .erasing_at_floor = at_floor::masked, .max_actions = 60, .max_tokens = 20};
+  generate_options options{
+      .actions = all_actions, .erasing_at_floor = at_floor::masked, .max_actions = 60, .max_tokens = 20};
   const std::vector<ids_t> prompts(20, ids_t{3, 4});
   generate(model, prompts, flat, options, sequential{}, [&](const action_event& e) {
     if (e.what.kind != action_kind::append) ++(e.erased == 0 ? at_floor : above);
@@ -187,14 +191,17 @@ TEST_CASE("every draw sees the scores of its state, however many are kept; what 
       const sampler watching{[&](auto& c) {
         ids_t state;
         for (index k = 0; k < c.previous().size(); ++k) state.push_back(c.previous()[k]);
-        for (index j = 0; j < c.vocab(); ++j) wrong += c.score(j) != static_cast<double>(tabular_model::score_of(state, j));
+        for (index j = 0; j < c.vocab(); ++j)
+          wrong += c.score(j) != static_cast<double>(tabular_model::score_of(state, j));
         ++draws;
       }};
-      const generate_options options{.actions = all_actions, .floor = floor, .max_actions = 200, .max_tokens = 40, .kept_states = kept, .seed = 5};
+      const generate_options options{
+          .actions = all_actions, .floor = floor, .max_actions = 200, .max_tokens = 40, .kept_states = kept, .seed = 5};
       index tokens = 0, actions = 0, erasing = 0;
       for (const generation& g : generate(model, {{1, 2, 3}, {4}, {5, 6, 7, 8}}, watching, options)) {
         actions += static_cast<index>(g.ids.size());
-        for (const action& a : g.actions) tokens += a.kind == action_kind::append && a.argument != end, erasing += a.kind != action_kind::append;
+        for (const action& a : g.actions)
+          tokens += a.kind == action_kind::append && a.argument != end, erasing += a.kind != action_kind::append;
         CHECK(g.log_prob.size() == g.ids.size());
       }
       CHECK(wrong == 0);
@@ -208,7 +215,8 @@ TEST_CASE("every draw sees the scores of its state, however many are kept; what 
 TEST_CASE("caps") {
   tabular_model model(vocab, 10);
   const generate_options none{.actions = all_actions};
-  CHECK(generate(model, {{1}}, sampler<>{}, {.actions = all_actions, .max_actions = 0})[0].end == generation_end::exhausted);
+  CHECK(generate(model, {{1}}, sampler<>{}, {.actions = all_actions, .max_actions = 0})[0].end ==
+        generation_end::exhausted);
   CHECK(generate(model, {{1}}, sampler<>{}, {.max_tokens = 0})[0].end == generation_end::full);
   const generation longest = generate(model, {{1, 2}}, sampler<>{}, {})[0];
   CHECK(longest.end == generation_end::full);

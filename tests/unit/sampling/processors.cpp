@@ -125,7 +125,8 @@ TEST_CASE("what is kept is what a sort would keep") {
   for (const auto& row : some_rows()) {
     const entries all = finite(row);
     CAPTURE(row.size());
-    for (const index k : {1, 2, 10, 50, 200, 20000}) CHECK(kept_by(row, top_k_filter{k}) == ids_of(slow_top_k(all, static_cast<double>(k))));
+    for (const index k : {1, 2, 10, 50, 200, 20000})
+      CHECK(kept_by(row, top_k_filter{k}) == ids_of(slow_top_k(all, static_cast<double>(k))));
     for (const double p : {0.0, 0.05, 0.5, 0.9, 0.95, 0.999}) {
       CAPTURE(p);
       CHECK(kept_by(row, top_p_filter{p}) == ids_of(slow_top_p(all, p)));
@@ -135,11 +136,14 @@ TEST_CASE("what is kept is what a sort would keep") {
     CHECK(kept_by(row, typical_filter{1}) == ids_of(all));
     const auto p = probabilities(all);
     const double largest = *std::max_element(p.begin(), p.end());
-    for (const double m : {0.0, 0.03, 0.5, 1.0}) CHECK(kept_by(row, min_p_filter{m}) == ids_of(kept_where(all, [&](std::size_t i) { return p[i] >= m * largest * (1 - 1e-14); })));
+    for (const double m : {0.0, 0.03, 0.5, 1.0})
+      CHECK(kept_by(row, min_p_filter{m}) ==
+            ids_of(kept_where(all, [&](std::size_t i) { return p[i] >= m * largest * (1 - 1e-14); })));
     for (const double e : {0.0, 1e-4, 3e-3}) {
       CAPTURE(e);
       const bool is_above = largest >= e;
-      CHECK(kept_by(row, epsilon_filter{e}) == ids_of(kept_where(all, [&](std::size_t i) { return is_above ? p[i] >= e : p[i] == largest; })));
+      CHECK(kept_by(row, epsilon_filter{e}) ==
+            ids_of(kept_where(all, [&](std::size_t i) { return is_above ? p[i] >= e : p[i] == largest; })));
     }
   }
 }
@@ -209,7 +213,8 @@ TEST_CASE("single precision agrees with double where no score is near the cut") 
     const std::vector<double> wide(narrow.begin(), narrow.end());
     for (const index k : {1, 7, 100}) CHECK(kept_by(narrow, top_k_filter{k}) == kept_by(wide, top_k_filter{k}));
     for (const double p : {0.3, 0.9}) {
-      const auto few = kept_by(wide, top_p_filter{p - 1e-5}), many = kept_by(wide, top_p_filter{p + 1e-5}), got = kept_by(narrow, top_p_filter{p});
+      const auto few = kept_by(wide, top_p_filter{p - 1e-5}), many = kept_by(wide, top_p_filter{p + 1e-5}),
+                 got = kept_by(narrow, top_p_filter{p});
       CHECK(got.size() >= few.size());
       CHECK(got.size() <= many.size());
     }
@@ -246,9 +251,11 @@ TEST_CASE("keys so unevenly spread that buckets do not part them") {
   detail::cut_finder<double> cut;
   std::vector<double> key, weight;
   for (int i = 0; i < 400; ++i) key.push_back(std::ldexp(1.0, -2 * i)), weight.push_back(1);
-  for (const double target : {1.0, 3.0, 100.0, 399.0, 400.0, 500.0}) CHECK(cut(key.data(), weight.data(), 400, target) == slow_cut(key, weight, target));
+  for (const double target : {1.0, 3.0, 100.0, 399.0, 400.0, 500.0})
+    CHECK(cut(key.data(), weight.data(), 400, target) == slow_cut(key, weight, target));
   for (int i = 0; i < 200; ++i) key[static_cast<std::size_t>(i)] = (i % 2 ? -1.0 : 1.0) * (1.5e308 - i * 1e305);
-  for (const double target : {1.0, 3.0, 100.0, 250.0, 399.0}) CHECK(cut(key.data(), nullptr, 400, target) == slow_cut(key, weight, target));
+  for (const double target : {1.0, 3.0, 100.0, 250.0, 399.0})
+    CHECK(cut(key.data(), nullptr, 400, target) == slow_cut(key, weight, target));
 }
 
 TEST_CASE("penalties") {
@@ -364,7 +371,9 @@ TEST_CASE("the same ids for any number of threads and any batch") {
   const std::vector<int> stream{39};
   CHECK(sample_rows(last, how, draws, 3, {.streams = stream})[0].id == one[39].id);
   const std::vector<int> text{0, 1, 2}, offsets{0, 3};
-  CHECK(sample_rows(last, sampler{no_repeat_ngram_filter{1}, top_k_filter{297}}, draws, 3, {.previous = text, .offsets = offsets})[0].id > 2);
+  CHECK(sample_rows(last, sampler{no_repeat_ngram_filter{1}, top_k_filter{297}}, draws, 3,
+                    {.previous = text, .offsets = offsets})[0]
+            .id > 2);
   CHECK_THROWS_NAMING(sample_rows(last, how, draws, 3, {.streams = text}), "streams");
   CHECK_THROWS_NAMING(sample_rows(scores, how, draws, 3, {.previous = text, .offsets = offsets}), "offsets");
 }
@@ -374,9 +383,11 @@ TEST_CASE("frequencies are the probabilities") {
   const counter_random random{4};
   std::vector<double> count(4, 0);
   const sampler how{temperature_scaling{2}, top_k_filter{3}};
-  for (std::uint64_t i = 0; i < 30000; ++i) count[static_cast<std::size_t>(how.draw(row.data(), 4, random.uniform(0, i)).id)] += 1 / 30000.0;
+  for (std::uint64_t i = 0; i < 30000; ++i)
+    count[static_cast<std::size_t>(how.draw(row.data(), 4, random.uniform(0, i)).id)] += 1 / 30000.0;
   const double z = 1 + std::exp(0.5) + std::exp(1);
-  for (std::size_t j = 0; j < 3; ++j) CHECK(count[j] == doctest::Approx(std::exp(0.5 * static_cast<double>(j)) / z).epsilon(0.03));
+  for (std::size_t j = 0; j < 3; ++j)
+    CHECK(count[j] == doctest::Approx(std::exp(0.5 * static_cast<double>(j)) / z).epsilon(0.03));
   CHECK(count[3] == 0);
 }
 

@@ -62,9 +62,12 @@ TEST_CASE("the conjugate: phi is the smallest of u -> f(u) + u x over the densit
     return best;
   };
   for (const double x : {-0.4, 0.3, 1.2}) {
-    CHECK(forward_kl{}.phi(x) == doctest::Approx(smallest([](double u) { return -std::log(u) + u - 1; }, x)).epsilon(1e-4));
-    CHECK(pearson_chi2{}.phi(x) == doctest::Approx(smallest([](double u) { return (u - 1) * (u - 1); }, x)).epsilon(1e-4));
-    CHECK(squared_hellinger{}.phi(x) == doctest::Approx(smallest([](double u) { return std::pow(std::sqrt(u) - 1, 2); }, x)).epsilon(1e-4));
+    CHECK(forward_kl{}.phi(x) ==
+          doctest::Approx(smallest([](double u) { return -std::log(u) + u - 1; }, x)).epsilon(1e-4));
+    CHECK(pearson_chi2{}.phi(x) ==
+          doctest::Approx(smallest([](double u) { return (u - 1) * (u - 1); }, x)).epsilon(1e-4));
+    CHECK(squared_hellinger{}.phi(x) ==
+          doctest::Approx(smallest([](double u) { return std::pow(std::sqrt(u) - 1, 2); }, x)).epsilon(1e-4));
   }
 }
 
@@ -87,7 +90,9 @@ TEST_CASE("beyond the domain phi goes on along its tangent, smooth and finite") 
 struct own {
   static constexpr double lowest = -1;
   template <class R>
-  constexpr R phi(const R& x) const { return 1 - 1 / (1 + x); }
+  constexpr R phi(const R& x) const {
+    return 1 - 1 / (1 + x);
+  }
   constexpr double derivative(double x) const { return 1 / ((1 + x) * (1 + x)); }
 };
 static_assert(occupancy_divergence<own> && occupancy_divergence<identity> && !occupancy_divergence<int>);

@@ -35,7 +35,8 @@ problem random_problem(std::uint64_t seed, index vocab = 6) {
   p.rows = 5 + below(12);
   p.vocab = vocab;
   p.scores = matrix<double>(p.rows, vocab);
-  for (index i = 0; i < p.rows * vocab; ++i) p.scores.data()[i] = 4 * random.uniform(1, static_cast<std::uint64_t>(i)) - 2;
+  for (index i = 0; i < p.rows * vocab; ++i)
+    p.scores.data()[i] = 4 * random.uniform(1, static_cast<std::uint64_t>(i)) - 2;
   for (index i = 0; i < p.rows; ++i) p.is_at_floor.push_back(below(4) == 0);
   for (index j = 0, n = 1 + below(5); j < n; ++j) {
     const bool is_rollout = below(2) == 0, is_complete = below(3) != 0;
@@ -66,18 +67,22 @@ double value_at(const O& o, const problem& p, const matrix<double>& x, std::size
   const bool is_terminal = i == p.offsets[j + 1] - 1 && p.is_complete[j] != 0;
   if (is_terminal && o.terminal == terminal_value::zero) return 0;
   if (is_terminal && o.terminal == terminal_value::end_score) return x(row, o.end_id);
-  return log_sum(x, row, o.masked_at_floor >= 0 && p.is_at_floor[static_cast<std::size_t>(row)] != 0 ? o.masked_at_floor : -1);
+  return log_sum(x, row,
+                 o.masked_at_floor >= 0 && p.is_at_floor[static_cast<std::size_t>(row)] != 0 ? o.masked_at_floor : -1);
 }
 
 /// J step by step, from the formula alone.
 template <class D>
-double slow_objective(const sequence_match_objective<D>& o, const problem& p, const matrix<double>& x, double data_count = 1, double rollout_count = 1) {
+double slow_objective(const sequence_match_objective<D>& o, const problem& p, const matrix<double>& x,
+                      double data_count = 1, double rollout_count = 1) {
   double total = 0;
   for (std::size_t j = 0; j + 1 < p.offsets.size(); ++j) {
     const bool is_rollout = p.is_rollout[j] != 0, is_complete = p.is_complete[j] != 0;
     const index first = p.offsets[j], steps = p.offsets[j + 1] - first - 1;
     const auto v = [&](index i) { return value_at(o, p, x, j, first + i); };
-    const auto w = [&](index i) { return o.weighting == step_weighting::uniform ? 1 : std::pow(o.gamma, static_cast<double>(i)); };
+    const auto w = [&](index i) {
+      return o.weighting == step_weighting::uniform ? 1 : std::pow(o.gamma, static_cast<double>(i));
+    };
     double terms = 0, bracket = 0, dropped = 0;
     for (index i = 0; i < steps; ++i) {
       const index a = p.label[static_cast<std::size_t>(first + i)];
@@ -87,16 +92,20 @@ double slow_objective(const sequence_match_objective<D>& o, const problem& p, co
         continue;
       }
       const double r = x(p.at[static_cast<std::size_t>(first + i)], a) - o.gamma * v(i + 1);
-      terms += is_rollout ? -o.alpha * o.mixture_coefficient * w(i) * r * r : w(i) / o.alpha * o.divergence.phi(o.alpha * r);
+      terms +=
+          is_rollout ? -o.alpha * o.mixture_coefficient * w(i) * r * r : w(i) / o.alpha * o.divergence.phi(o.alpha * r);
     }
     if (is_complete) {
       bracket += w(steps) * v(steps);
       const double k = 1 - o.gamma;
-      if (!is_rollout) terms += w(steps) / (o.alpha * k) * o.divergence.phi(o.alpha * k * v(steps));
-      else if (o.has_mixture_tail) terms -= o.alpha * o.mixture_coefficient * k * w(steps) * v(steps) * v(steps);
+      if (!is_rollout)
+        terms += w(steps) / (o.alpha * k) * o.divergence.phi(o.alpha * k * v(steps));
+      else if (o.has_mixture_tail)
+        terms -= o.alpha * o.mixture_coefficient * k * w(steps) * v(steps) * v(steps);
     }
     if (o.form == value_form::telescoped) bracket = v(0);
-    total += is_rollout ? (terms - (1 - o.data_value_weight) * bracket) / rollout_count : (terms - o.data_value_weight * bracket + dropped) / data_count;
+    total += is_rollout ? (terms - (1 - o.data_value_weight) * bracket) / rollout_count
+                        : (terms - o.data_value_weight * bracket + dropped) / data_count;
   }
   return total;
 }
@@ -114,7 +123,8 @@ double slow_objective(const least_squares_objective& o, const problem& p, const 
     for (index i = 0; i < steps; ++i) {
       const index entry = first + i, a = p.label[static_cast<std::size_t>(entry)];
       if (a < 0) continue;
-      const double start = o.starts_from_value(p.is_rollout[j] != 0) ? value_at(o, p, x, j, entry) : x(p.at[static_cast<std::size_t>(entry)], a);
+      const double start = o.starts_from_value(p.is_rollout[j] != 0) ? value_at(o, p, x, j, entry)
+                                                                     : x(p.at[static_cast<std::size_t>(entry)], a);
       double next = o.alpha * value_at(o, p, x, j, entry + 1);
       if (o.next != next_value_rule::plain) next = std::max(-bound, std::min(bound, next));
       if (o.next == next_value_rule::data_fixed && p.is_rollout[j] == 0) next = bound;
@@ -143,7 +153,8 @@ void check_against_slow(const O& o, const problem& p, double data_count = 1, dou
       x(i, k) = before - h;
       const double below = slow_objective(o, p, x, data_count, rollout_count);
       x(i, k) = before;
-      CHECK(result.gradient(i, k) == doctest::Approx((below - above) / (2 * h)).epsilon(1e-5).scale(std::max(1.0, std::abs(expected))));
+      CHECK(result.gradient(i, k) ==
+            doctest::Approx((below - above) / (2 * h)).epsilon(1e-5).scale(std::max(1.0, std::abs(expected))));
     }
 }
 
@@ -155,15 +166,31 @@ TEST_CASE("value and gradient are those of the formula, step by step, under ever
         const auto form = is_summed ? value_form::summed : value_form::telescoped;
         const auto weighting = is_summed && seed % 2 == 0 ? step_weighting::uniform : step_weighting::discounted;
         const index masked = seed % 3 == 0 ? 4 : -1;
-        check_against_slow(sequence_match_objective<div::identity>{{}, 0.3, 0.9, 0.5, form, weighting, terminal, 2, masked}, p);
-        check_against_slow(sequence_match_objective<div::pearson_chi2>{{}, 0.5, 0.8, 0.25, form, weighting, terminal, 2, masked, 0.25, seed % 2 == 0}, p, 3, 7);
-        check_against_slow(sequence_match_objective<continued<div::jensen_shannon>>{{{}, 0.05}, 0.4, 0.95, 1, form, weighting, terminal, 2, masked}, p, 2, 1);
+        check_against_slow(
+            sequence_match_objective<div::identity>{{}, 0.3, 0.9, 0.5, form, weighting, terminal, 2, masked}, p);
+        check_against_slow(
+            sequence_match_objective<div::pearson_chi2>{
+                {}, 0.5, 0.8, 0.25, form, weighting, terminal, 2, masked, 0.25, seed % 2 == 0},
+            p, 3, 7);
+        check_against_slow(
+            sequence_match_objective<continued<div::jensen_shannon>>{
+                {{}, 0.05}, 0.4, 0.95, 1, form, weighting, terminal, 2, masked},
+            p, 2, 1);
       }
-    check_against_slow(least_squares_objective{0.3, 0.9, 0.5, rollout_start::action, true, step_weighting::discounted, terminal_value::end_score, 1, 3}, p);
-    check_against_slow(least_squares_objective{0.3, 0.9, 0.25, rollout_start::value, seed % 2 == 0, step_weighting::discounted, terminal_value::log_z, -1, 3}, p);
+    check_against_slow(least_squares_objective{0.3, 0.9, 0.5, rollout_start::action, true, step_weighting::discounted,
+                                               terminal_value::end_score, 1, 3},
+                       p);
+    check_against_slow(least_squares_objective{0.3, 0.9, 0.25, rollout_start::value, seed % 2 == 0,
+                                               step_weighting::discounted, terminal_value::log_z, -1, 3},
+                       p);
     for (const next_value_rule next : {next_value_rule::plain, next_value_rule::clipped, next_value_rule::data_fixed})
       for (const rollout_start start : {rollout_start::action, rollout_start::value})
-        check_against_slow(least_squares_objective{.alpha = 4, .gamma = 0.8, .start = start, .next = next, .huber = seed % 2 == 0 ? 2.5 : detail::infinity}, p);
+        check_against_slow(least_squares_objective{.alpha = 4,
+                                                   .gamma = 0.8,
+                                                   .start = start,
+                                                   .next = next,
+                                                   .huber = seed % 2 == 0 ? 2.5 : detail::infinity},
+                           p);
   }
 }
 
@@ -173,7 +200,9 @@ TEST_CASE("LS-IQ's rules for V(s') of a step: its bound, and Q fixed at its own"
   const auto with = [&](next_value_rule next, bool is_rollout, double huber = detail::infinity) {
     const numbers rollout{is_rollout ? 1.0 : 0.0}, complete{0};
     // The bound of V is 1/(4 * 1 * 0.5) = 0.5.
-    return evaluate_trajectories(least_squares_objective{.alpha = 4, .gamma = 0.5, .coefficient = 1, .next = next, .huber = huber}, x, {offsets, at, label, rollout, complete});
+    return evaluate_trajectories(
+        least_squares_objective{.alpha = 4, .gamma = 0.5, .coefficient = 1, .next = next, .huber = huber}, x,
+        {offsets, at, label, rollout, complete});
   };
   CHECK(with(next_value_rule::plain, false).value == doctest::Approx(std::pow(-2 * std::log(2) - 1, 2) / 8));
   CHECK(with(next_value_rule::clipped, false).value == doctest::Approx(4.0 / 8));
@@ -192,7 +221,14 @@ TEST_CASE("a worked example, number by number") {
   const ids offsets{0, 4}, at{0, 1, 2, 3}, label{1, 2, 0, -1};
   const trajectory_columns columns{offsets, at, label};
   const auto objective = [&]<class D>(const D& d) {
-    return evaluate_trajectories(sequence_match_objective<D>{.divergence = d, .alpha = 0.5, .gamma = 0.9, .data_value_weight = 1, .terminal = terminal_value::end_score, .end_id = 0}, x, columns).objective();
+    return evaluate_trajectories(sequence_match_objective<D>{.divergence = d,
+                                                             .alpha = 0.5,
+                                                             .gamma = 0.9,
+                                                             .data_value_weight = 1,
+                                                             .terminal = terminal_value::end_score,
+                                                             .end_id = 0},
+                                 x, columns)
+        .objective();
   };
   CHECK(objective(div::identity{}) == doctest::Approx(-3.313113).epsilon(1e-6));
   CHECK(objective(div::forward_kl{}) == doctest::Approx(-11.114575).epsilon(1e-6));
@@ -238,20 +274,25 @@ TEST_CASE("behavioural cloning is discounted maximum likelihood, for every alpha
     for (const double alpha : {0.0, 0.01, 3.0})
       for (const value_form form : {value_form::telescoped, value_form::summed}) {
         const auto result = evaluate_trajectories(
-            sequence_match_objective<div::identity>{.alpha = alpha, .gamma = 0.9, .data_value_weight = 1, .form = form}, p.scores, p.columns());
+            sequence_match_objective<div::identity>{.alpha = alpha, .gamma = 0.9, .data_value_weight = 1, .form = form},
+            p.scores, p.columns());
         CHECK(result.value == doctest::Approx(expected).epsilon(1e-13).scale(1));
-        for (index i = 0; i < p.rows * p.vocab; ++i) CHECK(std::abs(result.gradient.data()[i] - gradient.data()[i]) < 2e-15 * (1 + 10 * std::abs(expected)));
+        for (index i = 0; i < p.rows * p.vocab; ++i)
+          CHECK(std::abs(result.gradient.data()[i] - gradient.data()[i]) < 2e-15 * (1 + 10 * std::abs(expected)));
       }
   }
 }
 
-TEST_CASE("alpha to 0 goes to maximum likelihood, at the rate that the divergence's curvature says, and alpha 0 is it") {
+TEST_CASE(
+    "alpha to 0 goes to maximum likelihood, at the rate that the divergence's curvature says, and alpha 0 is it") {
   const auto check = [](const auto& d, double kappa) {
     using D = std::remove_cvref_t<decltype(d)>;
     const problem p = clean_problem(3);
     const matrix<double> gradient = likelihood_gradient(p, 0.9);
     const auto with = [&](double alpha) {
-      return evaluate_trajectories(sequence_match_objective<D>{.divergence = d, .alpha = alpha, .gamma = 0.9, .data_value_weight = 1}, p.scores, p.columns());
+      return evaluate_trajectories(
+          sequence_match_objective<D>{.divergence = d, .alpha = alpha, .gamma = 0.9, .data_value_weight = 1}, p.scores,
+          p.columns());
     };
     const auto limit = with(0);
     CHECK(limit.outside == 0);
@@ -262,9 +303,12 @@ TEST_CASE("alpha to 0 goes to maximum likelihood, at the rate that the divergenc
     }
     CHECK(distance < 1e-5);
     CHECK(distance > 0);
-    // (1/alpha) phi(alpha r) = r - kappa/2 alpha r^2, so J falls behind maximum likelihood by kappa/2 alpha times the sum of squares.
+    // (1/alpha) phi(alpha r) = r - kappa/2 alpha r^2, so J falls behind maximum likelihood by kappa/2 alpha times the
+    // sum of squares.
     const double alpha = 1e-5;
-    const auto chi2 = evaluate_trajectories(sequence_match_objective<div::pearson_chi2>{.alpha = alpha, .gamma = 0.9, .data_value_weight = 1}, p.scores, p.columns());
+    const auto chi2 = evaluate_trajectories(
+        sequence_match_objective<div::pearson_chi2>{.alpha = alpha, .gamma = 0.9, .data_value_weight = 1}, p.scores,
+        p.columns());
     const double ratio = (with(alpha).objective() - limit.objective()) / (chi2.objective() - limit.objective());
     CHECK(ratio == doctest::Approx(kappa / 0.5).epsilon(1e-3));
   };
@@ -285,28 +329,36 @@ TEST_CASE("the value term telescopes for each trajectory: forms agree, rollouts 
     o.form = value_form::summed;
     const auto summed = evaluate_trajectories(o, p.scores, p.columns());
     CHECK(summed.value_term == doctest::Approx(telescoped.value_term).epsilon(1e-12).scale(1));
-    for (index i = 0; i < p.rows * p.vocab; ++i) CHECK(std::abs(summed.gradient.data()[i] - telescoped.gradient.data()[i]) < 1e-12);
+    for (index i = 0; i < p.rows * p.vocab; ++i)
+      CHECK(std::abs(summed.gradient.data()[i] - telescoped.gradient.data()[i]) < 1e-12);
     for (std::size_t j = 0; j + 1 < p.offsets.size(); ++j) {
       double sum = 0;
       const index last = p.offsets[j + 1] - 1;
       for (index i = p.offsets[j]; i < last; ++i)
         sum += std::pow(0.93, static_cast<double>(i - p.offsets[j])) *
-               (log_sum(p.scores, p.at[static_cast<std::size_t>(i)]) - 0.93 * log_sum(p.scores, p.at[static_cast<std::size_t>(i) + 1]));
-      sum += std::pow(0.93, static_cast<double>(last - p.offsets[j])) * log_sum(p.scores, p.at[static_cast<std::size_t>(last)]);
+               (log_sum(p.scores, p.at[static_cast<std::size_t>(i)]) -
+                0.93 * log_sum(p.scores, p.at[static_cast<std::size_t>(i) + 1]));
+      sum += std::pow(0.93, static_cast<double>(last - p.offsets[j])) *
+             log_sum(p.scores, p.at[static_cast<std::size_t>(last)]);
       CHECK(sum == doctest::Approx(log_sum(p.scores, p.at[static_cast<std::size_t>(p.offsets[j])])).epsilon(1e-12));
     }
   }
 }
 
-TEST_CASE("a dropped step leaves with its value step: cloning what is left is maximum likelihood of the steps that are scored") {
+TEST_CASE(
+    "a dropped step leaves with its value step: cloning what is left is maximum likelihood of the steps that are "
+    "scored") {
   problem p = clean_problem(11);
   p.label[0] = -1;
-  const auto whole = evaluate_trajectories(sequence_match_objective<div::identity>{.alpha = 0.1, .gamma = 0.9, .data_value_weight = 1}, p.scores, p.columns());
+  const auto whole =
+      evaluate_trajectories(sequence_match_objective<div::identity>{.alpha = 0.1, .gamma = 0.9, .data_value_weight = 1},
+                            p.scores, p.columns());
   double expected = 0;
   for (std::size_t j = 0; j + 1 < p.offsets.size(); ++j)
     for (index i = p.offsets[j]; i + 1 < p.offsets[j + 1]; ++i) {
       const index a = p.label[static_cast<std::size_t>(i)], row = p.at[static_cast<std::size_t>(i)];
-      if (a >= 0) expected += std::pow(0.9, static_cast<double>(i - p.offsets[j])) * (p.scores(row, a) - log_sum(p.scores, row));
+      if (a >= 0)
+        expected += std::pow(0.9, static_cast<double>(i - p.offsets[j])) * (p.scores(row, a) - log_sum(p.scores, row));
     }
   CHECK(whole.objective() == doctest::Approx(expected).epsilon(1e-12));
 }
@@ -316,7 +368,8 @@ TEST_CASE("least squares is the chi-square mixture with the rollouts pushed down
   problem q = clean_problem(8);
   q.is_rollout = p.is_rollout;
   const double alpha = 0.3, gamma = 0.9;
-  const auto squares = evaluate_trajectories(least_squares_objective{.alpha = alpha, .gamma = gamma}, q.scores, q.columns());
+  const auto squares =
+      evaluate_trajectories(least_squares_objective{.alpha = alpha, .gamma = gamma}, q.scores, q.columns());
   // r - alpha r^2/4 on data, -r - alpha r^2/4 on rollouts, 1/alpha less a step.
   double expected = 0;
   for (std::size_t j = 0; j + 1 < q.offsets.size(); ++j) {
@@ -324,7 +377,8 @@ TEST_CASE("least squares is the chi-square mixture with the rollouts pushed down
     const double sign = q.is_rollout[j] != 0 ? -1 : 1;
     double weight = 1;
     for (index i = q.offsets[j]; i < last; ++i, weight *= gamma) {
-      const double r = q.scores(q.at[static_cast<std::size_t>(i)], q.label[static_cast<std::size_t>(i)]) - gamma * log_sum(q.scores, q.at[static_cast<std::size_t>(i) + 1]);
+      const double r = q.scores(q.at[static_cast<std::size_t>(i)], q.label[static_cast<std::size_t>(i)]) -
+                       gamma * log_sum(q.scores, q.at[static_cast<std::size_t>(i) + 1]);
       expected += weight * (sign * r - alpha / 4 * r * r - 1 / alpha);
     }
     const double r = (1 - gamma) * log_sum(q.scores, q.at[static_cast<std::size_t>(last)]);
@@ -345,7 +399,9 @@ TEST_CASE("parts of a batch add up to the whole, by the constants of the whole")
   for (std::size_t j = 0; j + 1 < p.offsets.size(); ++j) {
     const index begin = p.offsets[j], size = p.offsets[j + 1] - begin;
     const ids offsets{0, size};
-    const trajectory_columns part{offsets, id_column(p.at.data() + begin, size), id_column(p.label.data() + begin, size), column(p.is_rollout.data() + j, 1), column(p.is_complete.data() + j, 1)};
+    const trajectory_columns part{offsets, id_column(p.at.data() + begin, size),
+                                  id_column(p.label.data() + begin, size), column(p.is_rollout.data() + j, 1),
+                                  column(p.is_complete.data() + j, 1)};
     const auto one = evaluate_trajectories(o, p.scores, part, options);
     value += one.value;
     for (index i = 0; i < p.rows * p.vocab; ++i) sum.data()[i] += one.gradient.data()[i];
@@ -358,7 +414,8 @@ TEST_CASE("the same bits for any number of threads, in place, column by column, 
   const index rows = 300, vocab = 97;
   matrix<float> x(rows, vocab);
   const counter_random random{1};
-  for (index i = 0; i < rows * vocab; ++i) x.data()[i] = static_cast<float>(6 * random.uniform(0, static_cast<std::uint64_t>(i)) - 3);
+  for (index i = 0; i < rows * vocab; ++i)
+    x.data()[i] = static_cast<float>(6 * random.uniform(0, static_cast<std::uint64_t>(i)) - 3);
   ids offsets{0}, at, label;
   numbers is_rollout, is_at_floor(rows, 0);
   for (index j = 0; j < 20; ++j) {
@@ -391,7 +448,8 @@ TEST_CASE("the same bits for any number of threads, in place, column by column, 
   const double value = evaluate_trajectories_into(o, by_column, columns, options, gradient_by_column);
   CHECK(value == doctest::Approx(alone.value).epsilon(1e-6));
   for (index i = 0; i < rows; ++i)
-    for (index k = 0; k < vocab; ++k) CHECK(gradient_by_column(i, k) == doctest::Approx(alone.gradient(i, k)).epsilon(1e-4).scale(1e-3));
+    for (index k = 0; k < vocab; ++k)
+      CHECK(gradient_by_column(i, k) == doctest::Approx(alone.gradient(i, k)).epsilon(1e-4).scale(1e-3));
 
   // x = x I: the gradient of the hidden state is that of the scores.
   matrix<double> hidden(rows, vocab), unit(vocab, vocab);
@@ -401,13 +459,16 @@ TEST_CASE("the same bits for any number of threads, in place, column by column, 
   const auto exact = evaluate_trajectories(o, hidden, columns, options);
   const auto linear = evaluate_trajectories(o, linear_scores{hidden, unit}, columns, options);
   CHECK(linear.value == doctest::Approx(exact.value).epsilon(1e-13));
-  for (index i = 0; i < rows * vocab; ++i) CHECK(std::abs(linear.gradient.d_hidden.data()[i] - exact.gradient.data()[i]) < 1e-13);
+  for (index i = 0; i < rows * vocab; ++i)
+    CHECK(std::abs(linear.gradient.d_hidden.data()[i] - exact.gradient.data()[i]) < 1e-13);
 }
 
 TEST_CASE("a transform of the scores has its chain rule in the late entries, too") {
   const problem p = random_problem(9);
-  const sequence_match_objective<div::reverse_kl> o{.alpha = 0.2, .gamma = 0.9, .masked_at_floor = 1, .mixture_coefficient = 0.5};
-  for (const score_transform& transform : {score_transform{.temperature = 2}, score_transform{.temperature = 0.7, .logit_scale = 1.5, .soft_cap = 3}}) {
+  const sequence_match_objective<div::reverse_kl> o{
+      .alpha = 0.2, .gamma = 0.9, .masked_at_floor = 1, .mixture_coefficient = 0.5};
+  for (const score_transform& transform :
+       {score_transform{.temperature = 2}, score_transform{.temperature = 0.7, .logit_scale = 1.5, .soft_cap = 3}}) {
     const trajectory_options options{.transform = transform};
     const auto result = evaluate_trajectories(o, p.scores, p.columns(), options);
     matrix<double> x = p.scores;
@@ -459,17 +520,20 @@ TEST_CASE("edge cases: no trajectory, no action, -inf") {
 
   const ids one{0, 1}, at_one{1}, no_label{-1};
   // Only a terminal state: phi(alpha (1 - gamma) V)/(alpha (1 - gamma)) - V/2.
-  const auto empty = evaluate_trajectories(sequence_match_objective<div::identity>{}, x, {.offsets = one, .at = at_one, .label = no_label});
+  const auto empty = evaluate_trajectories(sequence_match_objective<div::identity>{}, x,
+                                           {.offsets = one, .at = at_one, .label = no_label});
   const double v = std::log(std::exp(0.5) + 1);
   CHECK(empty.objective() == doctest::Approx(v / 2));
   CHECK(empty.steps == 1);
   CHECK(empty.gradient(1, 1) == 0);
 
   const ids offsets{0, 3}, at{0, 1, 2}, impossible{2, 0, -1}, possible{1, 0, -1};
-  const auto fine = evaluate_trajectories(sequence_match_objective<>{.gamma = 0.9}, x, {.offsets = offsets, .at = at, .label = possible});
+  const auto fine = evaluate_trajectories(sequence_match_objective<>{.gamma = 0.9}, x,
+                                          {.offsets = offsets, .at = at, .label = possible});
   CHECK(std::isfinite(fine.value));
   CHECK(fine.gradient(0, 2) == 0);
-  const auto outside = evaluate_trajectories(sequence_match_objective<>{.gamma = 0.9}, x, {.offsets = offsets, .at = at, .label = impossible});
+  const auto outside = evaluate_trajectories(sequence_match_objective<>{.gamma = 0.9}, x,
+                                             {.offsets = offsets, .at = at, .label = impossible});
   CHECK(outside.value == inf);
   for (index i = 0; i < 9; ++i) CHECK(std::isfinite(outside.gradient.data()[i]));
   CHECK(outside.gradient(0, 2) == 0);
@@ -479,7 +543,9 @@ TEST_CASE("edge cases: no trajectory, no action, -inf") {
   certain(0, 1) = -inf;
   const ids two{0, 2}, path{0, 1}, act{0, -1};
   const numbers floor{1, 0};
-  CHECK(!std::isfinite(evaluate_trajectories(sequence_match_objective<>{.masked_at_floor = 0}, certain, {.offsets = two, .at = path, .label = act, .is_at_floor = floor}).value));
+  CHECK(!std::isfinite(evaluate_trajectories(sequence_match_objective<>{.masked_at_floor = 0}, certain,
+                                             {.offsets = two, .at = path, .label = act, .is_at_floor = floor})
+                           .value));
 }
 
 /// A user's own divergence: what a header of the library need not know.
@@ -500,11 +566,14 @@ TEST_CASE("an id left out at the floor is as good as a score of -inf there") {
       if (p.is_at_floor[static_cast<std::size_t>(row)] != 0) forbidden(row, 4) = -detail::infinity;
     // Terminal states are nobody's floor.
     for (std::size_t j = 0; j + 1 < p.offsets.size(); ++j) p.is_complete[j] = 0;
-    const sequence_match_objective<> left_out{.alpha = 0.3, .gamma = 0.9, .masked_at_floor = 4, .mixture_coefficient = 0.25};
+    const sequence_match_objective<> left_out{
+        .alpha = 0.3, .gamma = 0.9, .masked_at_floor = 4, .mixture_coefficient = 0.25};
     const sequence_match_objective<> plain{.alpha = 0.3, .gamma = 0.9, .mixture_coefficient = 0.25};
-    const auto one = evaluate_trajectories(left_out, p.scores, p.columns()), other = evaluate_trajectories(plain, forbidden, p.columns());
+    const auto one = evaluate_trajectories(left_out, p.scores, p.columns()),
+               other = evaluate_trajectories(plain, forbidden, p.columns());
     CHECK(one.value == doctest::Approx(other.value).epsilon(1e-13));
-    for (index i = 0; i < p.rows * p.vocab; ++i) CHECK(std::abs(one.gradient.data()[i] - other.gradient.data()[i]) < 1e-13);
+    for (index i = 0; i < p.rows * p.vocab; ++i)
+      CHECK(std::abs(one.gradient.data()[i] - other.gradient.data()[i]) < 1e-13);
   }
 }
 
@@ -527,7 +596,9 @@ TEST_CASE("a step beyond the domain is counted, and a user's own divergence serv
 
 TEST_CASE("errors name the argument") {
   const problem p = random_problem(1);
-  const auto with = [&](auto o, const trajectory_columns& columns, const trajectory_options& options = {}) { return evaluate_trajectories(o, p.scores, columns, options).value; };
+  const auto with = [&](auto o, const trajectory_columns& columns, const trajectory_options& options = {}) {
+    return evaluate_trajectories(o, p.scores, columns, options).value;
+  };
   const sequence_match_objective<> o{};
   const auto good = p.columns();
   const auto changed = [&](auto&& change) {
@@ -553,24 +624,30 @@ TEST_CASE("errors name the argument") {
     CHECK_THROWS_NAMING(with(o, changed([&](auto& c) { c.is_rollout = few; })), "is_rollout");
     CHECK_THROWS_NAMING(with(o, changed([&](auto& c) { c.is_complete = few; })), "is_complete");
   }
-  CHECK_THROWS_NAMING(with(sequence_match_objective<>{.masked_at_floor = 1}, changed([&](auto& c) { c.is_at_floor = few; })), "is_at_floor");
+  CHECK_THROWS_NAMING(
+      with(sequence_match_objective<>{.masked_at_floor = 1}, changed([&](auto& c) { c.is_at_floor = few; })),
+      "is_at_floor");
   CHECK_THROWS_NAMING(with(sequence_match_objective<>{.masked_at_floor = p.vocab}, good), "masked_at_floor");
   CHECK_THROWS_NAMING(with(sequence_match_objective<>{.masked_at_floor = -2}, good), "masked_at_floor");
   CHECK_THROWS_NAMING(with(sequence_match_objective<>{.terminal = terminal_value::end_score}, good), "end_id");
-  CHECK_THROWS_NAMING(with(sequence_match_objective<>{.terminal = terminal_value::end_score, .end_id = p.vocab}, good), "end_id");
+  CHECK_THROWS_NAMING(with(sequence_match_objective<>{.terminal = terminal_value::end_score, .end_id = p.vocab}, good),
+                      "end_id");
   CHECK_THROWS_NAMING(with(sequence_match_objective<>{.alpha = -1}, good), "alpha");
   CHECK_THROWS_NAMING(with(sequence_match_objective<>{.alpha = std::nan("")}, good), "alpha");
   CHECK_THROWS_NAMING((with(sequence_match_objective<div::reverse_kl_raw>{.alpha = 0}, good)), "alpha");
   CHECK_THROWS_NAMING((with(sequence_match_objective<div::reverse_kl_raw>{.gamma = 1}, good)), "gamma");
   CHECK_THROWS_NAMING(with(sequence_match_objective<>{.gamma = 1.5}, good), "gamma");
-  CHECK_THROWS_NAMING(with(sequence_match_objective<>{.data_value_weight = detail::infinity}, good), "data_value_weight");
+  CHECK_THROWS_NAMING(with(sequence_match_objective<>{.data_value_weight = detail::infinity}, good),
+                      "data_value_weight");
   CHECK_THROWS_NAMING(with(sequence_match_objective<>{.mixture_coefficient = -1}, good), "mixture_coefficient");
   CHECK_THROWS_NAMING(with(sequence_match_objective<>{.weighting = step_weighting::uniform}, good), "form");
-  CHECK_THROWS_NAMING((with(sequence_match_objective<continued<div::forward_kl>>{.divergence = {{}, 0}}, good)), "epsilon");
+  CHECK_THROWS_NAMING((with(sequence_match_objective<continued<div::forward_kl>>{.divergence = {{}, 0}}, good)),
+                      "epsilon");
   CHECK_THROWS_NAMING(with(least_squares_objective{.alpha = 0}, good), "alpha");
   CHECK_THROWS_NAMING(with(least_squares_objective{.coefficient = 0}, good), "coefficient");
   CHECK_THROWS_NAMING(with(least_squares_objective{.gamma = 1}, good), "gamma");
-  CHECK_THROWS_NAMING(with(least_squares_objective{.gamma = 1, .has_tail = false, .next = next_value_rule::clipped}, good), "gamma");
+  CHECK_THROWS_NAMING(
+      with(least_squares_objective{.gamma = 1, .has_tail = false, .next = next_value_rule::clipped}, good), "gamma");
   CHECK_THROWS_NAMING(with(least_squares_objective{.huber = 0}, good), "huber");
   CHECK_THROWS_NAMING(with(o, good, {.data_normaliser = 0}), "data_normaliser");
   CHECK_THROWS_NAMING(with(o, good, {.rollout_normaliser = -1}), "rollout_normaliser");

@@ -21,8 +21,10 @@ ids text_after(ids text, const std::vector<action>& actions, std::size_t count, 
   for (std::size_t k = 0; k < count; ++k) {
     const action& a = actions[k];
     if (a.kind == action_kind::append) text.push_back(a.argument);
-    const index erased = a.kind == action_kind::erase ? a.argument : a.kind == action_kind::reset ? static_cast<index>(text.size()) : 0;
-    for (index e = 0; e < erased && static_cast<index>(text.size()) > floor; ++e) text.pop_back();
+    const index erased = a.kind == action_kind::erase   ? a.argument
+                         : a.kind == action_kind::reset ? static_cast<index>(text.size())
+                                                        : 0;
+    for (index e = 0; e<erased&& static_cast<index>(text.size())> floor; ++e) text.pop_back();
   }
   return text;
 }
@@ -31,12 +33,15 @@ TEST_CASE("both forms read every state as it is, over thousands of random trajec
   for (std::uint64_t trial = 0; trial < 2000; ++trial) {
     const counter_random random{trial};
     ids prompt;
-    for (index i = 0, n = 1 + random.below(4, 1, 0); i < n; ++i) prompt.push_back(random.below(5, 2, static_cast<std::uint64_t>(i)));
+    for (index i = 0, n = 1 + random.below(4, 1, 0); i < n; ++i)
+      prompt.push_back(random.below(5, 2, static_cast<std::uint64_t>(i)));
     std::vector<action> actions;
     for (index i = 0, n = random.below(14, 1, 1); i < n; ++i) {
       const double u = random.uniform(3, static_cast<std::uint64_t>(i));
       const index argument = random.below(5, 4, static_cast<std::uint64_t>(i));
-      actions.push_back(u < 0.55 ? action{action_kind::append, argument} : u < 0.93 ? action{action_kind::erase, 1 + argument / 2} : action{action_kind::reset, 0});
+      actions.push_back(u < 0.55   ? action{action_kind::append, argument}
+                        : u < 0.93 ? action{action_kind::erase, 1 + argument / 2}
+                                   : action{action_kind::reset, 0});
     }
     for (const erase_floor where : {erase_floor::prompt_end, erase_floor::beginning}) {
       const index floor = where == erase_floor::prompt_end ? static_cast<index>(prompt.size()) : 1;
@@ -50,10 +55,12 @@ TEST_CASE("both forms read every state as it is, over thousands of random trajec
       for (std::size_t k = 0; k <= actions.size(); ++k) {
         const ids expected = text_after(prompt, actions, k, floor);
         ids from_tree, from_slots;
-        for (index node = tree.at[k]; node >= 0; node = tree.parent[static_cast<std::size_t>(node)]) from_tree.insert(from_tree.begin(), tree.token[static_cast<std::size_t>(node)]);
+        for (index node = tree.at[k]; node >= 0; node = tree.parent[static_cast<std::size_t>(node)])
+          from_tree.insert(from_tree.begin(), tree.token[static_cast<std::size_t>(node)]);
         REQUIRE(from_tree == expected);
         CHECK(tree.depth[static_cast<std::size_t>(tree.at[k])] == static_cast<index>(expected.size()) - 1);
-        CHECK((tree.is_at_floor[static_cast<std::size_t>(tree.at[k])] != 0) == (static_cast<index>(expected.size()) == floor));
+        CHECK((tree.is_at_floor[static_cast<std::size_t>(tree.at[k])] != 0) ==
+              (static_cast<index>(expected.size()) == floor));
         const std::size_t slot = prompt.size() - 1 + k;
         for (index a = attends.offsets[slot]; a < attends.offsets[slot + 1]; ++a)
           from_slots.push_back(slots.token[static_cast<std::size_t>(attends.attended[static_cast<std::size_t>(a)])]);
@@ -85,7 +92,8 @@ TEST_CASE("dense masks of any type and bits say what the lists of ancestors say"
     write_attention_bits(parent, bits.data());
     for (index i = 0; i < n; ++i)
       for (index j = 0; j < words * 64; ++j) {
-        const auto begin = lists.attended.begin() + lists.offsets[static_cast<std::size_t>(i)], end = lists.attended.begin() + lists.offsets[static_cast<std::size_t>(i) + 1];
+        const auto begin = lists.attended.begin() + lists.offsets[static_cast<std::size_t>(i)],
+                   end = lists.attended.begin() + lists.offsets[static_cast<std::size_t>(i) + 1];
         const bool attends = std::find(begin, end, j) != end;
         const auto a = static_cast<std::size_t>(i), b = static_cast<std::size_t>(j);
         CHECK(((bits[a * static_cast<std::size_t>(words) + b / 64] >> (b % 64)) & 1) == attends);
@@ -117,10 +125,12 @@ TEST_CASE("the paper's four replays end in its states") {
     ids text{0};
     for (const char c : prompt) text.push_back(c);
     std::vector<action> actions;
-    for (const char c : written) actions.push_back(c == 'B' ? action{action_kind::erase, 1} : action{action_kind::append, c});
+    for (const char c : written)
+      actions.push_back(c == 'B' ? action{action_kind::erase, 1} : action{action_kind::append, c});
     const state_tree tree = pack_tree(text, actions, erase_floor::beginning);
     std::string last;
-    for (index node = tree.at.back(); tree.parent[static_cast<std::size_t>(node)] >= 0; node = tree.parent[static_cast<std::size_t>(node)])
+    for (index node = tree.at.back(); tree.parent[static_cast<std::size_t>(node)] >= 0;
+         node = tree.parent[static_cast<std::size_t>(node)])
       last.insert(last.begin(), static_cast<char>(tree.token[static_cast<std::size_t>(node)]));
     return last;
   };
@@ -135,10 +145,12 @@ TEST_CASE("errors with their backspaces end in the clean text, whatever the trea
   const auto paper = augment_with_errors(tokens, runs, noise, 5);
   CHECK(paper.pushed == ids{1, 8, 9, 5, 5, 2, 2, 5, 3});
   CHECK(paper.label == ids{1, 2, 5, 5, 5, 2, 3, 5, 3});
-  CHECK(augment_with_errors(tokens, runs, noise, 5, noise_treatment::as_action).label == ids{1, 8, 9, 5, 5, 2, 2, 5, 3});
+  CHECK(augment_with_errors(tokens, runs, noise, 5, noise_treatment::as_action).label ==
+        ids{1, 8, 9, 5, 5, 2, 2, 5, 3});
   CHECK(augment_with_errors(tokens, runs, noise, 5, noise_treatment::drop).label == ids{1, -1, -1, 5, 5, 2, -1, 5, 3});
   std::vector<action> actions;
-  for (const index a : paper.pushed) actions.push_back(a == 5 ? action{action_kind::erase, 1} : action{action_kind::append, a});
+  for (const index a : paper.pushed)
+    actions.push_back(a == 5 ? action{action_kind::erase, 1} : action{action_kind::append, a});
   CHECK(text_after({0}, actions, actions.size(), 1) == ids{0, 1, 2, 3});
   const auto none = augment_with_errors(ids{}, ids{}, ids{}, 5);
   CHECK(none.pushed.empty());

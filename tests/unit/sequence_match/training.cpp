@@ -43,7 +43,8 @@ struct tabular_policy {
     matrix<double> scores(count, vocab);
     for (index k = 0; k < count; ++k) {
       ids text;
-      for (index node = forest.rows()[static_cast<std::size_t>(k)]; node >= 0; node = forest.parent()[static_cast<std::size_t>(node)])
+      for (index node = forest.rows()[static_cast<std::size_t>(k)]; node >= 0;
+           node = forest.parent()[static_cast<std::size_t>(node)])
         text.insert(text.begin(), forest.token()[static_cast<std::size_t>(node)]);
       for (index a = 0; a < vocab; ++a) scores(k, a) = row(text)[static_cast<std::size_t>(a)];
       texts.push_back(text);
@@ -61,7 +62,10 @@ struct tabular_policy {
     matrix<double> gradient(count, vocab);
     f(scores, gradient);
     for (index k = 0; k < count; ++k) {
-      auto& sum = gathered.try_emplace(texts[static_cast<std::size_t>(k)], std::vector<double>(static_cast<std::size_t>(vocab), 0.0)).first->second;
+      auto& sum = gathered
+                      .try_emplace(texts[static_cast<std::size_t>(k)],
+                                   std::vector<double>(static_cast<std::size_t>(vocab), 0.0))
+                      .first->second;
       for (index a = 0; a < vocab; ++a) sum[static_cast<std::size_t>(a)] += gradient(k, a);
     }
   }
@@ -79,8 +83,10 @@ struct tabular_policy {
       const index a = draw_categorical(scores.data(), vocab, random.uniform(stream, static_cast<std::uint64_t>(k)));
       done.push_back(a);
       if (a == words.end) break;
-      if (a != words.backspace) text.push_back(a);
-      else if (text.size() > 1) text.pop_back();
+      if (a != words.backspace)
+        text.push_back(a);
+      else if (text.size() > 1)
+        text.pop_back();
     }
     return rollout_trajectory(ids{0}, done, words);
   }
@@ -99,8 +105,10 @@ std::vector<trajectory> texts(double level = 0) {
   std::vector<trajectory> data;
   for (index i = 0; i < 8; ++i) {
     const ids clean = i < 4 ? ids{1, 3} : i < 6 ? ids{2, 1, 3} : ids{1, 1, 3};
-    const auto errors = draw_errors(static_cast<index>(clean.size()), uniform_noise{2, 1}, {.level = level, .seed = 9, .stream = static_cast<std::uint64_t>(i)});
-    data.push_back(data_trajectory(ids{0}, augment_with_errors(clean, errors.run_length, errors.noise_tokens, words.backspace), words));
+    const auto errors = draw_errors(static_cast<index>(clean.size()), uniform_noise{2, 1},
+                                    {.level = level, .seed = 9, .stream = static_cast<std::uint64_t>(i)});
+    data.push_back(data_trajectory(
+        ids{0}, augment_with_errors(clean, errors.run_length, errors.noise_tokens, words.backspace), words));
   }
   return data;
 }
@@ -111,8 +119,10 @@ TEST_CASE("behavioural cloning learns the frequencies of the data") {
   double before = detail::infinity;
   const auto data = texts();
   const index done = train_sequence_match(
-      policy, data, none, [](index) { return sequence_match_objective<div::identity>{.gamma = 1, .data_value_weight = 1}; },
-      {.data_batch = 8, .rollout_batch = 0}, state, 2000, [&](const sequence_match_report& r) {
+      policy, data, none,
+      [](index) { return sequence_match_objective<div::identity>{.gamma = 1, .data_value_weight = 1}; },
+      {.data_batch = 8, .rollout_batch = 0}, state, 2000,
+      [&](const sequence_match_report& r) {
         CHECK(r.objective.value <= before + 1e-12);
         before = r.objective.value;
         CHECK(r.data_actions == 4 * 2 + 2 * 3 + 2 * 3);
@@ -136,15 +146,18 @@ TEST_CASE("with errors and their backspaces the model learns to erase what the d
   tabular_policy policy;
   sequence_match_state state{replay_buffer(40)};
   double last = 0, first = 0;
-  train_sequence_match(policy, data, sample, [](index) { return sequence_match_objective<>{.alpha = 0.05, .gamma = 0.95, .mixture_coefficient = 0.25}; },
-                       {.data_batch = 8, .rollout_batch = 8, .sample_every = 5, .seed = 3}, state, 600, [&](const sequence_match_report& r) {
-                         CHECK(r.sampled == (r.step % 5 == 0 ? 4 : 0));
-                         CHECK(r.buffered == std::min<index>(40, 4 * (r.step / 5 + 1)));
-                         CHECK(r.rollouts == std::min<index>(8, r.buffered));
-                         if (r.step == 0) first = r.objective.objective();
-                         last = r.objective.objective();
-                         return true;
-                       });
+  train_sequence_match(
+      policy, data, sample,
+      [](index) { return sequence_match_objective<>{.alpha = 0.05, .gamma = 0.95, .mixture_coefficient = 0.25}; },
+      {.data_batch = 8, .rollout_batch = 8, .sample_every = 5, .seed = 3}, state, 600,
+      [&](const sequence_match_report& r) {
+        CHECK(r.sampled == (r.step % 5 == 0 ? 4 : 0));
+        CHECK(r.buffered == std::min<index>(40, 4 * (r.step / 5 + 1)));
+        CHECK(r.rollouts == std::min<index>(8, r.buffered));
+        if (r.step == 0) first = r.objective.objective();
+        last = r.objective.objective();
+        return true;
+      });
   CHECK(last > first);
   // 2 2 is a text that no datum has: wherever an error led there, erasing is likely.
   double erasing = 0;
@@ -152,8 +165,10 @@ TEST_CASE("with errors and their backspaces the model learns to erase what the d
     ids text{0};
     for (std::size_t i = 0; i < t.actions.size(); ++i) {
       if (t.label[i] == words.backspace) erasing = std::max(erasing, policy.probabilities(text)[4]);
-      if (t.actions[i].kind == action_kind::append) text.push_back(t.actions[i].argument);
-      else text.pop_back();
+      if (t.actions[i].kind == action_kind::append)
+        text.push_back(t.actions[i].argument);
+      else
+        text.pop_back();
     }
   }
   CHECK(erasing > 0.5);
@@ -161,17 +176,23 @@ TEST_CASE("with errors and their backspaces the model learns to erase what the d
 
 TEST_CASE("a run that is taken up again goes on, bit for bit, as it would have") {
   const auto data = texts(0.2);
-  const sequence_match_training options{.data_batch = 3, .rollout_batch = 2, .sample_every = 4, .normaliser = trajectory_normaliser::actions, .seed = 11};
+  const sequence_match_training options{
+      .data_batch = 3, .rollout_batch = 2, .sample_every = 4, .normaliser = trajectory_normaliser::actions, .seed = 11};
   const linear_schedule likelihood{1, 0, 5, 25};
   const auto objective = [&](index step) {
-    return sequence_match_objective<annealed_divergence<div::pearson_chi2>>{.divergence = {{}, likelihood(step)}, .alpha = 0.1, .gamma = 0.9, .mixture_coefficient = 0.25 * (1 - likelihood(step))};
+    return sequence_match_objective<annealed_divergence<div::pearson_chi2>>{
+        .divergence = {{}, likelihood(step)},
+        .alpha = 0.1,
+        .gamma = 0.9,
+        .mixture_coefficient = 0.25 * (1 - likelihood(step))};
   };
   const auto go = [](const sequence_match_report&) { return true; };
   tabular_policy whole, parts;
   sequence_match_state of_whole{replay_buffer(6)}, saved{replay_buffer(6)};
   CHECK(train_sequence_match(whole, data, sample, objective, options, of_whole, 40, go) == 40);
   // Stopped by its callback, saved, and taken up from copies.
-  CHECK(train_sequence_match(parts, data, sample, objective, options, saved, 40, [](const sequence_match_report& r) { return r.step < 17; }) == 18);
+  CHECK(train_sequence_match(parts, data, sample, objective, options, saved, 40,
+                             [](const sequence_match_report& r) { return r.step < 17; }) == 18);
   tabular_policy again;
   again.logits = parts.logits;
   sequence_match_state state{replay_buffer(6), saved.step};
@@ -183,11 +204,15 @@ TEST_CASE("a run that is taken up again goes on, bit for bit, as it would have")
 
 TEST_CASE("micro-batches add up to the step") {
   const auto data = texts(0.3);
-  const auto objective = [](index) { return sequence_match_objective<continued<div::forward_kl>>{.alpha = 0.2, .gamma = 0.9, .mixture_coefficient = 0.5}; };
+  const auto objective = [](index) {
+    return sequence_match_objective<continued<div::forward_kl>>{.alpha = 0.2, .gamma = 0.9, .mixture_coefficient = 0.5};
+  };
   const auto train = [&](index micro_batch) {
     tabular_policy policy;
     sequence_match_state state{replay_buffer(10)};
-    train_sequence_match(policy, data, sample, objective, {.data_batch = 5, .rollout_batch = 3, .sample_every = 2, .micro_batch = micro_batch}, state, 6, [](const sequence_match_report&) { return true; });
+    train_sequence_match(policy, data, sample, objective,
+                         {.data_batch = 5, .rollout_batch = 3, .sample_every = 2, .micro_batch = micro_batch}, state, 6,
+                         [](const sequence_match_report&) { return true; });
     return policy;
   };
   const tabular_policy whole = train(0), parts = train(3);
@@ -213,16 +238,21 @@ TEST_CASE("a policy is scored as a step of training sees it, in parts or whole, 
       trained.logits = policy.logits;
       sequence_match_state state{replay_buffer(4)};
       trajectory_value seen;
-      const auto first = [&](tabular_policy&, index, std::uint64_t) { return std::vector<trajectory>(all.begin() + static_cast<std::ptrdiff_t>(data.size()), all.end()); };
-      train_sequence_match(trained, data, first, [&](index) { return objective; }, {.data_batch = 8, .rollout_batch = 4, .normaliser = by}, state, 1,
-                           [&](const sequence_match_report& r) { return seen = r.objective, true; });
+      const auto first = [&](tabular_policy&, index, std::uint64_t) {
+        return std::vector<trajectory>(all.begin() + static_cast<std::ptrdiff_t>(data.size()), all.end());
+      };
+      train_sequence_match(
+          trained, data, first, [&](index) { return objective; },
+          {.data_batch = 8, .rollout_batch = 4, .normaliser = by}, state, 1,
+          [&](const sequence_match_report& r) { return seen = r.objective, true; });
       return seen;
     }();
     // The buffer draws with replacement: only the data's part is of the same trajectories.
     CHECK(scored.data_term == doctest::Approx(expected.data_term).epsilon(1e-12));
     CHECK(scored.steps == expected.steps);
     for (const index parts : {1, 5}) {
-      const trajectory_value again = score_trajectories(policy, objective, all, {.micro_batch = parts, .normaliser = by});
+      const trajectory_value again =
+          score_trajectories(policy, objective, all, {.micro_batch = parts, .normaliser = by});
       CHECK(again.value == doctest::Approx(scored.value).epsilon(1e-12));
       CHECK(again.rollout_term == doctest::Approx(scored.rollout_term).epsilon(1e-12));
     }
@@ -239,7 +269,8 @@ TEST_CASE("errors name the argument") {
   const auto objective = [](index) { return sequence_match_objective<>{}; };
   const auto train = [&](const std::vector<trajectory>& of, const sequence_match_training& options) {
     sequence_match_state state{replay_buffer(2)};
-    return train_sequence_match(policy, of, sample, objective, options, state, 1, [](const sequence_match_report&) { return true; });
+    return train_sequence_match(policy, of, sample, objective, options, state, 1,
+                                [](const sequence_match_report&) { return true; });
   };
   CHECK_THROWS_NAMING(train({}, {}), "data");
   CHECK_THROWS_NAMING(train({rollout_trajectory(ids{0}, ids{3}, words)}, {}), "data");
@@ -249,7 +280,9 @@ TEST_CASE("errors name the argument") {
   CHECK_THROWS_NAMING(train(data, {.micro_batch = -1}), "micro_batch");
   sequence_match_state state{replay_buffer(2)};
   const auto no_rollouts = [&](tabular_policy&, index, std::uint64_t) { return data; };
-  CHECK_THROWS_NAMING(train_sequence_match(policy, data, no_rollouts, objective, {}, state, 1, [](const sequence_match_report&) { return true; }), "sample");
+  CHECK_THROWS_NAMING(train_sequence_match(policy, data, no_rollouts, objective, {}, state, 1,
+                                           [](const sequence_match_report&) { return true; }),
+                      "sample");
   CHECK(policy.steps == 0);
 }
 

@@ -58,7 +58,8 @@ TEST_CASE("trajectories of data and of the model; over-long ones end by force, o
 }
 
 TEST_CASE("a forest reads the states that its trajectories pass; neighbours share their prompt") {
-  const std::vector<trajectory> all{data_trajectory(ids{0, 1}, {{5, 10, 2, 9}, {2, 10, 2, 9}}, words), rollout_trajectory(ids{0, 1}, ids{5, 9}, words),
+  const std::vector<trajectory> all{data_trajectory(ids{0, 1}, {{5, 10, 2, 9}, {2, 10, 2, 9}}, words),
+                                    rollout_trajectory(ids{0, 1}, ids{5, 9}, words),
                                     rollout_trajectory(ids{0}, ids{10}, words), data_trajectory(ids{0}, {}, words)};
   const trajectory_forest forest(all);
   CHECK(forest.trajectories() == 4);
@@ -84,7 +85,8 @@ TEST_CASE("a forest reads the states that its trajectories pass; neighbours shar
   CHECK(forest.rollouts().actions == 3);
 
   // From the first token on everything can be erased: then more of a prompt is read.
-  const trajectory_forest deep(std::vector<trajectory>{all[1], rollout_trajectory(ids{0, 1}, ids{10, 3, 9}, words)}, erase_floor::beginning);
+  const trajectory_forest deep(std::vector<trajectory>{all[1], rollout_trajectory(ids{0, 1}, ids{10, 3, 9}, words)},
+                               erase_floor::beginning);
   CHECK(deep.token() == ids{0, 1, 5, 9, 3, 9});
   CHECK(deep.parent() == ids{-1, 0, 1, 2, 0, 4});
   CHECK(deep.rows() == ids{0, 1, 2, 3, 4, 5});
@@ -103,7 +105,9 @@ TEST_CASE("errors come at the level's rate, the same ones at a higher level, and
   std::fill(allowed.begin(), allowed.begin() + 100, 0);
   const auto few = draw_errors(length, uniform_noise{7, 3}, {.level = 0.02, .is_allowed = allowed, .seed = 5});
   const auto more = draw_errors(length, uniform_noise{7, 3}, {.level = 0.1, .is_allowed = allowed, .seed = 5});
-  const auto count = [](const drawn_errors& e) { return std::count_if(e.run_length.begin(), e.run_length.end(), [](index n) { return n > 0; }); };
+  const auto count = [](const drawn_errors& e) {
+    return std::count_if(e.run_length.begin(), e.run_length.end(), [](index n) { return n > 0; });
+  };
   CHECK(std::abs(static_cast<double>(count(few)) - 0.02 * 19900) < 5 * std::sqrt(0.02 * 19900));
   CHECK(std::abs(static_cast<double>(count(more)) - 0.1 * 19900) < 5 * std::sqrt(0.1 * 19900));
   for (std::size_t t = 0; t < few.run_length.size(); ++t) {
@@ -113,8 +117,10 @@ TEST_CASE("errors come at the level's rate, the same ones at a higher level, and
   ids seen(10, 0);
   for (const index id : more.noise_tokens) ++seen.at(static_cast<std::size_t>(id));
   for (std::size_t id = 0; id < 10; ++id) CHECK((seen[id] > 200) == (id >= 3));
-  CHECK(draw_errors(length, uniform_noise{7}, {.level = 0.1, .seed = 5, .stream = 1}).run_length != draw_errors(length, uniform_noise{7}, {.level = 0.1, .seed = 5}).run_length);
-  CHECK(draw_errors(length, uniform_noise{7}, {.level = 0.1, .seed = 6}).run_length != draw_errors(length, uniform_noise{7}, {.level = 0.1, .seed = 5}).run_length);
+  CHECK(draw_errors(length, uniform_noise{7}, {.level = 0.1, .seed = 5, .stream = 1}).run_length !=
+        draw_errors(length, uniform_noise{7}, {.level = 0.1, .seed = 5}).run_length);
+  CHECK(draw_errors(length, uniform_noise{7}, {.level = 0.1, .seed = 6}).run_length !=
+        draw_errors(length, uniform_noise{7}, {.level = 0.1, .seed = 5}).run_length);
   CHECK(draw_errors(10, uniform_noise{7}, {.level = 0}).noise_tokens.empty());
   CHECK(draw_errors(0, uniform_noise{7}, {.level = 1}).run_length.empty());
 }
@@ -123,7 +129,8 @@ TEST_CASE("runs of errors: fixed, or of geometric length; the noise from a calla
   const auto fixed = draw_errors(5, [](index position, double) { return position; }, {.level = 1, .run_length = 2});
   CHECK(fixed.run_length == ids{2, 2, 2, 2, 2});
   CHECK(fixed.noise_tokens == ids{0, 0, 1, 1, 2, 2, 3, 3, 4, 4});
-  const auto geometric = draw_errors(20000, uniform_noise{3}, {.level = 1, .continuation = 0.5, .longest_run = 4, .seed = 2});
+  const auto geometric =
+      draw_errors(20000, uniform_noise{3}, {.level = 1, .continuation = 0.5, .longest_run = 4, .seed = 2});
   double mean = 0;
   for (const index n : geometric.run_length) {
     CHECK((n >= 1 && n <= 4));

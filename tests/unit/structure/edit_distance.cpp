@@ -15,7 +15,8 @@ using ids = std::vector<index>;
 
 ids drawn(std::uint64_t seed, index length, index alphabet) {
   ids result;
-  for (index i = 0; i < length; ++i) result.push_back(counter_random{seed}.below(alphabet, 0, static_cast<std::uint64_t>(i)) * 1000003 - 5);
+  for (index i = 0; i < length; ++i)
+    result.push_back(counter_random{seed}.below(alphabet, 0, static_cast<std::uint64_t>(i)) * 1000003 - 5);
   return result;
 }
 
@@ -23,7 +24,8 @@ TEST_CASE("bit-parallel distances are those of the table, over word borders and 
   for (std::uint64_t seed = 0; seed < 60; ++seed)
     for (const index alphabet : {1, 2, 5, 400})
       for (const index length : {0, 1, 63, 64, 65, 130}) {
-        const ids a = drawn(2 * seed, length, alphabet), b = drawn(2 * seed + 1, length + static_cast<index>(seed % 7), alphabet);
+        const ids a = drawn(2 * seed, length, alphabet),
+                  b = drawn(2 * seed + 1, length + static_cast<index>(seed % 7), alphabet);
         const double plain = weighted_edit_distance(a, b, {});
         REQUIRE(static_cast<double>(levenshtein_distance(a, b)) == plain);
         REQUIRE(static_cast<double>(levenshtein_distance(b, a)) == plain);

@@ -12,12 +12,13 @@ using namespace emend;
 using emend::index;  // not the one of <strings.h>
 using numbers = std::vector<double>;
 
-/// Scores of a task over 3 tokens and responses of 2: the second token should be the first plus one, the first is free but
-/// for a small bonus; each token is paid where it is written.
+/// Scores of a task over 3 tokens and responses of 2: the second token should be the first plus one, the first is free
+/// but for a small bonus; each token is paid where it is written.
 numbers score_task(const rollout& r) {
   numbers score(static_cast<std::size_t>(r.batch.tokens()), 0);
   for (index b = 0; b < r.batch.sequences(); ++b) {
-    const index t = r.batch.first_token(b), first = r.batch.targets()[static_cast<std::size_t>(t)], second = r.batch.targets()[static_cast<std::size_t>(t) + 1];
+    const index t = r.batch.first_token(b), first = r.batch.targets()[static_cast<std::size_t>(t)],
+                second = r.batch.targets()[static_cast<std::size_t>(t) + 1];
     score[static_cast<std::size_t>(t)] = first == 2 ? 0.3 : 0;
     score[static_cast<std::size_t>(t) + 1] = second == (first + 1) % 3 ? 1 : 0;
   }
@@ -27,24 +28,27 @@ numbers score_task(const rollout& r) {
 numbers score_task_of_nothing(const rollout& r) { return numbers(static_cast<std::size_t>(r.batch.tokens()), 0); }
 
 TEST_CASE("PPO with a divergence in the reward reaches the known optimum: pi = softmax of reward / beta") {
-  // The optimum of E[sum r] - beta KL(pi | uniform): the second step's is softmax(r / beta) in every row, the first's is
-  // softmax((r + V) / beta) with the soft value of what follows, the same for every first token.
+  // The optimum of E[sum r] - beta KL(pi | uniform): the second step's is softmax(r / beta) in every row, the first's
+  // is softmax((r + V) / beta) with the soft value of what follows, the same for every first token.
   const double beta = 0.5;
   tabular::policy policy(3, 2), reference(3, 2);
   tabular::critic critic(3, 2);
   policy.rate = 3;
   critic.rate = 3;
-  ppo_options options{.reward = {.kl_coefficient = beta}, .gae = {.gamma = 1, .lambda = 1}, .whitens_advantages = false, .seed = 5};
+  ppo_options options{
+      .reward = {.kl_coefficient = beta}, .gae = {.gamma = 1, .lambda = 1}, .whitens_advantages = false, .seed = 5};
   options.value_clip = 1e9;
   options.policy = {.epochs = 2, .minibatch = 600};
   options.critic = {.epochs = 2, .minibatch = 600};
   const std::vector<std::vector<index>> prompts(1200, {0});
   double score = 0;
-  const index done = train_ppo(policy, reference, critic, [&](index) { return prompts; }, score_task, options, 0, 150, [&](const rollout&, const ppo_report& report) {
-    if (report.iteration == 100) policy.rate = critic.rate = 0.6;
-    score = report.score;
-    return true;
-  });
+  const index done = train_ppo(
+      policy, reference, critic, [&](index) { return prompts; }, score_task, options, 0, 150,
+      [&](const rollout&, const ppo_report& report) {
+        if (report.iteration == 100) policy.rate = critic.rate = 0.6;
+        score = report.score;
+        return true;
+      });
   CHECK(done == 150);
   const double good = std::exp(1 / beta), share = good / (good + 2);
   const double bonus = std::exp(0.3 / beta), first_share = bonus / (bonus + 2);
@@ -78,7 +82,8 @@ TEST_CASE("micro-batches and parts change nothing but rounding; the seed is all 
   const auto plain = run([](auto&, auto&) {});
   const auto is_near = [&](const matrix<double>& other, double tolerance) {
     double far = 0;
-    for (index i = 0; i < plain.rows() * plain.columns(); ++i) far = std::max(far, std::abs(plain.data()[i] - other.data()[i]));
+    for (index i = 0; i < plain.rows() * plain.columns(); ++i)
+      far = std::max(far, std::abs(plain.data()[i] - other.data()[i]));
     return far <= tolerance;
   };
   CHECK(is_near(run([](auto&, auto&) {}), 0));
@@ -88,7 +93,8 @@ TEST_CASE("micro-batches and parts change nothing but rounding; the seed is all 
   for (const aggregation how : {aggregation::token_sum, aggregation::per_example_mean}) {
     const auto whole = run([&](auto&, auto& options) { options.policy.how = how; });
     const auto parts = run([&](auto&, auto& options) { options.policy.how = how, options.policy.micro_batch = 3; });
-    for (index i = 0; i < whole.rows() * whole.columns(); ++i) CHECK(parts.data()[i] == doctest::Approx(whole.data()[i]).epsilon(1e-11));
+    for (index i = 0; i < whole.rows() * whole.columns(); ++i)
+      CHECK(parts.data()[i] == doctest::Approx(whole.data()[i]).epsilon(1e-11));
   }
 }
 
@@ -108,7 +114,8 @@ TEST_CASE("any loss is one lambda: a sequence-level one, and one with columns of
   tabular::policy policy(3, 2), reference(3, 2);
   auto r = collect(policy, reference, {{0}, {1}}, {.responses_per_prompt = 4, .seed = 1});
   r.advantage = numbers(16, 0);
-  for (index b = 0; b < 8; ++b) r.advantage[static_cast<std::size_t>(2 * b)] = r.advantage[static_cast<std::size_t>(2 * b + 1)] = b % 2 ? 1 : -1;
+  for (index b = 0; b < 8; ++b)
+    r.advantage[static_cast<std::size_t>(2 * b)] = r.advantage[static_cast<std::size_t>(2 * b + 1)] = b % 2 ? 1 : -1;
   const auto of_sequence = update_policy(policy, r, [](const token_columns& c) {
     return policy_objective<sequence_level<ppo_clip>>{.policy = {{c.old_log_prob, c.advantage}}, .weight = c.weight};
   });
@@ -118,11 +125,14 @@ TEST_CASE("any loss is one lambda: a sequence-level one, and one with columns of
 
   const numbers own(16, 2);
   index seen = 0;
-  const auto lambda = update_policy(policy, r, [&](const token_columns& c) {
-    const auto mine = gather(own, c.tokens);
-    seen += c.tokens.size();
-    return [mine, weight = c.weight](const auto& t) { return t(mine) * t(weight) * t.log_prob; };
-  }, {.epochs = 3, .minibatch = 3});
+  const auto lambda =
+      update_policy(policy, r,
+                    [&](const token_columns& c) {
+                      const auto mine = gather(own, c.tokens);
+                      seen += c.tokens.size();
+                      return [mine, weight = c.weight](const auto& t) { return t(mine) * t(weight) * t.log_prob; };
+                    },
+                    {.epochs = 3, .minibatch = 3});
   CHECK(seen == 3 * 16);
   CHECK(lambda.steps == 9);
 }
@@ -136,7 +146,9 @@ TEST_CASE("the pretraining mix adds the gradient of the likelihood, and nothing 
   token_batch supervised;
   supervised.add(std::vector<int>{0}, std::vector<int>{2, 1});
   supervised.add(std::vector<int>{1}, std::vector<int>{2, 2});
-  const auto make = [](const token_columns& c) { return policy_objective<ppo_clip>{.policy = {c.old_log_prob, c.advantage}, .weight = c.weight}; };
+  const auto make = [](const token_columns& c) {
+    return policy_objective<ppo_clip>{.policy = {c.old_log_prob, c.advantage}, .weight = c.weight};
+  };
   const auto report = update_policy(policy, r, make, {.pretraining = &supervised, .pretraining_coefficient = 2});
   CHECK(report.loss == 0);
   CHECK(report.pretraining_loss == doctest::Approx(2 * std::log(3)));
@@ -157,7 +169,9 @@ TEST_CASE("an update ends where the policy has moved too far") {
   auto r = collect(policy, reference, std::vector<std::vector<index>>(20, {0}), {.seed = 2});
   r.advantage = numbers(40, 1);
   for (std::size_t i = 0; i < 40; i += 3) r.advantage[i] = -1;
-  const auto make = [](const token_columns& c) { return policy_objective<ppo_clip>{.policy = {c.old_log_prob, c.advantage}, .weight = c.weight}; };
+  const auto make = [](const token_columns& c) {
+    return policy_objective<ppo_clip>{.policy = {c.old_log_prob, c.advantage}, .weight = c.weight};
+  };
   const auto report = update_policy(policy, r, make, {.epochs = 50, .stop_at_kl = 0.01});
   CHECK(report.is_stopped);
   CHECK(report.steps < 50);
@@ -186,7 +200,9 @@ TEST_CASE("empty responses, no prompts, and errors") {
   CHECK_THROWS_NAMING(batch.select(std::vector<int>{1}), "sequences");
   CHECK_THROWS_NAMING(collect(reference, reference, {{0}}, {.responses_per_prompt = 0}), "responses_per_prompt");
   rollout bad = collect(reference, reference, {{0}});
-  const auto make = [](const token_columns& c) { return policy_objective<ppo_clip>{.policy = {c.old_log_prob, c.advantage}, .weight = c.weight}; };
+  const auto make = [](const token_columns& c) {
+    return policy_objective<ppo_clip>{.policy = {c.old_log_prob, c.advantage}, .weight = c.weight};
+  };
   CHECK_THROWS_NAMING(update_policy(reference, bad, make), "advantage");
   bad.advantage = numbers(2, 0);
   CHECK_THROWS_NAMING(update_policy(reference, bad, make, {.epochs = -1}), "epochs");

@@ -8,8 +8,8 @@ namespace tabular {
 
 inline void set_zero(emend::matrix<double>& m) { std::fill_n(m.data(), m.rows() * m.columns(), 0.0); }
 
-/// A policy and a critic as a table: one row of scores, and one value, for each (previous token, depth) of a response. The
-/// smallest model that meets every concept of training; plain gradient descent.
+/// A policy and a critic as a table: one row of scores, and one value, for each (previous token, depth) of a response.
+/// The smallest model that meets every concept of training; plain gradient descent.
 struct policy {
   emend::index vocab, length;
   emend::matrix<double> scores, gathered;
@@ -25,11 +25,13 @@ struct policy {
 
   template <class F>
   void score(const emend::token_batch& batch, F&& f) const {
-    visit(batch, [&](const emend::matrix<double>& part, const std::vector<emend::index>& tokens, const std::vector<emend::index>&) { f(part, tokens); });
+    visit(batch, [&](const emend::matrix<double>& part, const std::vector<emend::index>& tokens,
+                     const std::vector<emend::index>&) { f(part, tokens); });
   }
   template <class F>
   void differentiate(const emend::token_batch& batch, F&& f) {
-    visit(batch, [&](const emend::matrix<double>& part, const std::vector<emend::index>& tokens, const std::vector<emend::index>& rows) {
+    visit(batch, [&](const emend::matrix<double>& part, const std::vector<emend::index>& tokens,
+                     const std::vector<emend::index>& rows) {
       emend::matrix<double> gradient(part.rows(), part.columns());
       f(part, tokens, gradient);
       for (emend::index k = 0; k < gradient.rows(); ++k)
@@ -38,20 +40,23 @@ struct policy {
   }
   template <class C>
   void sum_gradient(C& ranks) {
-    ranks.all_reduce_sum(std::span<double>(gathered.data(), static_cast<std::size_t>(gathered.rows() * gathered.columns())));
+    ranks.all_reduce_sum(
+        std::span<double>(gathered.data(), static_cast<std::size_t>(gathered.rows() * gathered.columns())));
   }
   void step() {
     for (emend::index i = 0; i < scores.rows() * scores.columns(); ++i) scores.data()[i] -= rate * gathered.data()[i];
     set_zero(gathered);
   }
-  std::vector<std::vector<emend::index>> respond(const std::vector<std::vector<emend::index>>& prompts, std::uint64_t seed) const {
+  std::vector<std::vector<emend::index>> respond(const std::vector<std::vector<emend::index>>& prompts,
+                                                 std::uint64_t seed) const {
     std::vector<std::vector<emend::index>> responses;
     const emend::counter_random random{seed};
     for (std::size_t b = 0; b < prompts.size(); ++b) {
       std::vector<emend::index> response;
       emend::index previous = prompts[b].back();
       for (emend::index t = 0; t < length; ++t) {
-        previous = emend::draw_categorical(scores.data() + row(previous, t) * vocab, vocab, random.uniform(b, static_cast<std::uint64_t>(t)));
+        previous = emend::draw_categorical(scores.data() + row(previous, t) * vocab, vocab,
+                                           random.uniform(b, static_cast<std::uint64_t>(t)));
         response.push_back(previous);
       }
       responses.push_back(response);
@@ -119,7 +124,8 @@ struct critic {
     parts result;
     for (emend::index b = 0; b < batch.sequences(); ++b)
       for (emend::index t = batch.first_token(b); t < batch.first_token(b + 1); ++t) {
-        const emend::index depth = t - batch.first_token(b), previous = batch.ids()[static_cast<std::size_t>(batch.response_begin(b) + depth - 1)];
+        const emend::index depth = t - batch.first_token(b),
+                           previous = batch.ids()[static_cast<std::size_t>(batch.response_begin(b) + depth - 1)];
         result.cells.push_back(static_cast<std::size_t>(depth * vocab + previous));
         result.tokens.push_back(t);
         result.values.push_back(table[result.cells.back()]);

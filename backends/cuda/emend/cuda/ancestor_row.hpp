@@ -6,9 +6,10 @@ namespace emend::cuda {
 
 /// Attention of a packed forest on a device: see `write_attention_mask`. Pointers there.
 struct ancestor_problem {
-  const std::int64_t* parent = nullptr;  ///< [N], -1 or an earlier node; a parent that is not earlier ends the way to the root
-  index nodes = 0, row_stride = 0;       ///< row_stride: 0 for N
-  std::int64_t* position = nullptr;      ///< [N] or null: number of ancestors
+  const std::int64_t* parent =
+      nullptr;  ///< [N], -1 or an earlier node; a parent that is not earlier ends the way to the root
+  index nodes = 0, row_stride = 0;   ///< row_stride: 0 for N
+  std::int64_t* position = nullptr;  ///< [N] or null: number of ancestors
 };
 
 /// Row i of the mask: `allowed` at the node and its ancestors. out: [N, N], or null for the positions alone.

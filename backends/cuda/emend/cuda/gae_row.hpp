@@ -22,7 +22,9 @@ struct gae_problem {
 struct gae_stretch {
   struct line {
     double offset = 0, slope = 1, value_slope = 0;
-    constexpr double operator()(double next_advantage, double next_value) const { return offset + slope * next_advantage + value_slope * next_value; }
+    constexpr double operator()(double next_advantage, double next_value) const {
+      return offset + slope * next_advantage + value_slope * next_value;
+    }
     /// This one before `right`, whose first value is v.
     constexpr line before(const line& right, double v) const {
       return {offset + slope * right.offset + value_slope * v, slope * right.slope, slope * right.value_slope};
@@ -48,7 +50,8 @@ struct gae_memory {
   gae_stretch stretch[gae_threads];
 };
 
-/// One row by a team of at most gae_threads: chunks of gae_run tokens a thread, from the end; in each a scan of the threads' stretches.
+/// One row by a team of at most gae_threads: chunks of gae_run tokens a thread, from the end; in each a scan of the
+/// threads' stretches.
 template <class Team>
 constexpr void gae_row(Team& team, gae_memory& memory, const gae_problem& p, index row) {
   const index first = row * p.tokens, threads = team.size();
@@ -87,15 +90,18 @@ constexpr void gae_row(Team& team, gae_memory& memory, const gae_problem& p, ind
     memory.stretch[team.rank()] = own;
     team.sync();
     for (index distance = 1; distance < threads; distance *= 2) {
-      const gae_stretch right = team.rank() + distance < threads ? memory.stretch[team.rank() + distance] : gae_stretch{};
+      const gae_stretch right =
+          team.rank() + distance < threads ? memory.stretch[team.rank() + distance] : gae_stretch{};
       team.sync();
       own = own.before(right);
       memory.stretch[team.rank()] = own;
       team.sync();
     }
     // What stands behind this thread's tokens.
-    const gae_stretch right = team.rank() + 1 < threads ? memory.stretch[team.rank() + 1] : gae_stretch{}, whole = memory.stretch[0];
-    double next_advantage = right.is_empty ? advantage : right.own(advantage, value), next_other = right.is_empty ? other : right.other(other, value);
+    const gae_stretch right = team.rank() + 1 < threads ? memory.stretch[team.rank() + 1] : gae_stretch{},
+                      whole = memory.stretch[0];
+    double next_advantage = right.is_empty ? advantage : right.own(advantage, value),
+           next_other = right.is_empty ? other : right.other(other, value);
     double next_value = right.is_empty ? value : right.value;
     for (index k = gae_run; k-- > 0;) {
       const index t = begin + k;

@@ -13,8 +13,10 @@ bool is_packed(const row_problem<T>& p) {
   if (!p.gradient) return true;
   constexpr index size = packet<T>::size;
   const auto lies_alike = [](index a, index b, index count) { return count <= 1 || (a - b) % size == 0; };
-  return p.gradient_vocab_stride == 1 && (reinterpret_cast<std::uintptr_t>(p.scores) - reinterpret_cast<std::uintptr_t>(p.gradient)) % 16 == 0 &&
-         lies_alike(p.token_stride, p.gradient_token_stride, p.tokens) && lies_alike(p.batch_stride, p.gradient_batch_stride, (p.rows + p.tokens - 1) / p.tokens);
+  return p.gradient_vocab_stride == 1 &&
+         (reinterpret_cast<std::uintptr_t>(p.scores) - reinterpret_cast<std::uintptr_t>(p.gradient)) % 16 == 0 &&
+         lies_alike(p.token_stride, p.gradient_token_stride, p.tokens) &&
+         lies_alike(p.batch_stride, p.gradient_batch_stride, (p.rows + p.tokens - 1) / p.tokens);
 }
 
 /// What a kernel may use on the current device, and is allowed to from then on.
@@ -27,15 +29,18 @@ cudaError_t limits_of(Kernel* kernel, kernel_limits& limits) {
   int device = 0, bytes = 0;
   cudaFuncAttributes attributes;
   if (const cudaError_t error = cudaGetDevice(&device)) return error;
-  if (const cudaError_t error = cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device)) return error;
+  if (const cudaError_t error = cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device))
+    return error;
   if (const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel)) return error;
   limits = {bytes - static_cast<index>(attributes.sharedSizeBytes), attributes.ptxVersion >= 90};
   // All that there is, at every call: one that lowered it would be in the way of another thread's launch.
-  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(limits.shared_bytes));
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                              static_cast<int>(limits.shared_bytes));
 }
 
 template <class T, class Loss, class Kernel>
-cudaError_t launch_rows(Kernel* kernel, int threads, const row_problem<T>& p, const Loss& loss, cudaStream_t stream, int blocks = 1, index bytes = 0) {
+cudaError_t launch_rows(Kernel* kernel, int threads, const row_problem<T>& p, const Loss& loss, cudaStream_t stream,
+                        int blocks = 1, index bytes = 0) {
   constexpr index most_rows = index{1} << 26;
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(static_cast<unsigned>(p.rows < most_rows ? p.rows : most_rows) * static_cast<unsigned>(blocks));
@@ -54,25 +59,29 @@ cudaError_t launch_rows(Kernel* kernel, int threads, const row_problem<T>& p, co
 
 }  // namespace detail
 
-/// Runs the loss over the rows on a stream; returns at once, with what the launch said. Values, statistics and the gradient are written on
-/// the device: nothing comes back to the host.
+/// Runs the loss over the rows on a stream; returns at once, with what the launch said. Values, statistics and the
+/// gradient are written on the device: nothing comes back to the host.
 ///   values_i = weight_i loss(token_i) / normaliser,   gradient = d (sum_i values_i) / d scores
-/// Loss: callable on a token of dual numbers, constexpr, trivially copyable; its columns are `device_column`s. `device_policy` makes one of
-/// the library's policy losses.
-/// Cost: the scores are read from memory once and the gradient written once, where rows are of neighbouring scores that lie like the gradient's within 16 bytes,
-/// and fit the shared memory of a block, or of up to 8 together on devices with clusters (sm_90); else the gradient reads them again.
+/// Loss: callable on a token of dual numbers, constexpr, trivially copyable; its columns are `device_column`s.
+/// `device_policy` makes one of the library's policy losses. Cost: the scores are read from memory once and the
+/// gradient written once, where rows are of neighbouring scores that lie like the gradient's within 16 bytes, and fit
+/// the shared memory of a block, or of up to 8 together on devices with clusters (sm_90); else the gradient reads them
+/// again.
 template <class T, class Loss>
 cudaError_t launch_loss(const row_problem<T>& p, const Loss& loss, cudaStream_t stream) {
-  static_assert(std::is_trivially_copyable_v<Loss>, "emend: a loss on a device must be trivially copyable; its columns are device_column");
+  static_assert(std::is_trivially_copyable_v<Loss>,
+                "emend: a loss on a device must be trivially copyable; its columns are device_column");
   using detail::loss_kernel, detail::launch_rows, detail::row_way;
-  // Blocks that a multiprocessor holds: by their registers the kernels' second number, by resident_bytes three, of the 228 KiB that Hopper has.
+  // Blocks that a multiprocessor holds: by their registers the kernels' second number, by resident_bytes three, of the
+  // 228 KiB that Hopper has.
   constexpr index short_row = 2048, resident_bytes = 76000;
   if (p.rows == 0) return cudaSuccess;
   if (!detail::is_packed(p)) return launch_rows(loss_kernel<256, 4, row_way::strided, T, Loss>, 256, p, loss, stream);
   const index packets = p.vocab / detail::packet<T>::size;
-  if (p.gradient && p.vocab <= short_row) return launch_rows(loss_kernel<128, 8, row_way::staged, T, Loss>, 128, p, loss, stream, 1, packets * 16);
+  if (p.gradient && p.vocab <= short_row)
+    return launch_rows(loss_kernel<128, 8, row_way::staged, T, Loss>, 128, p, loss, stream, 1, packets * 16);
   if (p.gradient) {
-    const auto kernel = loss_kernel<256, sizeof(T) == sizeof(double) ? 2 : 4, row_way::staged, T, Loss>;
+    const auto kernel = loss_kernel < 256, sizeof(T) == sizeof(double) ? 2 : 4, row_way::staged, T, Loss > ;
     detail::kernel_limits limits;
     if (const cudaError_t error = detail::limits_of(kernel, limits)) return error;
     const auto bytes = [&](int blocks) { return (packets + blocks - 1) / blocks * 16; };

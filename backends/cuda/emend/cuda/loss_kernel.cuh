@@ -8,25 +8,30 @@
 
 namespace emend::cuda {
 
-/// One evaluation of N rows on a device: pointers of the device, strides in elements. Row i is batch entry i / tokens, token i % tokens.
+/// One evaluation of N rows on a device: pointers of the device, strides in elements. Row i is batch entry i / tokens,
+/// token i % tokens.
 template <class T>
 struct row_problem {
   const T* scores = nullptr;
-  T* gradient = nullptr;  ///< the shape of the scores, its own strides; the scores' own memory; or null: the value alone
+  T* gradient =
+      nullptr;  ///< the shape of the scores, its own strides; the scores' own memory; or null: the value alone
   index rows = 0, vocab = 0, tokens = 1;
   index first = 0;  ///< the position, of which the loss asks its columns, of row 0
   index batch_stride = 0, token_stride = 0, vocab_stride = 1;
   index gradient_batch_stride = 0, gradient_token_stride = 0, gradient_vocab_stride = 1;
-  const std::int64_t* targets = nullptr;  ///< [rows]; a counted one outside [0, vocab) makes value and statistics NaN and its row's gradient 0
-  const bool* mask = nullptr;             ///< [rows] or null
-  const float* weight = nullptr;          ///< [rows] or null
+  const std::int64_t* targets =
+      nullptr;  ///< [rows]; a counted one outside [0, vocab) makes value and statistics NaN and its row's gradient 0
+  const bool* mask = nullptr;     ///< [rows] or null
+  const float* weight = nullptr;  ///< [rows] or null
   double normaliser = 1;
-  double multiplier = 1;                  ///< logit_scale / temperature
-  double* values = nullptr;               ///< [rows] receives weight loss / normaliser, 0 where masked
+  double multiplier = 1;     ///< logit_scale / temperature
+  double* values = nullptr;  ///< [rows] receives weight loss / normaliser, 0 where masked
   double *log_prob = nullptr, *log_z = nullptr, *entropy = nullptr;  ///< [rows] or null
 
   constexpr index offset(index row) const { return (row / tokens) * batch_stride + (row % tokens) * token_stride; }
-  constexpr index gradient_offset(index row) const { return (row / tokens) * gradient_batch_stride + (row % tokens) * gradient_token_stride; }
+  constexpr index gradient_offset(index row) const {
+    return (row / tokens) * gradient_batch_stride + (row % tokens) * gradient_token_stride;
+  }
 };
 
 namespace detail {
@@ -42,7 +47,8 @@ __device__ row_share<A, HasSquares> shuffled(const row_share<A, HasSquares>& sha
   return other;
 }
 
-/// The sums of a block's threads, known to the threads of its first warp. The order of the sums is that of the threads' numbers.
+/// The sums of a block's threads, known to the threads of its first warp. The order of the sums is that of the threads'
+/// numbers.
 template <int Threads, class Share, class A>
 __device__ Share joined(Share share, Share (&of_warp)[Threads / 32], A scale) {
   constexpr int warps = Threads / 32;
@@ -67,7 +73,8 @@ struct row_blocks {
   __device__ static X* of(X* mine, int rank) {
     return cooperative_groups::this_cluster().map_shared_rank(mine, static_cast<unsigned>(rank));
   }
-  /// Of the barrier's two halves the first; a start has nothing to show to the others, for which they would have to wait.
+  /// Of the barrier's two halves the first; a start has nothing to show to the others, for which they would have to
+  /// wait.
   __device__ static void start() { asm volatile("barrier.cluster.arrive.relaxed.aligned;"); }
   __device__ static void arrive() { cooperative_groups::cluster_group::barrier_arrive(); }
   __device__ static void wait() { cooperative_groups::cluster_group::barrier_wait(); }
@@ -89,12 +96,13 @@ struct share_memory {
   Share of_warp[Warps], of_block[2][most_row_blocks];
 };
 
-/// strided: score by score. packed: in packets; the gradient pass reads the row again, from the device's cache where it is still there.
-/// staged: in packets that are kept in shared memory between the passes, of one block or of several.
+/// strided: score by score. packed: in packets; the gradient pass reads the row again, from the device's cache where it
+/// is still there. staged: in packets that are kept in shared memory between the passes, of one block or of several.
 enum class row_way { strided, packed, staged };
 
-/// A row at a time: the sums, the loss by one thread, the gradient. The order of the sums is fixed by how the row lies, by its length and type, and by
-/// whether there is a gradient, so that equal calls have equal bits; in another layout, or without the gradient, the last bits may be others.
+/// A row at a time: the sums, the loss by one thread, the gradient. The order of the sums is fixed by how the row lies,
+/// by its length and type, and by whether there is a gradient, so that equal calls have equal bits; in another layout,
+/// or without the gradient, the last bits may be others.
 template <int Threads, int Resident, row_way Way, class T, class Loss>
 __global__ void __launch_bounds__(Threads, Resident) loss_kernel(const row_problem<T> p, const Loss loss) {
   using A = arithmetic<T>;
@@ -105,20 +113,26 @@ __global__ void __launch_bounds__(Threads, Resident) loss_kernel(const row_probl
   extern __shared__ uint4 staged_words[];
   packet<T>* const staged = reinterpret_cast<packet<T>*>(staged_words);
   const int thread = static_cast<int>(threadIdx.x);
-  const int blocks = Way == row_way::staged ? row_blocks::count() : 1, rank = Way == row_way::staged ? row_blocks::rank() : 0;
+  const int blocks = Way == row_way::staged ? row_blocks::count() : 1,
+            rank = Way == row_way::staged ? row_blocks::rank() : 0;
   const A scale = static_cast<A>(p.multiplier * log2_of_e);
   int turn = 0;
   // A block's memory may be written to by another once both have started.
   bool has_met = blocks == 1;
   if (!has_met) row_blocks::start();
-  for (index row = blockIdx.x / static_cast<unsigned>(blocks); row < p.rows; row += gridDim.x / static_cast<unsigned>(blocks)) {
+  for (index row = blockIdx.x / static_cast<unsigned>(blocks); row < p.rows;
+       row += gridDim.x / static_cast<unsigned>(blocks)) {
     const T* const x = p.scores + p.offset(row);
     T* const out = p.gradient ? p.gradient + p.gradient_offset(row) : nullptr;
     const index target = p.targets[row];
     const double weight = p.weight ? static_cast<double>(p.weight[row]) : 1;
-    const bool is_counted = (!p.mask || p.mask[row]) && weight != 0, is_wrong = is_counted && (target < 0 || target >= p.vocab);
+    const bool is_counted = (!p.mask || p.mask[row]) && weight != 0,
+               is_wrong = is_counted && (target < 0 || target >= p.vocab);
     const packed_row<T> parts(x, Way == row_way::strided ? 0 : p.vocab);
-    const int of_each = (parts.packets + blocks - 1) / blocks, first = rank * of_each, left = parts.packets - first, mine = left < 0 ? 0 : left < of_each ? left : of_each;
+    const int of_each = (parts.packets + blocks - 1) / blocks, first = rank * of_each, left = parts.packets - first,
+              mine = left < 0         ? 0
+                     : left < of_each ? left
+                                      : of_each;
     const packet<T>* const in = reinterpret_cast<const packet<T>*>(x + parts.head) + first;
     packet<T>* const written = reinterpret_cast<packet<T>*>(out + parts.head) + first;
     // The scores before and behind the packets, of the first block.
@@ -169,13 +183,17 @@ __global__ void __launch_bounds__(Threads, Resident) loss_kernel(const row_probl
         __pipeline_wait_prior(1);
         // A first packet with a finite score gives the reference that the others are near.
         for (i = thread; i < half && i < mine; i += Threads) {
-          if (share.top == -__builtin_inff()) add(staged[i]);
-          else add_near(staged[i]);
+          if (share.top == -__builtin_inff())
+            add(staged[i]);
+          else
+            add_near(staged[i]);
         }
         __pipeline_wait_prior(0);
         for (; i < mine; i += Threads) {
-          if (share.top == -__builtin_inff()) add(staged[i]);
-          else add_near(staged[i]);
+          if (share.top == -__builtin_inff())
+            add(staged[i]);
+          else
+            add_near(staged[i]);
         }
         if (!share.is_near()) {
           share = {};
@@ -211,7 +229,8 @@ __global__ void __launch_bounds__(Threads, Resident) loss_kernel(const row_probl
       }
     }
     if (thread == 0) {
-      const row_result<A> result = evaluate_row(loss, share, score, target, p.first + row, p.multiplier, weight / p.normaliser);
+      const row_result<A> result =
+          evaluate_row(loss, share, score, target, p.first + row, p.multiplier, weight / p.normaliser);
       if (rank == 0) {
         p.values[row] = result.value;
         if (p.log_prob) p.log_prob[row] = result.log_prob;
@@ -239,13 +258,18 @@ __global__ void __launch_bounds__(Threads, Resident) loss_kernel(const row_probl
           else
             for_each_packet<Threads, 2>(in, mine, 0, of_packet);
         };
-        if (!by.is_number()) write([&](A x) { return by.at(x); });
-        else if (by.quadratic != 0) write([&](A x) { return by.template at_number<true, true>(x); });
-        else if (by.linear != 0) write([&](A x) { return by.template at_number<true, false>(x); });
-        else write([&](A x) { return by.template at_number<false, false>(x); });
+        if (!by.is_number())
+          write([&](A x) { return by.at(x); });
+        else if (by.quadratic != 0)
+          write([&](A x) { return by.template at_number<true, true>(x); });
+        else if (by.linear != 0)
+          write([&](A x) { return by.template at_number<true, false>(x); });
+        else
+          write([&](A x) { return by.template at_number<false, false>(x); });
         // The target's own, by the thread that has written its packet.
         const index place = target - parts.head - index{first} * size;
-        if (place >= 0 && place < index{mine} * size && static_cast<int>(place) / size % Threads == thread) out[target] = static_cast<T>(by.of_target);
+        if (place >= 0 && place < index{mine} * size && static_cast<int>(place) / size % Threads == thread)
+          out[target] = static_cast<T>(by.of_target);
         each_end([&](index j) { out[j] = static_cast<T>(by.at(static_cast<A>(x[j]), j)); });
       }
     }

@@ -36,8 +36,8 @@ struct packet {
     else if constexpr (sizeof(T) == 4)
       return {{__float_as_uint(x[0]), __float_as_uint(x[1]), __float_as_uint(x[2]), __float_as_uint(x[3])}};
     else
-      return {{static_cast<unsigned>(__double2loint(x[0])), static_cast<unsigned>(__double2hiint(x[0])), static_cast<unsigned>(__double2loint(x[1])),
-               static_cast<unsigned>(__double2hiint(x[1]))}};
+      return {{static_cast<unsigned>(__double2loint(x[0])), static_cast<unsigned>(__double2hiint(x[0])),
+               static_cast<unsigned>(__double2loint(x[1])), static_cast<unsigned>(__double2hiint(x[1]))}};
   }
 
  private:
@@ -46,7 +46,9 @@ struct packet {
       low = __uint_as_float(word << 16);
       high = __uint_as_float(word & 0xffff0000u);
     } else {
-      asm("{.reg .b16 l, h; mov.b32 {l, h}, %2; cvt.f32.f16 %0, l; cvt.f32.f16 %1, h;}" : "=f"(low), "=f"(high) : "r"(word));
+      asm("{.reg .b16 l, h; mov.b32 {l, h}, %2; cvt.f32.f16 %0, l; cvt.f32.f16 %1, h;}"
+          : "=f"(low), "=f"(high)
+          : "r"(word));
     }
   }
   static __device__ unsigned pair(float low, float high) {
@@ -58,7 +60,9 @@ struct packet {
       word = unsigned{bfloat16(low).bits} | unsigned{bfloat16(high).bits} << 16;
 #endif
     } else {
-      asm("{.reg .b16 l, h; cvt.rn.f16.f32 l, %1; cvt.rn.f16.f32 h, %2; mov.b32 %0, {l, h};}" : "=r"(word) : "f"(low), "f"(high));
+      asm("{.reg .b16 l, h; cvt.rn.f16.f32 l, %1; cvt.rn.f16.f32 h, %2; mov.b32 %0, {l, h};}"
+          : "=r"(word)
+          : "f"(low), "f"(high));
     }
     return word;
   }

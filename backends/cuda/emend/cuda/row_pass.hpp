@@ -5,9 +5,9 @@
 
 namespace emend::cuda {
 
-// What one thread of a block does with its share of a row, and what the block makes of the shares. Formulas alone: the same text is
-// compiled for the device (loss_kernel.cuh), where many threads run it, and for the host, where the tests do. Powers are of 2, the unit
-// of which a device has one instruction.
+// What one thread of a block does with its share of a row, and what the block makes of the shares. Formulas alone: the
+// same text is compiled for the device (loss_kernel.cuh), where many threads run it, and for the host, where the tests
+// do. Powers are of 2, the unit of which a device has one instruction.
 
 namespace detail {
 
@@ -22,8 +22,10 @@ constexpr A exp2_of(A x) {
     return ::exp2(x);
   }
 #else
-  if constexpr (sizeof(A) == sizeof(float)) return __builtin_exp2f(x);
-  else return __builtin_exp2(x);
+  if constexpr (sizeof(A) == sizeof(float))
+    return __builtin_exp2f(x);
+  else
+    return __builtin_exp2(x);
 #endif
 }
 
@@ -47,18 +49,22 @@ inline constexpr A lowest_power = sizeof(A) == sizeof(float) ? A(-150) : A(-1100
 /// x, but not below the lowest power; NaN becomes that.
 template <class A>
 constexpr A at_least_lowest(A x) {
-  if constexpr (sizeof(A) == sizeof(float)) return __builtin_fmaxf(x, lowest_power<A>);
-  else return __builtin_fmax(x, lowest_power<A>);
+  if constexpr (sizeof(A) == sizeof(float))
+    return __builtin_fmaxf(x, lowest_power<A>);
+  else
+    return __builtin_fmax(x, lowest_power<A>);
 }
 
 inline constexpr double log2_of_e = 1.4426950408889634, log_of_2 = 0.6931471805599453;
 
 }  // namespace detail
 
-/// Sums over the scores x_j that a thread has seen, relative to the largest of them; of none, of -inf alone too, the top is -inf.
-///   sum = sum_j 2^d_j,   weighted = sum_j 2^d_j d_j,   squares = sum_j 2^2 d_j,   d_j = (x_j - top) scale,   scale = multiplier log2 e
-/// A is float or double. NaN and +inf end up in the top. Every member of one row is called with the same scale. Without HasSquares
-/// the squares are not summed.
+/// Sums over the scores x_j that a thread has seen, relative to the largest of them; of none, of -inf alone too, the
+/// top is -inf.
+///   sum = sum_j 2^d_j,   weighted = sum_j 2^d_j d_j,   squares = sum_j 2^2 d_j,   d_j = (x_j - top) scale,   scale =
+///   multiplier log2 e
+/// A is float or double. NaN and +inf end up in the top. Every member of one row is called with the same scale. Without
+/// HasSquares the squares are not summed.
 template <class A, bool HasSquares = true>
 struct row_share {
   A top = -__builtin_inff(), sum = 0, weighted = 0, squares = 0;
@@ -83,8 +89,8 @@ struct row_share {
       take(d, e);
     }
   }
-  /// The same relative to the top as it is, which saves the look for a larger one. Where a score is far above it, infinite or NaN, the sums are
-  /// of no use: see `is_near`.
+  /// The same relative to the top as it is, which saves the look for a larger one. Where a score is far above it,
+  /// infinite or NaN, the sums are of no use: see `is_near`.
   template <int N>
   constexpr void add_near(const A (&x)[N], A scale) {
     for (int k = 0; k < N; ++k) {
@@ -92,7 +98,8 @@ struct row_share {
       take(d, detail::exp2_of(d));
     }
   }
-  /// Whether the top was near enough: no rounding of the differences shows then, and no sum of all threads' shares overflows.
+  /// Whether the top was near enough: no rounding of the differences shows then, and no sum of all threads' shares
+  /// overflows.
   constexpr bool is_near() const { return sum < A(1 << 24); }
   constexpr void merge(row_share other, A scale) {
     raise(other.top, scale);
@@ -150,8 +157,10 @@ struct row_slope {
 
 /// Writes the thread's share of the gradient. x and out may be the same memory.
 template <class T, class A = arithmetic<T>>
-constexpr void write_share(const T* x, index x_stride, T* out, index out_stride, index vocab, const row_slope<A>& slope, index first, index threads) {
-  for (index j = first; j < vocab; j += threads) out[j * out_stride] = static_cast<T>(slope.at(static_cast<A>(x[j * x_stride]), j));
+constexpr void write_share(const T* x, index x_stride, T* out, index out_stride, index vocab, const row_slope<A>& slope,
+                           index first, index threads) {
+  for (index j = first; j < vocab; j += threads)
+    out[j * out_stride] = static_cast<T>(slope.at(static_cast<A>(x[j * x_stride]), j));
 }
 
 /// Value of one token's loss and, through its dual numbers, what the gradient pass is to do.
@@ -170,33 +179,50 @@ inline constexpr bool asks_for_squares<Loss> = false;
 
 /// share: of the whole row; stored: the target's score; factor: weight / normaliser.
 template <class A, bool HasSquares, class Loss>
-constexpr row_result<A> evaluate_row(const Loss& loss, const row_share<A, HasSquares>& share, double stored, index target, index position, double multiplier, double factor) {
+constexpr row_result<A> evaluate_row(const Loss& loss, const row_share<A, HasSquares>& share, double stored,
+                                     index target, index position, double multiplier, double factor) {
   row_result<A> result;
   const double top = multiplier * static_cast<double>(share.top), unknown = __builtin_nan("");
   const bool is_empty = share.top == -__builtin_inff(), is_number = share.top < __builtin_inff();
   const double log_sum = is_empty ? -__builtin_inf() : __builtin_log(static_cast<double>(share.sum));
   const double score = multiplier * stored;
   result.log_z = is_empty ? -__builtin_inf() : is_number ? top + log_sum : unknown;
-  result.entropy = is_empty ? 0 : is_number ? log_sum - detail::log_of_2 * static_cast<double>(share.weighted) / static_cast<double>(share.sum) : unknown;
-  const double log_squares = !HasSquares ? unknown : is_empty ? -__builtin_inf() : is_number ? __builtin_log(static_cast<double>(share.squares)) - 2 * log_sum : unknown;
+  result.entropy =
+      is_empty    ? 0
+      : is_number ? log_sum - detail::log_of_2 * static_cast<double>(share.weighted) / static_cast<double>(share.sum)
+                  : unknown;
+  const double log_squares = !HasSquares ? unknown
+                             : is_empty  ? -__builtin_inf()
+                             : is_number ? __builtin_log(static_cast<double>(share.squares)) - 2 * log_sum
+                                         : unknown;
   result.log_prob = score == -__builtin_inf() ? score : is_number ? (score - top) - log_sum : unknown;
   using R = token_dual;
-  token<R> t{R(result.log_prob), R::variable(result.log_z, emend::detail::of_log_z), R::variable(score, emend::detail::of_score),
-             R::variable(result.entropy, emend::detail::of_entropy), R::variable(log_squares, emend::detail::of_log_sum_squares), R(0.0), position};
+  token<R> t{R(result.log_prob),
+             R::variable(result.log_z, emend::detail::of_log_z),
+             R::variable(score, emend::detail::of_score),
+             R::variable(result.entropy, emend::detail::of_entropy),
+             R::variable(log_squares, emend::detail::of_log_sum_squares),
+             R(0.0),
+             position};
   t.log_prob.derivative[emend::detail::of_score] = 1;
   t.log_prob.derivative[emend::detail::of_log_z] = -1;
   const R value = loss(t);
   result.value = factor * value.value;
   result.slope.scale = static_cast<A>(multiplier * detail::log2_of_e);
   if (is_empty) return result;
-  const auto scaled = [&](int of) { return value.derivative[of] == 0 ? 0 : factor * multiplier * value.derivative[of]; };
+  const auto scaled = [&](int of) {
+    return value.derivative[of] == 0 ? 0 : factor * multiplier * value.derivative[of];
+  };
   const double entropy = scaled(emend::detail::of_entropy), squares = scaled(emend::detail::of_log_sum_squares);
   result.slope.top = share.top;
   result.slope.log2_sum = static_cast<A>(log_sum * detail::log2_of_e);
-  result.slope.constant = static_cast<A>(scaled(emend::detail::of_log_z) - (entropy == 0 ? 0 : entropy * result.entropy) - 2 * squares);
+  result.slope.constant =
+      static_cast<A>(scaled(emend::detail::of_log_z) - (entropy == 0 ? 0 : entropy * result.entropy) - 2 * squares);
   result.slope.linear = static_cast<A>(-entropy * detail::log_of_2);
   result.slope.quadratic = squares == 0 ? A(0) : static_cast<A>(2 * squares * __builtin_exp(-log_squares));
-  result.slope.of_target = score == -__builtin_inf() ? A(0) : result.slope.at(static_cast<A>(stored)) + static_cast<A>(scaled(emend::detail::of_score));
+  result.slope.of_target = score == -__builtin_inf() ? A(0)
+                                                     : result.slope.at(static_cast<A>(stored)) +
+                                                           static_cast<A>(scaled(emend::detail::of_score));
   result.slope.target = target;
   return result;
 }

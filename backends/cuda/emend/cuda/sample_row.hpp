@@ -6,16 +6,20 @@
 
 namespace emend::cuda {
 
-/// One draw for each of N rows of scores on a device; pointers there, strides in elements. T is float, bfloat16 or float16.
-///   what is left: of the scores times 1 / temperature, the top_k highest and what equals the last of them; of these the highest that together reach
-///   a share top_p, and what equals the last; of these what has at least min_p times the largest probability
-///   id_i: the smallest id at which the running sum of the probabilities left exceeds u_i = random.uniform(stream_i, step)
-/// Probabilities are powers in float, rounded to whole multiples of 2^-40 of the largest: sums of integers do not depend on their order, so that
-/// a draw does not depend on the number of threads. It is the host's but where u falls within their rounding, some 1e-7, of a
-/// boundary; an id of less than 2^-41 of the largest is never drawn. At most 2^24 - 1 ids, so that the sums fit 64 bits.
+/// One draw for each of N rows of scores on a device; pointers there, strides in elements. T is float, bfloat16 or
+/// float16.
+///   what is left: of the scores times 1 / temperature, the top_k highest and what equals the last of them; of these
+///   the highest that together reach a share top_p, and what equals the last; of these what has at least min_p times
+///   the largest probability id_i: the smallest id at which the running sum of the probabilities left exceeds u_i =
+///   random.uniform(stream_i, step)
+/// Probabilities are powers in float, rounded to whole multiples of 2^-40 of the largest: sums of integers do not
+/// depend on their order, so that a draw does not depend on the number of threads. It is the host's but where u falls
+/// within their rounding, some 1e-7, of a boundary; an id of less than 2^-41 of the largest is never drawn. At most
+/// 2^24 - 1 ids, so that the sums fit 64 bits.
 template <class T>
 struct sample_problem {
-  static_assert(sizeof(T) <= sizeof(float), "emend: draws on a device are of float, bfloat16 or float16 scores; convert double ones");
+  static_assert(sizeof(T) <= sizeof(float),
+                "emend: draws on a device are of float, bfloat16 or float16 scores; convert double ones");
   const T* scores = nullptr;
   index rows = 0, vocab = 0, row_stride = 0, vocab_stride = 1;
   double temperature = 1;
@@ -25,15 +29,15 @@ struct sample_problem {
   std::uint64_t step = 0;
   const std::int64_t* streams = nullptr;  ///< [rows] or null: the row's number
   std::int64_t* ids = nullptr;            ///< [rows], written: -1 where the row holds NaN or +inf, or -inf alone
-  double* log_prob = nullptr;             ///< [rows] or null: of the drawn id, under what was left; NaN where there is none
+  double* log_prob = nullptr;  ///< [rows] or null: of the drawn id, under what was left; NaN where there is none
 };
 
 inline constexpr index sample_threads = 512, sample_bins = 256, sample_candidates = 1024;
 struct sample_memory {
   team_memory team;
   std::uint64_t sums[sample_bins];
-  std::uint32_t best[sample_threads];                                 // of each thread's scores, the highest key
-  std::uint32_t ids[sample_candidates], keys[sample_candidates];      // what may be left of the row
+  std::uint32_t best[sample_threads];                             // of each thread's scores, the highest key
+  std::uint32_t ids[sample_candidates], keys[sample_candidates];  // what may be left of the row
   std::uint32_t count;
   std::uint64_t total, wanted;  // of the row, and the running sum within the part that is looked at
   index part;
@@ -51,7 +55,7 @@ constexpr float number_of(std::uint32_t key) { return __builtin_bit_cast(float, 
 /// What a score weighs in a row.
 struct score_weight {
   float top = 0, multiplier = 1, lowest = -__builtin_inff();  ///< lowest: log min_p
-  std::uint32_t bound = 0;                                     ///< keys below are gone
+  std::uint32_t bound = 0;                                    ///< keys below are gone
 
   /// In units of 2^-40 of the largest; 0 where it is gone.
   constexpr std::uint64_t operator()(float v) const {
@@ -78,7 +82,7 @@ struct row_scores {
   constexpr index id(index place) const { return place; }
   template <class Team, class F>
   constexpr void for_each(Team& team, F f) const {
-    team.for_each_score(x, size, stride, [&]<int N>(const float (&scores)[N], index) {
+    team.for_each_score(x, size, stride, [&]<int N>(const float(&scores)[N], index) {
       for (int k = 0; k < N; ++k) f(scores[k]);
     });
   }
@@ -96,7 +100,8 @@ struct candidate_scores {
 
 /// The largest key such that all scores of at least that key measure `target` together, two bits a pass.
 template <class Team, class Row, class Measure>
-constexpr std::uint32_t key_reaching(Team& team, sample_memory& memory, const Row& row, std::uint64_t target, Measure measure) {
+constexpr std::uint32_t key_reaching(Team& team, sample_memory& memory, const Row& row, std::uint64_t target,
+                                     Measure measure) {
   std::uint32_t found = 0;
   for (int shift = 30; shift >= 0; shift -= 2) {
     std::uint64_t reached[3]{};
@@ -137,10 +142,13 @@ constexpr void sort_candidates(Team& team, sample_memory& memory, index count) {
 
 /// Cuts what is left to top_k and top_p, and draws.
 template <class Team, class T, class Row>
-constexpr void draw_of(Team& team, sample_memory& memory, const sample_problem<T>& p, index number, const Row& row, score_weight weight) {
+constexpr void draw_of(Team& team, sample_memory& memory, const sample_problem<T>& p, index number, const Row& row,
+                       score_weight weight) {
   const float lowest = weight.lowest;
   weight.lowest = -__builtin_inff();
-  if (p.top_k > 0 && p.top_k < row.size) weight.bound = key_reaching(team, memory, row, static_cast<std::uint64_t>(p.top_k), [](float) -> std::uint64_t { return 1; });
+  if (p.top_k > 0 && p.top_k < row.size)
+    weight.bound =
+        key_reaching(team, memory, row, static_cast<std::uint64_t>(p.top_k), [](float) -> std::uint64_t { return 1; });
   if (p.top_p < 1) {
     // Candidates of a nucleus are a part of the row, whose total is known then.
     std::uint64_t total = memory.total;
@@ -153,10 +161,12 @@ constexpr void draw_of(Team& team, sample_memory& memory, const sample_problem<T
   }
   weight.lowest = lowest;
   team.sync();
-  // Running sums over equal parts of the places, then over those of the part that holds the draw, until that is one place.
+  // Running sums over equal parts of the places, then over those of the part that holds the draw, until that is one
+  // place.
   index begin = 0, end = row.size;
   for (bool is_first = true; is_first || end - begin > 1; is_first = false) {
-    const index width = (end - begin + sample_bins - 1) / sample_bins, together = width < team.lanes() ? 1 : team.lanes();
+    const index width = (end - begin + sample_bins - 1) / sample_bins,
+                together = width < team.lanes() ? 1 : team.lanes();
     for (index b = team.rank() / together; b < sample_bins; b += team.size() / together) {
       const index from = begin + b * width, to = from + width < end ? from + width : end;
       std::uint64_t own = 0;
@@ -185,7 +195,8 @@ constexpr void draw_of(Team& team, sample_memory& memory, const sample_problem<T
   if (team.rank() == 0) {
     p.ids[number] = row.id(begin);
     if (p.log_prob)
-      p.log_prob[number] = (static_cast<double>(row.score(begin)) - static_cast<double>(weight.top)) / p.temperature - __builtin_log(static_cast<double>(memory.total) * 0x1p-40);
+      p.log_prob[number] = (static_cast<double>(row.score(begin)) - static_cast<double>(weight.top)) / p.temperature -
+                           __builtin_log(static_cast<double>(memory.total) * 0x1p-40);
   }
   team.sync();
 }
@@ -196,7 +207,8 @@ constexpr void draw_of(Team& team, sample_memory& memory, const sample_problem<T
 template <class Team, class T>
 constexpr void sample_row(Team& team, sample_memory& memory, const sample_problem<T>& p, index number) {
   const detail::row_scores<T> row{p.scores + number * p.row_stride, p.vocab, p.vocab_stride};
-  detail::score_weight weight{.multiplier = static_cast<float>(1 / p.temperature), .lowest = p.min_p > 0 ? static_cast<float>(__builtin_log(p.min_p)) : -__builtin_inff()};
+  detail::score_weight weight{.multiplier = static_cast<float>(1 / p.temperature),
+                              .lowest = p.min_p > 0 ? static_cast<float>(__builtin_log(p.min_p)) : -__builtin_inff()};
   std::uint32_t own = 0, is_bad = 0;
   row.for_each(team, [&](float v) {
     is_bad |= !(v < __builtin_inff());
@@ -216,7 +228,8 @@ constexpr void sample_row(Team& team, sample_memory& memory, const sample_proble
     team.sync();
     return;
   }
-  // A key below which nothing can be left, if one is known; then few ids are, as a rule, and these alone are looked at again.
+  // A key below which nothing can be left, if one is known; then few ids are, as a rule, and these alone are looked at
+  // again.
   std::uint32_t bound = 0;
   bool is_bounded = p.vocab <= sample_candidates;
   if (!is_bounded && p.top_k > 0 && p.top_k <= team.size()) {
@@ -243,12 +256,13 @@ constexpr void sample_row(Team& team, sample_memory& memory, const sample_proble
     if (is_bounded) bound = detail::key_of(from) - 2;
   }
   if (is_bounded) {
-    team.for_each_score(row.x, row.size, row.stride, [&]<int N>(const float (&scores)[N], index first) {
+    team.for_each_score(row.x, row.size, row.stride, [&]<int N>(const float(&scores)[N], index first) {
       for (int k = 0; k < N; ++k) {
         const std::uint32_t key = detail::key_of(scores[k]);
         if (key < bound) continue;
         const std::uint32_t place = team.take(&memory.count);
-        if (place < sample_candidates) memory.ids[place] = static_cast<std::uint32_t>(first + k), memory.keys[place] = key;
+        if (place < sample_candidates)
+          memory.ids[place] = static_cast<std::uint32_t>(first + k), memory.keys[place] = key;
       }
     });
     team.sync();

@@ -93,7 +93,8 @@ template <class Team>
 __global__ void __launch_bounds__(gae_threads) gae_kernel(const gae_problem p) {
   __shared__ unsigned char memory[sizeof(gae_memory)] alignas(gae_memory);
   Team team;
-  for (index row = blockIdx.x; row < p.rows; row += gridDim.x) gae_row(team, *reinterpret_cast<gae_memory*>(memory), p, row);
+  for (index row = blockIdx.x; row < p.rows; row += gridDim.x)
+    gae_row(team, *reinterpret_cast<gae_memory*>(memory), p, row);
 }
 
 template <class Team>
@@ -106,16 +107,20 @@ __global__ void __launch_bounds__(whiten_threads) whiten_moments_kernel(const wh
   }
 }
 template <class Team>
-__global__ void __launch_bounds__(whiten_threads) whiten_factor_kernel(const whiten_problem p, const moments* of_part, emend::detail::whitening* factor) {
+__global__ void __launch_bounds__(whiten_threads)
+    whiten_factor_kernel(const whiten_problem p, const moments* of_part, emend::detail::whitening* factor) {
   __shared__ unsigned char memory[sizeof(whiten_memory)] alignas(whiten_memory);
   Team team;
   const emend::detail::whitening found = whitening_of(team, *reinterpret_cast<whiten_memory*>(memory), p, of_part);
   if (threadIdx.x == 0) *factor = found;
 }
 template <class Team>
-__global__ void __launch_bounds__(whiten_threads) whiten_kernel(const whiten_problem p, const emend::detail::whitening* factor) {
+__global__ void __launch_bounds__(whiten_threads)
+    whiten_kernel(const whiten_problem p, const emend::detail::whitening* factor) {
   const emend::detail::whitening f = *factor;
-  for (index i = static_cast<index>(blockIdx.x) * blockDim.x + threadIdx.x; i < p.count; i += static_cast<index>(gridDim.x) * blockDim.x) p.out[i] = whitened(p, f, i);
+  for (index i = static_cast<index>(blockIdx.x) * blockDim.x + threadIdx.x; i < p.count;
+       i += static_cast<index>(gridDim.x) * blockDim.x)
+    p.out[i] = whitened(p, f, i);
 }
 
 template <class T>
@@ -139,20 +144,25 @@ __global__ void __launch_bounds__(reward_threads) choice_kernel(const reward_pro
   using memory_type = choice_memory<arithmetic<T>>;
   __shared__ unsigned char memory[sizeof(memory_type)] alignas(memory_type);
   device_team team;
-  for (index token = blockIdx.x; token < p.sequences * p.tokens; token += gridDim.x) choice_row(team, *reinterpret_cast<memory_type*>(memory), p, token);
+  for (index token = blockIdx.x; token < p.sequences * p.tokens; token += gridDim.x)
+    choice_row(team, *reinterpret_cast<memory_type*>(memory), p, token);
 }
 template <class T>
 __global__ void __launch_bounds__(reward_threads) reward_kernel(const reward_problem<T> p) {
   __shared__ unsigned char memory[sizeof(reward_memory)] alignas(reward_memory);
   device_team team;
-  for (index sequence = blockIdx.x; sequence < p.sequences; sequence += gridDim.x) reward_row(team, *reinterpret_cast<reward_memory*>(memory), p, sequence);
+  for (index sequence = blockIdx.x; sequence < p.sequences; sequence += gridDim.x)
+    reward_row(team, *reinterpret_cast<reward_memory*>(memory), p, sequence);
 }
 
-constexpr unsigned blocks_for(index work) { return static_cast<unsigned>(work < (index{1} << 30) ? work : index{1} << 30); }
+constexpr unsigned blocks_for(index work) {
+  return static_cast<unsigned>(work < (index{1} << 30) ? work : index{1} << 30);
+}
 
 }  // namespace detail
 
-// Each runs on a stream and returns at once, with what the launch said; nothing comes back to the host. Problems as their headers say.
+// Each runs on a stream and returns at once, with what the launch said; nothing comes back to the host. Problems as
+// their headers say.
 
 /// `gae` of every row. Cost: the inputs once; for a length-adaptive lambda and holes that discount the mask twice.
 inline cudaError_t launch_gae(const gae_problem& p, cudaStream_t stream) {
@@ -162,20 +172,25 @@ inline cudaError_t launch_gae(const gae_problem& p, cudaStream_t stream) {
 }
 
 /// Memory on the device that `launch_whiten` needs beside the problem's, in bytes.
-constexpr index whiten_scratch_bytes(index count) { return static_cast<index>(sizeof(emend::detail::whitening) + sizeof(moments)) * (whiten_parts(count) + 1); }
-/// `whiten` of all values. scratch: whiten_scratch_bytes of device memory, aligned to 8. Cost: two readings, one writing.
+constexpr index whiten_scratch_bytes(index count) {
+  return static_cast<index>(sizeof(emend::detail::whitening) + sizeof(moments)) * (whiten_parts(count) + 1);
+}
+/// `whiten` of all values. scratch: whiten_scratch_bytes of device memory, aligned to 8. Cost: two readings, one
+/// writing.
 inline cudaError_t launch_whiten(const whiten_problem& p, void* scratch, cudaStream_t stream) {
   if (p.count == 0) return cudaSuccess;
   auto* const factor = static_cast<emend::detail::whitening*>(scratch);
   auto* const of_part = reinterpret_cast<moments*>(factor + 1);
   const unsigned parts = detail::blocks_for(whiten_parts(p.count));
-  if (p.options.given.count == 0) detail::whiten_moments_kernel<device_team><<<parts, whiten_threads, 0, stream>>>(p, of_part);
+  if (p.options.given.count == 0)
+    detail::whiten_moments_kernel<device_team><<<parts, whiten_threads, 0, stream>>>(p, of_part);
   detail::whiten_factor_kernel<device_team><<<1, whiten_threads, 0, stream>>>(p, of_part, factor);
   detail::whiten_kernel<device_team><<<parts, whiten_threads, 0, stream>>>(p, factor);
   return cudaGetLastError();
 }
 
-/// A draw of every row. Cost: the row two to three times, where what is left of it are at most `sample_candidates` ids; else, and for top_k above sample_threads, up to forty times.
+/// A draw of every row. Cost: the row two to three times, where what is left of it are at most `sample_candidates` ids;
+/// else, and for top_k above sample_threads, up to forty times.
 template <class T>
 cudaError_t launch_sample(const sample_problem<T>& p, cudaStream_t stream) {
   if (p.rows == 0) return cudaSuccess;
@@ -183,7 +198,8 @@ cudaError_t launch_sample(const sample_problem<T>& p, cudaStream_t stream) {
   return cudaGetLastError();
 }
 
-/// The mask of a packed forest, out(i, j) = allowed where node i attends to node j, and its positions. out: null for the positions alone.
+/// The mask of a packed forest, out(i, j) = allowed where node i attends to node j, and its positions. out: null for
+/// the positions alone.
 template <class T>
 cudaError_t launch_ancestors(const ancestor_problem& p, T* out, T allowed, T forbidden, cudaStream_t stream) {
   if (p.nodes == 0) return cudaSuccess;

@@ -11,7 +11,7 @@ struct whiten_problem {
   const bool* mask = nullptr;  ///< [n] or null: all counted
   index count = 0;
   whiten_options options = {};
-  float* out = nullptr;        ///< [n], may be the values
+  float* out = nullptr;  ///< [n], may be the values
 };
 
 /// Values that one team takes the moments of; their number says how many teams there are, and so the order of the sums.
@@ -56,7 +56,8 @@ constexpr moments moments_of_part(Team& team, whiten_memory& memory, const white
 
 /// What is done to every value, by the moments of all parts; one team.
 template <class Team>
-constexpr emend::detail::whitening whitening_of(Team& team, whiten_memory& memory, const whiten_problem& p, const moments* of_part) {
+constexpr emend::detail::whitening whitening_of(Team& team, whiten_memory& memory, const whiten_problem& p,
+                                                const moments* of_part) {
   if (p.options.given.count != 0) return {p.options.given, p.options};
   moments own;
   const index parts = whiten_parts(p.count), of_each = (parts + team.size() - 1) / team.size();
@@ -66,7 +67,8 @@ constexpr emend::detail::whitening whitening_of(Team& team, whiten_memory& memor
 
 /// Value i of the result.
 constexpr float whitened(const whiten_problem& p, const emend::detail::whitening& f, index i) {
-  if (!p.mask || p.mask[i] || p.options.uncounted == uncounted_value::transformed) return static_cast<float>(f(static_cast<double>(p.values[i])));
+  if (!p.mask || p.mask[i] || p.options.uncounted == uncounted_value::transformed)
+    return static_cast<float>(f(static_cast<double>(p.values[i])));
   return static_cast<float>(p.options.uncounted == uncounted_value::zero ? 0.0 : f(0.0));
 }
 

@@ -10,10 +10,11 @@
 
 namespace emend::detail {
 
-// Packed forests on a device, by doubling: what is known of the ancestors near a node tells what those twice as far are.
+// Packed forests on a device, by doubling: what is known of the ancestors near a node tells what those twice as far
+// are.
 
-/// Of every node of a forest the node before it, int64 [N]; N where there is none. One that is not earlier counts as none: nothing is brought to the
-/// host to see.
+/// Of every node of a forest the node before it, int64 [N]; N where there is none. One that is not earlier counts as
+/// none: nothing is brought to the host to see.
 inline at::Tensor earlier_parents(const at::Tensor& parent) {
   const tensor_column checked(parent, "parent");
   static_cast<void>(static_cast<const id_column&>(checked));  // throws on what are no ids
@@ -21,7 +22,8 @@ inline at::Tensor earlier_parents(const at::Tensor& parent) {
   return ids.masked_fill((ids < 0).bitwise_or(ids >= own), ids.numel());
 }
 
-/// f(ancestor): each node's ancestors 1, 2, 4, .. steps up, int64 [N + 1], the last one standing for none; until they go past the longest chain.
+/// f(ancestor): each node's ancestors 1, 2, 4, .. steps up, int64 [N + 1], the last one standing for none; until they
+/// go past the longest chain.
 template <class F>
 void for_each_doubling(const at::Tensor& parents, F&& f) {
   const index nodes = parents.numel();
@@ -37,7 +39,8 @@ inline at::Tensor positions_by_operations(const at::Tensor& parent) {
   const at::Tensor parents = earlier_parents(parent);
   const index nodes = parents.numel();
   at::Tensor position = at::cat({(parents < nodes).to(at::kLong), at::zeros({1}, parents.options())});
-  for_each_doubling(parents, [&](const at::Tensor& ancestor) { position = position + position.index_select(0, ancestor); });
+  for_each_doubling(parents,
+                    [&](const at::Tensor& ancestor) { position = position + position.index_select(0, ancestor); });
   return position.narrow(0, 0, nodes).view(parent.sizes());
 }
 
@@ -46,7 +49,8 @@ inline at::Tensor attention_mask_by_operations(const at::Tensor& parent) {
   const at::Tensor parents = earlier_parents(parent), own = at::arange(parents.numel() + 1, parents.options());
   const index nodes = parents.numel();
   at::Tensor sees = own.unsqueeze(1) == own.narrow(0, 0, nodes);
-  for_each_doubling(parents, [&](const at::Tensor& ancestor) { sees = sees.bitwise_or(sees.index_select(0, ancestor)); });
+  for_each_doubling(parents,
+                    [&](const at::Tensor& ancestor) { sees = sees.bitwise_or(sees.index_select(0, ancestor)); });
   return sees.narrow(0, 0, nodes);
 }
 

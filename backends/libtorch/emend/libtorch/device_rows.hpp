@@ -20,8 +20,11 @@ struct device_rows {
   at::Tensor counted;  ///< [B, T] bool, or undefined: all
 
   explicit device_rows(const tensor_layout& layout, const at::Device& where)
-      : sequences(layout.sequences()), length(layout.sequences() == 0 ? 0 : layout.tokens() / layout.sequences()), device(where) {
-    if (!layout.mask().empty()) counted = (column_on_device(layout.mask(), {0, layout.tokens(), device}) != 0).view({sequences, length});
+      : sequences(layout.sequences()),
+        length(layout.sequences() == 0 ? 0 : layout.tokens() / layout.sequences()),
+        device(where) {
+    if (!layout.mask().empty())
+      counted = (column_on_device(layout.mask(), {0, layout.tokens(), device}) != 0).view({sequences, length});
   }
 
   /// A column of a number a token, [B, T] in double; undefined if it is empty.
@@ -37,7 +40,9 @@ struct device_rows {
     return column_on_device(values, {0, sequences, device}).view({sequences, 1});
   }
   /// values where a token counts, `other` elsewhere, whatever stood there.
-  at::Tensor only_counted(const at::Tensor& values, double other = 0) const { return counted.defined() ? values.masked_fill(counted.bitwise_not(), other) : values; }
+  at::Tensor only_counted(const at::Tensor& values, double other = 0) const {
+    return counted.defined() ? values.masked_fill(counted.bitwise_not(), other) : values;
+  }
   /// Number of counted tokens of each row, [B, 1] in int64.
   at::Tensor lengths() const {
     if (counted.defined()) return counted.sum(1, true);
@@ -50,7 +55,8 @@ struct device_rows {
   }
   /// The counted token after each one, T where there is none, [B, T] in int64. Some do not count.
   at::Tensor next_counted() const {
-    const at::Tensor places = at::arange(length, at::TensorOptions().dtype(at::kLong).device(device)).expand({sequences, length});
+    const at::Tensor places =
+        at::arange(length, at::TensorOptions().dtype(at::kLong).device(device)).expand({sequences, length});
     const at::Tensor nearest = std::get<0>(places.masked_fill(counted.bitwise_not(), length).flip(1).cummin(1)).flip(1);
     return at::cat({nearest.narrow(1, 1, length - 1), at::full({sequences, 1}, length, places.options())}, 1);
   }
@@ -69,7 +75,9 @@ inline at::Tensor scan_backwards(at::Tensor decay, at::Tensor term) {
     const index within = length - reach;
     const auto near = [&](const at::Tensor& x) { return x.narrow(-1, 0, within); };
     const auto far = [&](const at::Tensor& x) { return x.narrow(-1, reach, within); };
-    const auto with_end = [&](const at::Tensor& begin, const at::Tensor& x) { return at::cat({begin, x.narrow(-1, within, reach)}, -1); };
+    const auto with_end = [&](const at::Tensor& begin, const at::Tensor& x) {
+      return at::cat({begin, x.narrow(-1, within, reach)}, -1);
+    };
     term = with_end(near(term) + near(decay) * far(term), term);
     decay = with_end(near(decay) * far(decay), decay);
   }
@@ -77,6 +85,8 @@ inline at::Tensor scan_backwards(at::Tensor decay, at::Tensor term) {
 }
 
 /// What follows each token, [B, T], of values [B, T]: the next one, and at the end `behind`, [B, 1].
-inline at::Tensor shifted(const at::Tensor& values, const at::Tensor& behind) { return at::cat({values.narrow(1, 1, values.size(1) - 1), behind}, 1); }
+inline at::Tensor shifted(const at::Tensor& values, const at::Tensor& behind) {
+  return at::cat({values.narrow(1, 1, values.size(1) - 1), behind}, 1);
+}
 
 }  // namespace emend::detail

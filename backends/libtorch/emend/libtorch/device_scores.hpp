@@ -8,13 +8,14 @@
 
 namespace emend {
 
-/// Scores in a tensor on any device, of which nothing of size V leaves the device: a `head_scores` by ATen's operations.
-/// scores: as for backend<at::Tensor>, but for the device. The gradient is a tensor of the same shape, dtype and device.
-/// `emend::loss` keeps the tokens' numbers there, too, where its options and the loss allow: see there. `evaluate` and `statistics` run
-/// their losses on the host: every call brings there, and waits for, three numbers a row (six where more than log_z and entropy are
-/// wanted) and one a term; it takes to the device three indices a term, with a gradient five numbers a row and two a term, and what
-/// kept sets, temperatures and masked rows need, in numbers of the tokens, never of the vocabulary.
-/// Cost: chunks of rows (8 MiB on the host, 256 MiB elsewhere) pass some ten operations for the statistics, as many for the gradient.
+/// Scores in a tensor on any device, of which nothing of size V leaves the device: a `head_scores` by ATen's
+/// operations. scores: as for backend<at::Tensor>, but for the device. The gradient is a tensor of the same shape,
+/// dtype and device. `emend::loss` keeps the tokens' numbers there, too, where its options and the loss allow: see
+/// there. `evaluate` and `statistics` run their losses on the host: every call brings there, and waits for, three
+/// numbers a row (six where more than log_z and entropy are wanted) and one a term; it takes to the device three
+/// indices a term, with a gradient five numbers a row and two a term, and what kept sets, temperatures and masked rows
+/// need, in numbers of the tokens, never of the vocabulary. Cost: chunks of rows (8 MiB on the host, 256 MiB elsewhere)
+/// pass some ten operations for the statistics, as many for the gradient.
 struct device_scores {
   at::Tensor scores;
 };
@@ -29,7 +30,8 @@ struct terms_by_row {
     for (index i = 0; i < row_of_term.size(); ++i) ++first[static_cast<std::size_t>(row_of_term[i]) + 1];
     for (std::size_t r = 0; r + 1 < first.size(); ++r) first[r + 1] += first[r];
     std::vector<index> next(first.begin(), first.end() - 1);
-    for (index i = 0; i < row_of_term.size(); ++i) order[static_cast<std::size_t>(next[static_cast<std::size_t>(row_of_term[i])]++)] = i;
+    for (index i = 0; i < row_of_term.size(); ++i)
+      order[static_cast<std::size_t>(next[static_cast<std::size_t>(row_of_term[i])]++)] = i;
   }
 };
 
@@ -38,7 +40,8 @@ inline std::vector<op_chain::target> targets_of(const op_chain& chain, const hea
                                                 std::span<const index> rows, const double* score_adjoints) {
   std::vector<op_chain::target> targets;
   for (std::size_t k = 0; k < rows.size(); ++k)
-    for (index t = terms.first[static_cast<std::size_t>(rows[k])]; t < terms.first[static_cast<std::size_t>(rows[k]) + 1]; ++t) {
+    for (index t = terms.first[static_cast<std::size_t>(rows[k])];
+         t < terms.first[static_cast<std::size_t>(rows[k]) + 1]; ++t) {
       const index i = terms.order[static_cast<std::size_t>(t)];
       if (score_adjoints[i] != 0 && chain.keeps(rows[k], r.targets[i]))
         targets.push_back({static_cast<index>(k), r.targets[i], score_adjoints[i]});
@@ -51,12 +54,13 @@ inline std::vector<op_chain::target> targets_of(const op_chain& chain, const hea
 template <class F>
 void for_each_score_chunk(const at::Tensor& scores, F&& f) {
   at::Tensor block = scores;
-  if (block.size(0) > 1 && block.stride(0) == block.size(1) * block.stride(1)) block = block.view({1, -1, block.size(2)});
+  if (block.size(0) > 1 && block.stride(0) == block.size(1) * block.stride(1))
+    block = block.view({1, -1, block.size(2)});
   const index tokens = block.size(1);
   for (index b = 0; b < block.size(0); ++b)
-    for_each_row_chunk(tokens, block.size(2) * (block.scalar_type() == at::kDouble ? 8 : 4), block.device(), [&](index first, index last) {
-      f(block[b].narrow(0, first, last - first), b * tokens + first);
-    });
+    for_each_row_chunk(
+        tokens, block.size(2) * (block.scalar_type() == at::kDouble ? 8 : 4), block.device(),
+        [&](index first, index last) { f(block[b].narrow(0, first, last - first), b * tokens + first); });
 }
 
 /// The same with its active rows: f(chunk, first, active).
@@ -75,14 +79,16 @@ void for_each_score_chunk(const at::Tensor& scores, const std::uint8_t* is_activ
 inline void write_rows(const at::Tensor& out, index first, const at::Tensor& rows) {
   const index tokens = out.size(1);
   for (index done = 0; done < rows.size(0);) {
-    const index b = (first + done) / tokens, t = (first + done) % tokens, count = std::min(tokens - t, rows.size(0) - done);
+    const index b = (first + done) / tokens, t = (first + done) % tokens,
+                count = std::min(tokens - t, rows.size(0) - done);
     out[b].narrow(0, t, count).copy_(rows.narrow(0, done, count));
     done += count;
   }
 }
 
 /// Places of the active rows within their chunk, on the device; undefined where all are active.
-inline at::Tensor places_of(std::span<const index> active, index first, index size, at::Device device, std::vector<index>& storage) {
+inline at::Tensor places_of(std::span<const index> active, index first, index size, at::Device device,
+                            std::vector<index>& storage) {
   if (static_cast<index>(active.size()) == size) return {};
   storage.assign(active.begin(), active.end());
   for (index& row : storage) row -= first;
@@ -110,12 +116,13 @@ struct backend<device_scores> {
     const index tokens = block.size(1), vocab = block.size(2);
     std::vector<at::Tensor> parts;
     std::vector<index> order, storage;
-    detail::for_each_score_chunk(block, r.is_active, [&](const at::Tensor& part, index first, std::span<const index> active) {
-      if (active.empty()) return;
-      const at::Tensor places = detail::places_of(active, first, part.size(0), block.device(), storage);
-      parts.push_back(chain.statistics(places.defined() ? part.index_select(0, places) : part, active));
-      order.insert(order.end(), active.begin(), active.end());
-    });
+    detail::for_each_score_chunk(
+        block, r.is_active, [&](const at::Tensor& part, index first, std::span<const index> active) {
+          if (active.empty()) return;
+          const at::Tensor places = detail::places_of(active, first, part.size(0), block.device(), storage);
+          parts.push_back(chain.statistics(places.defined() ? part.index_select(0, places) : part, active));
+          order.insert(order.end(), active.begin(), active.end());
+        });
     // The scores of the targets, wherever they are kept.
     std::vector<index> terms, batch, token, id;
     for (index i = 0; i < r.targets.size(); ++i) {
@@ -144,26 +151,28 @@ struct backend<device_scores> {
     for (std::size_t k = 0; k < terms.size(); ++k) scores[terms[k]] = chain.score(r.rows[terms[k]], given[k]);
   }
 
-  static void backward(const device_scores& x, const head_request& r, const row_statistics* rows, const row_adjoint* adjoints,
-                       const double* score_adjoints, at::Tensor& gradient) {
+  static void backward(const device_scores& x, const head_request& r, const row_statistics* rows,
+                       const row_adjoint* adjoints, const double* score_adjoints, at::Tensor& gradient) {
     const at::NoGradGuard no_graph;
     detail::require_gradient_tensor(x.scores, gradient);
     const at::Tensor block = detail::in_three_dimensions(x.scores), out = detail::writable(gradient);
     const detail::op_chain chain(r, block.scalar_type());
     const detail::terms_by_row terms(r.rows, block.size(0) * block.size(1));
     std::vector<index> storage;
-    detail::for_each_score_chunk(block, r.is_active, [&](const at::Tensor& part, index first, std::span<const index> active) {
-      const index size = part.size(0);
-      if (active.empty()) {
-        detail::write_rows(out, first, at::zeros({1, 1}, part.options()).expand({size, part.size(1)}));
-        return;
-      }
-      const at::Tensor places = detail::places_of(active, first, size, block.device(), storage);
-      at::Tensor written = chain.gradient(places.defined() ? part.index_select(0, places) : part, active, rows, adjoints,
-                                          detail::targets_of(chain, r, terms, active, score_adjoints));
-      if (places.defined()) written = at::zeros({size, part.size(1)}, written.options()).index_copy_(0, places, written);
-      detail::write_rows(out, first, written);
-    });
+    detail::for_each_score_chunk(
+        block, r.is_active, [&](const at::Tensor& part, index first, std::span<const index> active) {
+          const index size = part.size(0);
+          if (active.empty()) {
+            detail::write_rows(out, first, at::zeros({1, 1}, part.options()).expand({size, part.size(1)}));
+            return;
+          }
+          const at::Tensor places = detail::places_of(active, first, size, block.device(), storage);
+          at::Tensor written = chain.gradient(places.defined() ? part.index_select(0, places) : part, active, rows,
+                                              adjoints, detail::targets_of(chain, r, terms, active, score_adjoints));
+          if (places.defined())
+            written = at::zeros({size, part.size(1)}, written.options()).index_copy_(0, places, written);
+          detail::write_rows(out, first, written);
+        });
   }
 };
 static_assert(head_scores<device_scores> && !host_scores<device_scores>);

@@ -6,13 +6,15 @@
 
 namespace emend::detail {
 
-/// The tokens of a call that stand in rows of equal length, each a sequence, and a loss of whole sequences: see `sequence_loss`.
+/// The tokens of a call that stand in rows of equal length, each a sequence, and a loss of whole sequences: see
+/// `sequence_loss`.
 template <class Loss>
 class device_sequences : public device_terms {
  public:
   static constexpr bool has_metrics = metrics_of_all_sequences<Loss>;
 
-  /// terms: its mask says which tokens belong to a sequence; length: of a row; with_metrics: where the loss's metrics_of_all_sequences.
+  /// terms: its mask says which tokens belong to a sequence; length: of a row; with_metrics: where the loss's
+  /// metrics_of_all_sequences.
   device_sequences(const Loss& loss, device_terms terms, index length, bool with_metrics)
       : device_terms(std::move(terms)), loss_(loss), row_length_(length), with_metrics_(with_metrics) {}
 
@@ -33,7 +35,8 @@ class device_sequences : public device_terms {
   }
 
   /// Calls the loss on all tokens, whose statistics these are.
-  ///   d value / d token_t = f_t dloss_t/dtoken_t + (sum_{u in its sequence} f_u dloss_u/dS) dsummand_t/dtoken_t,   f = weight / normaliser
+  ///   d value / d token_t = f_t dloss_t/dtoken_t + (sum_{u in its sequence} f_u dloss_u/dS) dsummand_t/dtoken_t,   f =
+  ///   weight / normaliser
   void visit(index first, const device_statistics& row, bool is_differentiated) {
     const index count = row.log_z.size(0);
     const token<tensor_sequence_dual> t = tokens_of<statistic_count + 1>(first, row, is_differentiated);
@@ -41,7 +44,8 @@ class device_sequences : public device_terms {
     const at::Tensor is_member = is_counted_.defined() ? is_counted_.to(at::kDouble) : at::ones_like(row.log_z);
     const tensor_count length{tensor_number(of_sequences(is_member))};
     const tensor_number sum(of_sequences(only(is_counted_, with_wrong_ones(part.value, first, count), first)));
-    const tensor_sequence_dual summary = is_differentiated ? tensor_sequence_dual::variable(sum, statistic_count) : tensor_sequence_dual(sum);
+    const tensor_sequence_dual summary =
+        is_differentiated ? tensor_sequence_dual::variable(sum, statistic_count) : tensor_sequence_dual(sum);
     const tensor_sequence_dual loss = loss_(t, summary, length);
     add_losses(loss.value, first, count);
     if constexpr (metrics_of_all_sequences<Loss>)
@@ -50,8 +54,11 @@ class device_sequences : public device_terms {
     const tensor_number own(factor_of_evaluated(first, count));
     const tensor_number& through_summary = loss.derivative[statistic_count];
     tensor_number outer = 0;
-    if (!through_summary.is(0)) outer = tensor_number(of_sequences(only(is_evaluated_, chain_product(own, through_summary).expanded(count, device_), first)));
-    for (int k = 0; k < statistic_count; ++k) adjoint_[k] = chain_product(own, loss.derivative[k]) + chain_product(outer, part.derivative[k]);
+    if (!through_summary.is(0))
+      outer = tensor_number(
+          of_sequences(only(is_evaluated_, chain_product(own, through_summary).expanded(count, device_), first)));
+    for (int k = 0; k < statistic_count; ++k)
+      adjoint_[k] = chain_product(own, loss.derivative[k]) + chain_product(outer, part.derivative[k]);
   }
 
  private:

@@ -11,11 +11,14 @@
 
 namespace emend::detail {
 
-/// The terms of a loss over scores on a device, each with its own row: which of them count, and what comes of them. Nothing of it is on the host.
+/// The terms of a loss over scores on a device, each with its own row: which of them count, and what comes of them.
+/// Nothing of it is on the host.
 class device_terms {
  public:
-  /// targets: [N], on any device; mask: [N] or empty, what is left out has no part in anything; weight: [N] or empty, a term of weight 0 has no loss.
-  device_terms(const at::Tensor& targets, const column& mask, const column& weight, double normaliser, index vocab, const at::Device& device)
+  /// targets: [N], on any device; mask: [N] or empty, what is left out has no part in anything; weight: [N] or empty, a
+  /// term of weight 0 has no loss.
+  device_terms(const at::Tensor& targets, const column& mask, const column& weight, double normaliser, index vocab,
+               const at::Device& device)
       : device_(device), targets_(targets, vocab, device), normaliser_(normaliser) {
     const tensor_terms all{0, targets.numel(), device};
     if (!mask.empty()) is_counted_ = column_on_device(mask, all) != 0;
@@ -29,15 +32,18 @@ class device_terms {
   const at::Tensor& targets() const { return targets_.ids; }
   at::Tensor targets(index first, index count) const { return targets_.ids.narrow(0, first, count); }
 
-  /// Derivatives of the terms from `first` on, whose statistics these are, with respect to their rows, for the chain's gradient: its slopes, and
-  /// what the targets get.
-  std::pair<op_chain::slopes, at::Tensor> slopes(const op_chain& chain, index first, const device_statistics& row) const {
+  /// Derivatives of the terms from `first` on, whose statistics these are, with respect to their rows, for the chain's
+  /// gradient: its slopes, and what the targets get.
+  std::pair<op_chain::slopes, at::Tensor> slopes(const op_chain& chain, index first,
+                                                 const device_statistics& row) const {
     const index count = row.log_z.size(0);
     const double scale = chain.slope_of(0);
     const auto adjoint = [&](int of) {
       if (adjoint_[of].is(0)) return at::zeros_like(row.log_z);
       // Without a largest score there is nothing to differentiate.
-      return only(is_counted_, adjoint_[of].expanded(count, device_), first).masked_fill(targets_.is_wrong.narrow(0, first, count), 0).masked_fill_(row.log_z == -infinity, 0);
+      return only(is_counted_, adjoint_[of].expanded(count, device_), first)
+          .masked_fill(targets_.is_wrong.narrow(0, first, count), 0)
+          .masked_fill_(row.log_z == -infinity, 0);
     };
     const bool has_linear = !adjoint_[of_entropy].is(0), has_quadratic = !adjoint_[of_log_sum_squares].is(0);
     at::Tensor constant = adjoint(of_log_z), linear = at::zeros_like(constant), quadratic = linear;
@@ -51,13 +57,17 @@ class device_terms {
       constant = constant - 2 * g;
       quadratic = (2 * g * row.log_sum_squares.neg().exp_()).masked_fill_(g == 0, 0);
     }
-    const at::Tensor table = at::stack({row.top, row.log_sum, constant * scale, linear * scale, quadratic * scale}).unsqueeze(-1).to(chain.type());
+    const at::Tensor table = at::stack({row.top, row.log_sum, constant * scale, linear * scale, quadratic * scale})
+                                 .unsqueeze(-1)
+                                 .to(chain.type());
     return {{table, has_linear, has_quadratic}, adjoint(of_score) * scale};
   }
 
   /// rows [n, ..] with 0 in those of terms that do not count, whatever stood there.
   at::Tensor of_counted(const at::Tensor& rows, index first) const {
-    return is_counted_.defined() ? rows.masked_fill(is_counted_.narrow(0, first, rows.size(0)).bitwise_not().unsqueeze(1), 0) : rows;
+    return is_counted_.defined()
+               ? rows.masked_fill(is_counted_.narrow(0, first, rows.size(0)).bitwise_not().unsqueeze(1), 0)
+               : rows;
   }
 
   /// Means of the metrics over the terms that have a loss, [M] in double.
@@ -70,15 +80,21 @@ class device_terms {
   at::Tensor per_token() const { return per_token_.size() == 1 ? per_token_[0] : at::cat(per_token_); }
 
  protected:
-  /// The token of terms from `first` on; with is_differentiated over N variables, of which its statistics are the first five.
+  /// The token of terms from `first` on; with is_differentiated over N variables, of which its statistics are the first
+  /// five.
   template <int N>
   token<dual<tensor_number, N>> tokens_of(index first, const device_statistics& row, bool is_differentiated) const {
     using number = dual<tensor_number, N>;
     const auto variable = [&](const at::Tensor& values, int of) {
       return is_differentiated ? number::variable(tensor_number(values), of) : number(tensor_number(values));
     };
-    token<number> t{number(tensor_number(row.log_prob())), variable(row.log_z, of_log_z), variable(row.score, of_score), variable(row.entropy, of_entropy),
-                    variable(row.log_sum_squares, of_log_sum_squares), number(0.0), {{first, row.log_z.size(0), device_}}};
+    token<number> t{number(tensor_number(row.log_prob())),
+                    variable(row.log_z, of_log_z),
+                    variable(row.score, of_score),
+                    variable(row.entropy, of_entropy),
+                    variable(row.log_sum_squares, of_log_sum_squares),
+                    number(0.0),
+                    {{first, row.log_z.size(0), device_}}};
     if (is_differentiated) {
       t.log_prob.derivative[of_score] = 1;
       t.log_prob.derivative[of_log_z] = -1;
@@ -90,7 +106,9 @@ class device_terms {
     return factor_.defined() ? tensor_number(factor_.narrow(0, first, count)) : tensor_number(1 / normaliser_);
   }
   /// The same where a term has a loss, 0 where it has none.
-  at::Tensor factor_of_evaluated(index first, index count) const { return only(is_evaluated_, factor(first, count).expanded(count, device_), first); }
+  at::Tensor factor_of_evaluated(index first, index count) const {
+    return only(is_evaluated_, factor(first, count).expanded(count, device_), first);
+  }
 
   void add_losses(const tensor_number& losses, index first, index count) {
     const at::Tensor value = with_wrong_ones(losses, first, count);
@@ -102,7 +120,8 @@ class device_terms {
   void add_metrics(const std::array<R, M>& of_terms, index first, index count) {
     std::vector<at::Tensor> sums;
     for (const R& metric : of_terms)
-      sums.push_back(only(is_evaluated_, with_wrong_ones(dual<tensor_number, N>(metric).value, first, count), first).sum());
+      sums.push_back(
+          only(is_evaluated_, with_wrong_ones(dual<tensor_number, N>(metric).value, first, count), first).sum());
     metrics_.push_back(at::stack(sums));
   }
   /// NaN where the target's id is none.
@@ -111,12 +130,13 @@ class device_terms {
   }
   /// values of terms from `first` on where the condition, undefined: always, holds, 0 elsewhere whatever stood there.
   static at::Tensor only(const at::Tensor& condition, const at::Tensor& values, index first) {
-    return condition.defined() ? values.masked_fill(condition.narrow(0, first, values.size(0)).bitwise_not(), 0) : values;
+    return condition.defined() ? values.masked_fill(condition.narrow(0, first, values.size(0)).bitwise_not(), 0)
+                               : values;
   }
 
   at::Device device_;
   device_targets targets_;
-  at::Tensor is_counted_, is_evaluated_;      // undefined where all are
+  at::Tensor is_counted_, is_evaluated_;    // undefined where all are
   tensor_number adjoint_[statistic_count];  // of the terms last visited
 
  private:

@@ -18,17 +18,23 @@
 
 namespace emend::detail {
 
-/// Whether an objective, or a divergence inside it, says noexcept somewhere: there its wish for the host would end the program.
+/// Whether an objective, or a divergence inside it, says noexcept somewhere: there its wish for the host would end the
+/// program.
 template <class C>
 constexpr bool promises_calm() {
   using number = tensor_number;
-  const bool of_itself = requires(const C& c, const number& x) { requires noexcept(c.step(true, x)); } || requires(const C& c, const number& x) { requires noexcept(c.tail(true, x)); } ||
+  const bool of_itself = requires(const C& c, const number& x) { requires noexcept(c.step(true, x)); } ||
+                         requires(const C& c, const number& x) { requires noexcept(c.tail(true, x)); } ||
                          requires(const C& c, const number& x) { requires noexcept(c.next_value(true, x)); } ||
                          requires(const C& c, const number& x) { requires noexcept(c.is_step_outside(x)); } ||
-                         requires(const C& c, const number& x) { requires noexcept(c.is_tail_outside(x)); } || requires(const C& c, const number& x) { requires noexcept(c.phi(x)); } ||
-                         requires(const C& c, const number& x) { requires noexcept(c.derivative(x)); } || requires(const C& c, const number& x) { requires noexcept(c.is_outside(x)); };
-  if constexpr (requires(const C& c) { c.divergence; }) return of_itself || promises_calm<std::remove_cvref_t<decltype(std::declval<const C&>().divergence)>>();
-  else return of_itself;
+                         requires(const C& c, const number& x) { requires noexcept(c.is_tail_outside(x)); } ||
+                         requires(const C& c, const number& x) { requires noexcept(c.phi(x)); } ||
+                         requires(const C& c, const number& x) { requires noexcept(c.derivative(x)); } ||
+                         requires(const C& c, const number& x) { requires noexcept(c.is_outside(x)); };
+  if constexpr (requires(const C& c) { c.divergence; })
+    return of_itself || promises_calm<std::remove_cvref_t<decltype(std::declval<const C&>().divergence)>>();
+  else
+    return of_itself;
 }
 
 /// What the compiler sees of whether an objective can be called on all steps of a batch at once.
@@ -41,20 +47,22 @@ concept objective_of_all_steps = requires(const O& o, bool is_rollout, const ten
   requires !promises_calm<O>();
 };
 
-/// An objective over a batch of trajectories whose scores lie on a device: what trajectory_pass does, for all entries at once. The plan of it is
-/// made on the host, which no score reaches.
+/// An objective over a batch of trajectories whose scores lie on a device: what trajectory_pass does, for all entries
+/// at once. The plan of it is made on the host, which no score reaches.
 template <class O>
 class device_trajectories {
   using places = trajectory_places;
 
  public:
   /// block: [B, T, V], the scores.
-  device_trajectories(const O& objective, const trajectory_columns& columns, const trajectory_options& options, const at::Tensor& block)
+  device_trajectories(const O& objective, const trajectory_columns& columns, const trajectory_options& options,
+                      const at::Tensor& block)
       : objective_(objective), block_(block), rows_(block.size(0) * block.size(1)) {
     trajectory_buffers plan;
     const trajectory_pass<O> pass(objective, columns, options, rows_, block.size(2), plan);  // throws on what is wrong
     const index entries = columns.at.size();
-    here_.emplace(plan, entries, rows_, block.size(1), !objective.starts_from_value(false), !objective.starts_from_value(true));
+    here_.emplace(plan, entries, rows_, block.size(1), !objective.starts_from_value(false),
+                  !objective.starts_from_value(true));
     there_ = here_->on(block.device());
     std::vector<double> factors = std::move(plan.weight);
     factors.insert(factors.end(), plan.linear.begin(), plan.linear.end());
@@ -69,7 +77,8 @@ class device_trajectories {
     try {
       const tensor_number none(at::empty({0}, at::TensorOptions().dtype(at::kDouble).device(device)));
       for (const bool is_rollout : {false, true}) {
-        if (objective.counts_step(is_rollout)) (void)objective.step(is_rollout, none - objective.gamma * next_value(objective, is_rollout, none).value);
+        if (objective.counts_step(is_rollout))
+          (void)objective.step(is_rollout, none - objective.gamma * next_value(objective, is_rollout, none).value);
         if (objective.counts_tail(is_rollout)) (void)objective.tail(is_rollout, none);
       }
       (void)tensor_condition(objective.is_step_outside(none));
@@ -84,7 +93,8 @@ class device_trajectories {
   at::Tensor value(const op_chain& chain, bool is_differentiated, bool with_parts) {
     with_parts_ = with_parts;
     found_.emplace(statistics_of_block(chain, block_, at::zeros({rows_}, block_.options().dtype(at::kLong))));
-    scores_ = chain.scores(block_.index({there(places::term_batch), there(places::term_token), there(places::term_id)}).to(at::kDouble));
+    scores_ = chain.scores(
+        block_.index({there(places::term_batch), there(places::term_token), there(places::term_id)}).to(at::kDouble));
     find_values();
     d_value_ = is_differentiated ? linear_.clone() : at::Tensor();
     const at::Tensor valued = there(places::valued);
@@ -102,16 +112,25 @@ class device_trajectories {
   void write_gradient(const op_chain& chain, const at::Tensor& out) const {
     const double scale = chain.slope_of(0);
     // Without a largest score there is nothing to differentiate.
-    const at::Tensor constant = (d_log_z_ * scale).masked_fill_(found_->log_z == -infinity, 0), none = at::zeros_like(constant);
-    const at::Tensor table = at::stack({found_->top, found_->log_sum, constant, none, none}).unsqueeze(-1).to(chain.type());
+    const at::Tensor constant = (d_log_z_ * scale).masked_fill_(found_->log_z == -infinity, 0),
+                     none = at::zeros_like(constant);
+    const at::Tensor table =
+        at::stack({found_->top, found_->log_sum, constant, none, none}).unsqueeze(-1).to(chain.type());
     at::Tensor is_unread;
-    if (here_->size(places::unread) > 0) is_unread = at::zeros({rows_, 1}, table.options().dtype(at::kBool)).index_fill_(0, there(places::unread), true);
+    if (here_->size(places::unread) > 0)
+      is_unread = at::zeros({rows_, 1}, table.options().dtype(at::kBool)).index_fill_(0, there(places::unread), true);
     const std::vector<index>& rows_of_slots = (*here_)[places::slot_row];
-    const auto first_slot = [&](index row) { return static_cast<index>(std::lower_bound(rows_of_slots.begin(), rows_of_slots.end(), row) - rows_of_slots.begin()); };
+    const auto first_slot = [&](index row) {
+      return static_cast<index>(std::lower_bound(rows_of_slots.begin(), rows_of_slots.end(), row) -
+                                rows_of_slots.begin());
+    };
     for_each_score_chunk(block_, [&](const at::Tensor& chunk, index first) {
       const index count = chunk.size(0), slot = first_slot(first), slots = first_slot(first + count) - slot;
-      const at::Tensor at = (there(places::slot_row).narrow(0, slot, slots) - first).mul_(chunk.size(1)).add_(there(places::slot_id).narrow(0, slot, slots));
-      at::Tensor written = chain.gradient(chunk, {table.narrow(1, first, count), false, false}, at, d_slots_.narrow(0, slot, slots) * scale);
+      const at::Tensor at = (there(places::slot_row).narrow(0, slot, slots) - first)
+                                .mul_(chunk.size(1))
+                                .add_(there(places::slot_id).narrow(0, slot, slots));
+      at::Tensor written = chain.gradient(chunk, {table.narrow(1, first, count), false, false}, at,
+                                          d_slots_.narrow(0, slot, slots) * scale);
       if (is_unread.defined()) written.masked_fill_(is_unread.narrow(0, first, count), 0);
       write_rows(out, first, written);
     });
@@ -138,44 +157,60 @@ class device_trajectories {
 
   const at::Tensor& there(places::list of) const { return there_[of]; }
   static value_and_slope next_value(const O& objective, bool is_rollout, const tensor_number& v) {
-    if constexpr (requires { { objective.next_value(is_rollout, v) } -> std::same_as<value_and_slope>; }) return objective.next_value(is_rollout, v);
-    else if constexpr (requires { objective.next_value(is_rollout, 0.0); }) throw needs_host();
-    else return {v, 1};
+    if constexpr (requires {
+                    { objective.next_value(is_rollout, v) } -> std::same_as<value_and_slope>;
+                  })
+      return objective.next_value(is_rollout, v);
+    else if constexpr (requires { objective.next_value(is_rollout, 0.0); })
+      throw needs_host();
+    else
+      return {v, 1};
   }
-  at::Tensor numbers(const tensor_number& x, const at::Tensor& like) const { return x.expanded(like.size(0), block_.device()); }
+  at::Tensor numbers(const tensor_number& x, const at::Tensor& like) const {
+    return x.expanded(like.size(0), block_.device());
+  }
 
   /// V of every entry: log_z, or without one score s   log_z + log(1 - e^(s - log_z)), or one score, or 0.
   void find_values() {
     const device_statistics& found = *found_;
     at::Tensor of_rows = found.log_z;
     if (here_->size(places::floor_rows) > 0) {
-      const at::Tensor at = there(places::floor_rows), log_z = found.log_z.index_select(0, at), s = scores_.index_select(0, there(places::floor_terms));
-      const at::Tensor log_p = at::where(s == -infinity, s, s - log_z - found.log_z_tail.index_select(0, at)), rest = log_p.expm1().neg_();
+      const at::Tensor at = there(places::floor_rows), log_z = found.log_z.index_select(0, at),
+                       s = scores_.index_select(0, there(places::floor_terms));
+      const at::Tensor log_p = at::where(s == -infinity, s, s - log_z - found.log_z_tail.index_select(0, at)),
+                       rest = log_p.expm1().neg_();
       of_rows = of_rows.index_copy(0, at, log_z + rest.log());
       floor_slope_ = {rest.reciprocal(), (log_p.exp() / rest).neg_()};
     }
     values_ = of_rows.index_select(0, there(places::entry_row));
-    if (here_->size(places::ends) > 0) values_.index_copy_(0, there(places::ends), scores_.index_select(0, there(places::end_terms)));
+    if (here_->size(places::ends) > 0)
+      values_.index_copy_(0, there(places::ends), scores_.index_select(0, there(places::end_terms)));
     if (here_->size(places::zeros) > 0) values_.index_fill_(0, there(places::zeros), 0);
   }
 
   void visit_steps(bool is_rollout) {
     const places::list steps = is_rollout ? places::rollout_steps : places::data_steps;
     if (here_->size(steps) == 0) return;
-    const at::Tensor at = there(steps), behind = at + 1, weight = weight_.index_select(0, at), own = scores_.index_select(0, at);
+    const at::Tensor at = there(steps), behind = at + 1, weight = weight_.index_select(0, at),
+                     own = scores_.index_select(0, at);
     const bool starts_from_value = objective_.starts_from_value(is_rollout);
     const value_and_slope next = next_value(objective_, is_rollout, tensor_number(values_.index_select(0, behind)));
-    const tensor_number r = tensor_number(starts_from_value ? values_.index_select(0, at) : own) - objective_.gamma * next.value;
+    const tensor_number r =
+        tensor_number(starts_from_value ? values_.index_select(0, at) : own) - objective_.gamma * next.value;
     const value_and_slope step = objective_.step(is_rollout, r);
     term_[is_rollout] = term_[is_rollout] + (weight * numbers(step.value, at)).sum();
     if (with_parts_ && !is_rollout) count_outside(objective_.is_step_outside(r), at);
     if (!d_value_.defined()) return;
     const at::Tensor slope = numbers(step.slope, at);
-    // A label outside the support is a constant; a phi that falls ever faster must not make infinities of its neighbours.
+    // A label outside the support is a constant; a phi that falls ever faster must not make infinities of its
+    // neighbours.
     const at::Tensor finite = slope.masked_fill((own == -infinity).bitwise_and_(slope.isfinite().bitwise_not_()), 0);
-    d_value_.index_add_(0, behind, numbers(chain_product(tensor_number(weight * finite * objective_.gamma), next.slope), at));
-    if (starts_from_value) d_value_.index_add_(0, at, (weight * slope).neg_());
-    else d_step_[is_rollout] = (weight * finite).neg_();
+    d_value_.index_add_(0, behind,
+                        numbers(chain_product(tensor_number(weight * finite * objective_.gamma), next.slope), at));
+    if (starts_from_value)
+      d_value_.index_add_(0, at, (weight * slope).neg_());
+    else
+      d_step_[is_rollout] = (weight * finite).neg_();
   }
 
   void visit_tails(bool is_rollout) {
@@ -190,11 +225,14 @@ class device_trajectories {
   }
 
   void count_outside(const tensor_condition& is_outside, const at::Tensor& like) {
-    if (!is_outside.is_constant()) outside_.push_back(is_outside.tensor().sum());
-    else if (is_outside) outside_.push_back(at::full({}, like.size(0), values_.options()));
+    if (!is_outside.is_constant())
+      outside_.push_back(is_outside.tensor().sum());
+    else if (is_outside)
+      outside_.push_back(at::full({}, like.size(0), values_.options()));
   }
 
-  /// From the entries' V to rows and single scores. Sums of what falls on one place have one order: that of index_put, which sorts.
+  /// From the entries' V to rows and single scores. Sums of what falls on one place have one order: that of index_put,
+  /// which sorts.
   void find_adjoints() {
     std::vector<at::Tensor> sent;
     for (const bool is_rollout : {false, true})
@@ -220,13 +258,13 @@ class device_trajectories {
   index rows_;
   std::optional<trajectory_places> here_;
   std::array<at::Tensor, places::slot_of + 1> there_;
-  at::Tensor weight_, linear_;                    // of entries: w_i / C; derivative of the loss with respect to V by the value terms
+  at::Tensor weight_, linear_;  // of entries: w_i / C; derivative of the loss with respect to V by the value terms
   std::optional<device_statistics> found_;
-  at::Tensor scores_, values_;                    // of terms; V of entries
-  std::array<at::Tensor, 2> floor_slope_;         // of V with respect to log_z and to the score left out, of floor_rows
+  at::Tensor scores_, values_;             // of terms; V of entries
+  std::array<at::Tensor, 2> floor_slope_;  // of V with respect to log_z and to the score left out, of floor_rows
   at::Tensor term_[2], value_term_, d_step_[2], d_value_, d_log_z_, d_slots_;
   bool with_parts_ = false;
-  std::vector<at::Tensor> outside_;               // numbers of data's terms beyond the domain
+  std::vector<at::Tensor> outside_;  // numbers of data's terms beyond the domain
 };
 
 }  // namespace emend::detail

@@ -12,7 +12,8 @@
 
 namespace emend::detail {
 
-/// What autograd is to do of a loss: writes the gradients of the inputs where they are wanted, and returns the value, a scalar.
+/// What autograd is to do of a loss: writes the gradients of the inputs where they are wanted, and returns the value, a
+/// scalar.
 using differentiate = std::function<at::Tensor(std::vector<at::Tensor>& gradients)>;
 
 /// The value of a loss over x: in double for double, else in float, on its device.
@@ -24,18 +25,21 @@ struct scaling_by_operation {
   static void scale(at::Tensor& gradient, const at::Tensor& factor) { gradient.mul_(factor); }
 };
 
-/// The one node of every loss: its gradients are computed with its value, and scaled on the way back. Scaling: how they are, in place.
+/// The one node of every loss: its gradients are computed with its value, and scaled on the way back. Scaling: how they
+/// are, in place.
 template <class Scaling>
 class basic_loss_function : public torch::autograd::Function<basic_loss_function<Scaling>> {
  public:
-  static at::Tensor forward(torch::autograd::AutogradContext* context, at::TensorList inputs, const differentiate& call) {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, at::TensorList inputs,
+                            const differentiate& call) {
     std::vector<at::Tensor> gradients(inputs.size());
     const at::Tensor value = call(gradients);
     if (gradients[0].defined()) context->save_for_backward(std::move(gradients));
     return value;
   }
 
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list outer) {
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list outer) {
     const bool is_differentiated_again = at::GradMode::is_enabled();
     torch::autograd::variable_list gradients = context->get_saved_variables();
     {
@@ -46,8 +50,10 @@ class basic_loss_function : public torch::autograd::Function<basic_loss_function
       // Kept for another backward, they must not be what the graph behind gets to keep.
       const bool is_kept = torch::autograd::get_current_graph_task_keep_graph();
       for (at::Tensor& gradient : gradients) {
-        if (is_kept) gradient = gradient.mul(scale);
-        else if (!is_one) Scaling::scale(gradient, scale);
+        if (is_kept)
+          gradient = gradient.mul(scale);
+        else if (!is_one)
+          Scaling::scale(gradient, scale);
       }
     }
     if (is_differentiated_again) gradients = refuse_second_derivative(std::move(gradients));
@@ -59,8 +65,10 @@ class basic_loss_function : public torch::autograd::Function<basic_loss_function
   static torch::autograd::variable_list refuse_second_derivative(torch::autograd::variable_list gradients) {
     for (at::Tensor& gradient : gradients) gradient = gradient.detach().requires_grad_();
     const auto count = static_cast<std::int64_t>(gradients.size());
-    torch::autograd::DelayedError error("emend: loss: expected a first derivative, got a second one asked for: the gradients of a loss are "
-                                        "constants of autograd", count);
+    torch::autograd::DelayedError error(
+        "emend: loss: expected a first derivative, got a second one asked for: the gradients of a loss are "
+        "constants of autograd",
+        count);
     return error.apply(std::move(gradients));
   }
 };

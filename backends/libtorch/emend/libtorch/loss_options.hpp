@@ -7,7 +7,8 @@ namespace emend {
 
 /// Options of `loss`: those of `evaluation_options`, each column a tensor or anything that is a column.
 struct tensor_loss_options {
-  /// Of the targets' shape; 0: not evaluated, its row, if nobody else reads it, not read; on a device computed with the others and left out.
+  /// Of the targets' shape; 0: not evaluated, its row, if nobody else reads it, not read; on a device computed with the
+  /// others and left out.
   tensor_column mask = {};
   tensor_column weight = {};  ///< of the targets' shape, default 1
   tensor_column rows = {};    ///< of the targets' shape: row of each term
@@ -16,8 +17,8 @@ struct tensor_loss_options {
   score_transform transform = {};
   kept_ids kept = {};
   bool with_log_sum_squares = false;
-  /// The gradient takes the memory of the logits, whose values are then gone: no extra memory. Autograd refuses what else had saved
-  /// them. Logits alone: not for linear_scores.
+  /// The gradient takes the memory of the logits, whose values are then gone: no extra memory. Autograd refuses what
+  /// else had saved them. Logits alone: not for linear_scores.
   bool is_in_place = false;
   at::Tensor* per_token = nullptr;  ///< receives loss(token_i), of the targets' shape, 0 where not evaluated
   at::Tensor* metrics = nullptr;    ///< receives the means of the loss's metrics, [M]

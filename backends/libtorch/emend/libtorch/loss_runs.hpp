@@ -12,7 +12,8 @@
 
 namespace emend::detail {
 
-// How emend::loss comes to its value and gradient: on the host, by operations with some numbers a token on the host, or wholly on the scores' device.
+// How emend::loss comes to its value and gradient: on the host, by operations with some numbers a token on the host, or
+// wholly on the scores' device.
 
 /// Leading dimensions of the scores, and of what stands beside them, must be the same where both have a shape.
 inline void require_leading_shape(const char* argument, const at::Tensor& given, at::IntArrayRef expected) {
@@ -30,20 +31,29 @@ struct tensor_call {
   evaluation_options options;
   std::vector<double> per_token;
 
-  tensor_call(const at::Tensor& scores, const at::Tensor& ids, const tensor_loss_options& given) : targets(ids, "targets") {
+  tensor_call(const at::Tensor& scores, const at::Tensor& ids, const tensor_loss_options& given)
+      : targets(ids, "targets") {
     if (!ids.defined()) fail("targets", "a tensor", "an undefined one");
     require_score_tensor("scores", scores);
-    if (given.rows.empty()) require_leading_shape("targets", ids, scores.sizes().slice(0, static_cast<std::size_t>(scores.dim()) - 1));
+    if (given.rows.empty())
+      require_leading_shape("targets", ids, scores.sizes().slice(0, static_cast<std::size_t>(scores.dim()) - 1));
     require_leading_shape("mask", given.mask.tensor(), ids.sizes());
     require_leading_shape("weight", given.weight.tensor(), ids.sizes());
-    options = {.mask = given.mask, .weight = given.weight, .rows = given.rows, .links = given.links, .normaliser = given.normaliser,
-               .transform = given.transform, .kept = given.kept, .with_log_sum_squares = given.with_log_sum_squares,
+    options = {.mask = given.mask,
+               .weight = given.weight,
+               .rows = given.rows,
+               .links = given.links,
+               .normaliser = given.normaliser,
+               .transform = given.transform,
+               .kept = given.kept,
+               .with_log_sum_squares = given.with_log_sum_squares,
                .per_token = given.per_token ? &per_token : nullptr};
   }
   template <class Value>
   void report(const Value& got, const at::Tensor& ids, const tensor_loss_options& given) const {
     if (given.per_token) *given.per_token = as_tensor(per_token, ids);
-    if (given.metrics) *given.metrics = as_tensor(std::span<const double>(got.metrics), at::empty({0}, ids.options().dtype(at::kFloat)));
+    if (given.metrics)
+      *given.metrics = as_tensor(std::span<const double>(got.metrics), at::empty({0}, ids.options().dtype(at::kFloat)));
   }
 };
 
@@ -52,10 +62,13 @@ bool wants_metrics(const tensor_loss_options& options) {
   return metric_count<Loss> > 0 && options.metrics;
 }
 
-/// Whether a loss can stay on the scores' device: what the options and the loss itself would need the host for. Terms: what calls it there.
+/// Whether a loss can stay on the scores' device: what the options and the loss itself would need the host for. Terms:
+/// what calls it there.
 template <class Terms, class Loss>
-bool stays_on_device(const Loss& l, const at::Tensor& scores, const at::Tensor& targets, const tensor_loss_options& options) {
-  const bool has_rows_of_its_own = !options.rows.empty() || !options.links.empty() || !options.kept.offsets.empty() || !options.transform.temperatures.empty();
+bool stays_on_device(const Loss& l, const at::Tensor& scores, const at::Tensor& targets,
+                     const tensor_loss_options& options) {
+  const bool has_rows_of_its_own = !options.rows.empty() || !options.links.empty() || !options.kept.offsets.empty() ||
+                                   !options.transform.temperatures.empty();
   const bool with_metrics = wants_metrics<Loss>(options), has_host_metrics = with_metrics && !Terms::has_metrics;
   if (has_rows_of_its_own || has_host_metrics || targets.numel() == 0) return false;
   const at::NoGradGuard no_graph;
@@ -64,7 +77,8 @@ bool stays_on_device(const Loss& l, const at::Tensor& scores, const at::Tensor& 
 
 /// What term_plan checks, of that which the host knows. mask, weight: where they are 0 a token's id is not looked at.
 template <class Loss>
-void check_on_device(const Loss& l, const tensor_call& call, const column& mask, const column& weight, const tensor_loss_options& options, index rows, index vocab) {
+void check_on_device(const Loss& l, const tensor_call& call, const column& mask, const column& weight,
+                     const tensor_loss_options& options, index rows, index vocab) {
   const id_column& ids = call.targets;
   require_length("targets", ids.size(), rows);
   if (!options.mask.empty()) require_length("mask", call.options.mask.size(), rows);
@@ -78,13 +92,17 @@ void check_on_device(const Loss& l, const tensor_call& call, const column& mask,
 
 /// What the caller gets of a loss that stayed on the device: its value, and the losses of the tokens.
 template <class Loss>
-at::Tensor report_on_device(const device_terms& terms, const at::Tensor& value, const at::Tensor& scores, const at::Tensor& targets, const tensor_loss_options& options) {
+at::Tensor report_on_device(const device_terms& terms, const at::Tensor& value, const at::Tensor& scores,
+                            const at::Tensor& targets, const tensor_loss_options& options) {
   if (options.per_token) *options.per_token = terms.per_token().to(at::kFloat).view(targets.sizes());
-  if (options.metrics) *options.metrics = wants_metrics<Loss>(options) ? terms.metrics().to(at::kFloat) : at::empty({0}, scores.options().dtype(at::kFloat));
+  if (options.metrics)
+    *options.metrics = wants_metrics<Loss>(options) ? terms.metrics().to(at::kFloat)
+                                                    : at::empty({0}, scores.options().dtype(at::kFloat));
   return value.to(scores.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
 }
 
-/// run(scores, gradient or null) over the logits as the library takes them on their device, or by ATen's operations; its result's value.
+/// run(scores, gradient or null) over the logits as the library takes them on their device, or by ATen's operations;
+/// its result's value.
 template <class Run>
 at::Tensor loss_of_logits(const at::Tensor& logits, bool is_in_place, bool is_by_chain, const Run& run) {
   const at::TensorList inputs(logits);
@@ -101,10 +119,11 @@ at::Tensor loss_of_logits(const at::Tensor& logits, bool is_in_place, bool is_by
   });
 }
 
-/// loss_of_tokens, loss_of_sequences, and below loss_of_product, where nothing comes back. mask: of the tokens; leaves_out: empty, or weights of which 0
-/// does as a mask's; make(terms): what calls the loss.
+/// loss_of_tokens, loss_of_sequences, and below loss_of_product, where nothing comes back. mask: of the tokens;
+/// leaves_out: empty, or weights of which 0 does as a mask's; make(terms): what calls the loss.
 template <class Loss, class Make>
-at::Tensor loss_of_logits_on_device(const Loss& l, const tensor_call& call, const column& mask, const column& leaves_out, const at::Tensor& logits, const at::Tensor& targets,
+at::Tensor loss_of_logits_on_device(const Loss& l, const tensor_call& call, const column& mask,
+                                    const column& leaves_out, const at::Tensor& logits, const at::Tensor& targets,
                                     const tensor_loss_options& options, const Make& make) {
   const head_shape shape = backend<device_scores>::shape({logits});
   check_on_device(l, call, mask, leaves_out, options, shape.rows, shape.vocab);
@@ -113,7 +132,8 @@ at::Tensor loss_of_logits_on_device(const Loss& l, const tensor_call& call, cons
   return loss_function::apply(inputs, [&, is_wanted](std::vector<at::Tensor>& gradients) {
     const at::Tensor x = logits.detach();
     if (is_wanted) gradients[0] = options.is_in_place ? x : backend<at::Tensor>::like(x);
-    const head_request request{{}, {}, nullptr, options.transform, options.kept, wants_log_sum_squares(l, call.options)};
+    const head_request request{
+        {}, {}, nullptr, options.transform, options.kept, wants_log_sum_squares(l, call.options)};
     auto terms = make(device_terms(targets, mask, call.options.weight, options.normaliser, shape.vocab, x.device()));
     const at::Tensor value = loss_on_device(terms, x, request, is_wanted ? &gradients[0] : nullptr);
     return report_on_device<Loss>(terms, value, x, targets, options);
@@ -121,12 +141,14 @@ at::Tensor loss_of_logits_on_device(const Loss& l, const tensor_call& call, cons
 }
 
 template <class Loss>
-at::Tensor loss_of_tokens(const Loss& l, const at::Tensor& logits, const at::Tensor& targets, const tensor_loss_options& options, bool is_by_chain) {
+at::Tensor loss_of_tokens(const Loss& l, const at::Tensor& logits, const at::Tensor& targets,
+                          const tensor_loss_options& options, bool is_by_chain) {
   tensor_call call(logits, targets, options);
   if constexpr (loss_of_all_tokens<Loss>)
     if ((is_by_chain || !logits.is_cpu()) && stays_on_device<device_tokens<Loss>>(l, logits, targets, options))
-      return loss_of_logits_on_device(l, call, call.options.mask, call.options.weight, logits, targets, options,
-                                      [&](device_terms terms) { return device_tokens<Loss>(l, std::move(terms), wants_metrics<Loss>(options)); });
+      return loss_of_logits_on_device(
+          l, call, call.options.mask, call.options.weight, logits, targets, options,
+          [&](device_terms terms) { return device_tokens<Loss>(l, std::move(terms), wants_metrics<Loss>(options)); });
   return loss_of_logits(logits, options.is_in_place, is_by_chain, [&]<class X>(const X& x, at::Tensor* gradient) {
     const auto got = gradient ? evaluate_into(l, x, call.targets, call.options, *gradient, torch_threads{})
                               : evaluate_value(l, x, call.targets, call.options, torch_threads{});
@@ -135,7 +157,8 @@ at::Tensor loss_of_tokens(const Loss& l, const at::Tensor& logits, const at::Ten
   });
 }
 
-/// Two masks as one: a token counts where both say so, an empty one everywhere. On the host where both lie there, so that ids can be checked.
+/// Two masks as one: a token counts where both say so, an empty one everywhere. On the host where both lie there, so
+/// that ids can be checked.
 struct joint_mask {
   std::vector<std::uint8_t> here;
   tensor_column there;
@@ -151,7 +174,8 @@ struct joint_mask {
       mask = here;
     } else {
       const tensor_terms all{0, tokens, device};
-      there = tensor_column((column_on_device(of_layout, all) != 0).bitwise_and(column_on_device(of_call, all) != 0), "mask");
+      there = tensor_column((column_on_device(of_layout, all) != 0).bitwise_and(column_on_device(of_call, all) != 0),
+                            "mask");
       mask = there;
     }
   }
@@ -164,28 +188,33 @@ template <class L>
 concept rows_of_tokens = std::derived_from<L, padded>;
 
 template <class Loss, class L>
-at::Tensor loss_of_sequences(const Loss& l, const at::Tensor& logits, const at::Tensor& targets, const L& layout, const tensor_loss_options& options, bool is_by_chain) {
+at::Tensor loss_of_sequences(const Loss& l, const at::Tensor& logits, const at::Tensor& targets, const L& layout,
+                             const tensor_loss_options& options, bool is_by_chain) {
   tensor_call call(logits, targets, options);
   if constexpr (loss_of_all_sequences<Loss> && rows_of_tokens<L>) {
     const bool is_whole = layout.tokens() == targets.numel() && layout.sequences() > 0;
-    if ((is_by_chain || !logits.is_cpu()) && is_whole && stays_on_device<device_sequences<Loss>>(l, logits, targets, options)) {
+    if ((is_by_chain || !logits.is_cpu()) && is_whole &&
+        stays_on_device<device_sequences<Loss>>(l, logits, targets, options)) {
       const joint_mask both(layout.mask(), call.options.mask, layout.tokens(), logits.device());
       const column& mask = both.mask;
       return loss_of_logits_on_device(l, call, mask, {}, logits, targets, options, [&](device_terms terms) {
-        return device_sequences<Loss>(l, std::move(terms), layout.last(0) - layout.first(0), wants_metrics<Loss>(options));
+        return device_sequences<Loss>(l, std::move(terms), layout.last(0) - layout.first(0),
+                                      wants_metrics<Loss>(options));
       });
     }
   }
   return loss_of_logits(logits, options.is_in_place, is_by_chain, [&]<class X>(const X& x, at::Tensor* gradient) {
-    const auto got = gradient ? evaluate_sequences_into(l, x, call.targets, layout, call.options, *gradient, torch_threads{})
-                              : evaluate_sequences_value(l, x, call.targets, layout, call.options, torch_threads{});
+    const auto got = gradient
+                         ? evaluate_sequences_into(l, x, call.targets, layout, call.options, *gradient, torch_threads{})
+                         : evaluate_sequences_value(l, x, call.targets, layout, call.options, torch_threads{});
     call.report(got, targets, options);
     return got.value;
   });
 }
 
 template <class Loss>
-at::Tensor loss_of_product_on_device(const Loss& l, const tensor_call& call, const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+at::Tensor loss_of_product_on_device(const Loss& l, const tensor_call& call, const at::Tensor& hidden,
+                                     const at::Tensor& weight, const at::Tensor& targets,
                                      const tensor_loss_options& options) {
   const at::Tensor both[] = {hidden, weight};
   const at::TensorList inputs(both);
@@ -196,15 +225,21 @@ at::Tensor loss_of_product_on_device(const Loss& l, const tensor_call& call, con
     const at::Tensor states = hidden.detach().reshape({-1, hidden.size(-1)});
     if (is_wanted) gradients = {backend<at::Tensor>::like(hidden.detach()), backend<at::Tensor>::like(weight.detach())};
     at::Tensor d_hidden = is_wanted ? at::empty_like(states) : at::Tensor();
-    const head_request request{{}, {}, nullptr, options.transform, options.kept, wants_log_sum_squares(l, call.options)};
-    device_tokens<Loss> tokens(l, device_terms(targets, call.options.mask, call.options.weight, options.normaliser, shape.vocab, states.device()), wants_metrics<Loss>(options));
-    const at::Tensor value = loss_on_device(tokens, states, weight.detach(), request, is_wanted ? &d_hidden : nullptr, is_wanted ? &gradients[1] : nullptr);
+    const head_request request{
+        {}, {}, nullptr, options.transform, options.kept, wants_log_sum_squares(l, call.options)};
+    device_tokens<Loss> tokens(
+        l,
+        device_terms(targets, call.options.mask, call.options.weight, options.normaliser, shape.vocab, states.device()),
+        wants_metrics<Loss>(options));
+    const at::Tensor value = loss_on_device(tokens, states, weight.detach(), request, is_wanted ? &d_hidden : nullptr,
+                                            is_wanted ? &gradients[1] : nullptr);
     if (is_wanted) gradients[0].copy_(d_hidden.view(hidden.sizes()));
     return report_on_device<Loss>(tokens, value, states, targets, options);
   });
 }
 
-/// run(scores, gradient or null) over hidden times weight, as the library takes them on the host, or by ATen's operations; its result's value.
+/// run(scores, gradient or null) over hidden times weight, as the library takes them on the host, or by ATen's
+/// operations; its result's value.
 template <class Run>
 at::Tensor loss_of_linear_scores(const at::Tensor& hidden, const at::Tensor& weight, bool is_on_host, const Run& run) {
   const at::Tensor both[] = {hidden, weight};
@@ -219,12 +254,15 @@ at::Tensor loss_of_linear_scores(const at::Tensor& hidden, const at::Tensor& wei
       gradients = {gradient.d_hidden, gradient.d_weight};
       return value;
     };
-    return value_tensor(is_on_host ? run_over(linear_scores{states.scores, rows.scores}) : run_over(linear_scores{states, rows}), hidden);
+    return value_tensor(
+        is_on_host ? run_over(linear_scores{states.scores, rows.scores}) : run_over(linear_scores{states, rows}),
+        hidden);
   });
 }
 
 /// The options of a call over linear scores.
-inline tensor_call product_call(const at::Tensor& hidden, const at::Tensor& targets, const tensor_loss_options& options) {
+inline tensor_call product_call(const at::Tensor& hidden, const at::Tensor& targets,
+                                const tensor_loss_options& options) {
   if (options.is_in_place) fail("is_in_place", "logits to overwrite", "linear_scores");
   return tensor_call(hidden, targets, options);
 }
@@ -248,13 +286,15 @@ at::Tensor loss_of_product(const Loss& l, const at::Tensor& hidden, const at::Te
 }
 
 template <class Loss, class L>
-at::Tensor loss_of_product_sequences(const Loss& l, const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets, const L& layout,
-                                     const tensor_loss_options& options, bool is_by_chain) {
+at::Tensor loss_of_product_sequences(const Loss& l, const at::Tensor& hidden, const at::Tensor& weight,
+                                     const at::Tensor& targets, const L& layout, const tensor_loss_options& options,
+                                     bool is_by_chain) {
   tensor_call call = product_call(hidden, targets, options);
   const bool is_on_host = !is_by_chain && hidden.is_cpu() && weight.is_cpu();
   return loss_of_linear_scores(hidden, weight, is_on_host, [&]<class X>(const X& x, gradient_type<X>* gradient) {
-    const auto got = gradient ? evaluate_sequences_into(l, x, call.targets, layout, call.options, *gradient, torch_threads{})
-                              : evaluate_sequences_value(l, x, call.targets, layout, call.options, torch_threads{});
+    const auto got = gradient
+                         ? evaluate_sequences_into(l, x, call.targets, layout, call.options, *gradient, torch_threads{})
+                         : evaluate_sequences_value(l, x, call.targets, layout, call.options, torch_threads{});
     call.report(got, targets, options);
     return got.value;
   });

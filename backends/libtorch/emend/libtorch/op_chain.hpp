@@ -21,10 +21,13 @@ namespace emend::detail {
 
 /// Numbers of the host on a device. The vector must outlive the result where the device is the host.
 inline at::Tensor on_device(std::vector<double>& values, at::Device device) {
-  return at::from_blob(values.data(), {static_cast<std::int64_t>(values.size())}, at::TensorOptions().dtype(at::kDouble)).to(device);
+  return at::from_blob(values.data(), {static_cast<std::int64_t>(values.size())},
+                       at::TensorOptions().dtype(at::kDouble))
+      .to(device);
 }
 inline at::Tensor on_device(std::vector<index>& values, at::Device device) {
-  return at::from_blob(values.data(), {static_cast<std::int64_t>(values.size())}, at::TensorOptions().dtype(at::kLong)).to(device);
+  return at::from_blob(values.data(), {static_cast<std::int64_t>(values.size())}, at::TensorOptions().dtype(at::kLong))
+      .to(device);
 }
 
 /// The head over chunks of rows by ATen's operations, in float or double, on any device.
@@ -91,8 +94,8 @@ class op_chain {
 
   /// x: [n, V], the scores of the given rows -> [n, V], the gradient, in float or double.
   ///   scale (p (constant + linear log p + quadratic p) + target's own),   times 1 - tanh^2 where there is a cap
-  at::Tensor gradient(const at::Tensor& x, std::span<const index> rows, const row_statistics* statistics, const row_adjoint* adjoints,
-                      std::span<const target> targets) const {
+  at::Tensor gradient(const at::Tensor& x, std::span<const index> rows, const row_statistics* statistics,
+                      const row_adjoint* adjoints, std::span<const target> targets) const {
     const prepared y = prepare(x, rows);
     const auto n = static_cast<std::int64_t>(rows.size());
     // top, log_sum, constant, linear, quadratic: one copy to the device
@@ -125,9 +128,11 @@ class op_chain {
     bool has_linear, has_quadratic;
   };
 
-  /// The same where nothing of the targets is on the host. places: [m] positions in x counted row by row, all different; amount: [m] derivatives with
-  /// respect to x there, but for the cap. No kept ids, no temperatures of each row.
-  at::Tensor gradient(const at::Tensor& x, const slopes& of_rows, const at::Tensor& places, const at::Tensor& amount) const {
+  /// The same where nothing of the targets is on the host. places: [m] positions in x counted row by row, all
+  /// different; amount: [m] derivatives with respect to x there, but for the cap. No kept ids, no temperatures of each
+  /// row.
+  at::Tensor gradient(const at::Tensor& x, const slopes& of_rows, const at::Tensor& places,
+                      const at::Tensor& amount) const {
     const prepared y = prepare(x, {});
     at::Tensor result = gradient_of(y, of_rows);
     // A target outside the support is a constant.
@@ -137,10 +142,14 @@ class op_chain {
     return result;
   }
   /// Such places of one id in each row.
-  static at::Tensor target_places(const at::Tensor& ids, index vocab) { return at::arange(ids.size(0), ids.options()).mul_(vocab).add_(ids); }
+  static at::Tensor target_places(const at::Tensor& ids, index vocab) {
+    return at::arange(ids.size(0), ids.options()).mul_(vocab).add_(ids);
+  }
 
   /// z = multiplier y
-  double multiplier_of(index row) const { return (request_.transform.soft_cap != 0 ? 1 : request_.transform.logit_scale) / temperature_of(row); }
+  double multiplier_of(index row) const {
+    return (request_.transform.soft_cap != 0 ? 1 : request_.transform.logit_scale) / temperature_of(row);
+  }
   /// dz / dx, but for the cap
   double slope_of(index row) const { return request_.transform.logit_scale / temperature_of(row); }
   /// Of gradients and slopes: float or double.
@@ -148,7 +157,8 @@ class op_chain {
   /// z of scores in double, [..], on their device; no temperatures of each row.
   at::Tensor scores(const at::Tensor& x) const {
     const score_transform& f = request_.transform;
-    const at::Tensor capped = f.soft_cap == 0 ? x : at::where(x.isfinite(), (x * (f.logit_scale / f.soft_cap)).tanh_().mul_(f.soft_cap), x);
+    const at::Tensor capped =
+        f.soft_cap == 0 ? x : at::where(x.isfinite(), (x * (f.logit_scale / f.soft_cap)).tanh_().mul_(f.soft_cap), x);
     return capped * multiplier_of(0);
   }
   /// z of one score whose id is kept.
@@ -189,8 +199,10 @@ class op_chain {
     at::Tensor log_p = difference(y, table[0]).sub_(table[1]);
     at::Tensor result = log_p.exp();
     if (!s.has_linear && !s.has_quadratic) return result.mul_(table[2]);
-    if (s.has_linear) log_p.mul_(table[3]).add_(table[2]);
-    else log_p = at::zeros_like(log_p).add_(table[2]);
+    if (s.has_linear)
+      log_p.mul_(table[3]).add_(table[2]);
+    else
+      log_p = at::zeros_like(log_p).add_(table[2]);
     if (s.has_quadratic) log_p.addcmul_(result, table[4]);
     return result.mul_(log_p);
   }
@@ -224,19 +236,24 @@ class op_chain {
     return y;
   }
 
-  void add_targets(const at::Tensor& result, const at::Tensor& values, std::span<const index> rows, std::span<const target> targets) const {
+  void add_targets(const at::Tensor& result, const at::Tensor& values, std::span<const index> rows,
+                   std::span<const target> targets) const {
     if (targets.empty()) return;
     // Sums of what falls on one place are formed here: on the device their order would be nobody's.
     std::vector<target> sorted(targets.begin(), targets.end());
-    const auto is_before = [](const target& a, const target& b) { return a.row != b.row ? a.row < b.row : a.id < b.id; };
+    const auto is_before = [](const target& a, const target& b) {
+      return a.row != b.row ? a.row < b.row : a.id < b.id;
+    };
     std::stable_sort(sorted.begin(), sorted.end(), is_before);
     std::vector<index> places;
     std::vector<double> amounts;
     for (const target& t : sorted) {
       const index place = t.row * values.size(1) + t.id;
       const double amount = t.value * slope_of(rows[static_cast<std::size_t>(t.row)]);
-      if (!places.empty() && places.back() == place) amounts.back() += amount;
-      else places.push_back(place), amounts.push_back(amount);
+      if (!places.empty() && places.back() == place)
+        amounts.back() += amount;
+      else
+        places.push_back(place), amounts.push_back(amount);
     }
     const at::Tensor at = on_device(places, values.device()), amount = on_device(amounts, values.device()).to(type_);
     // A target outside the support is a constant.
@@ -245,7 +262,9 @@ class op_chain {
   }
 
   bool has_kept() const { return !request_.kept.offsets.empty(); }
-  index kept_count(index row, index vocab) const { return has_kept() ? request_.kept.offsets[row + 1] - request_.kept.offsets[row] : vocab; }
+  index kept_count(index row, index vocab) const {
+    return has_kept() ? request_.kept.offsets[row + 1] - request_.kept.offsets[row] : vocab;
+  }
   index lowest_kept(index row) const {
     index lowest = -1;
     for (index k = request_.kept.offsets[row]; k < request_.kept.offsets[row + 1]; ++k)
@@ -253,7 +272,8 @@ class op_chain {
     return lowest;
   }
   double temperature_of(index row) const {
-    return request_.transform.temperatures.empty() ? request_.transform.temperature : request_.transform.temperatures[row];
+    return request_.transform.temperatures.empty() ? request_.transform.temperature
+                                                   : request_.transform.temperatures[row];
   }
 
   const head_request& request_;

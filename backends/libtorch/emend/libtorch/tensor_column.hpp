@@ -38,25 +38,42 @@ struct host_entries {
       if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) ids = id_column(first, size, stride);
     };
     switch (held.scalar_type()) {
-      case at::kFloat: view(static_cast<const float*>(data)); break;
-      case at::kDouble: view(static_cast<const double*>(data)); break;
-      case at::kBool: view(static_cast<const bool*>(data)); break;
-      case at::kByte: view(static_cast<const std::uint8_t*>(data)); break;
-      case at::kChar: view(static_cast<const std::int8_t*>(data)); break;
-      case at::kShort: view(static_cast<const std::int16_t*>(data)); break;
-      case at::kInt: view(static_cast<const std::int32_t*>(data)); break;
-      default: view(static_cast<const std::int64_t*>(data)); break;
+      case at::kFloat:
+        view(static_cast<const float*>(data));
+        break;
+      case at::kDouble:
+        view(static_cast<const double*>(data));
+        break;
+      case at::kBool:
+        view(static_cast<const bool*>(data));
+        break;
+      case at::kByte:
+        view(static_cast<const std::uint8_t*>(data));
+        break;
+      case at::kChar:
+        view(static_cast<const std::int8_t*>(data));
+        break;
+      case at::kShort:
+        view(static_cast<const std::int16_t*>(data));
+        break;
+      case at::kInt:
+        view(static_cast<const std::int32_t*>(data));
+        break;
+      default:
+        view(static_cast<const std::int64_t*>(data));
+        break;
     }
   }
 };
 
-/// A tensor on a device; its entries come to the host when somebody there first reads one, whoever that is, behind what the stream of this
-/// object's maker had to do.
+/// A tensor on a device; its entries come to the host when somebody there first reads one, whoever that is, behind what
+/// the stream of this object's maker had to do.
 class device_entries {
  public:
   explicit device_entries(const at::Tensor& values) : values_(values) {
     const c10::Device device = values.device();
-    if (c10::impl::hasDeviceGuardImpl(device.type())) stream_ = c10::impl::getDeviceGuardImpl(device.type())->getStream(device);
+    if (c10::impl::hasDeviceGuardImpl(device.type()))
+      stream_ = c10::impl::getDeviceGuardImpl(device.type())->getStream(device);
   }
   const at::Tensor& tensor() const { return values_; }
   const column& here() const { return brought().numbers; }
@@ -81,11 +98,12 @@ class device_entries {
 
 /// A tensor as the columns that the library takes, `column` and `id_column`; also anything that is a column already.
 ///   auto [advantage, returns] = gae(tensor_column(reward), tensor_column(value), tensor_layout(reward, mask));
-/// values: any shape, read in row-major order; an undefined tensor is an empty column. Floating-point, integer and bool dtypes; as ids
-/// integer ones. Views the tensor where it is on the host, in a dtype of C++, and one stride describes it; else this object holds the
-/// converted copy: give it a name where the column outlives the statement. From a device the entries, a few bytes a token, are copied
-/// to the host, which waits for the device, when they are first read there, and only then; `emend::loss` reads them where they are, at each call.
-/// argument: what an error is to name. Throws std::invalid_argument on another dtype or layout.
+/// values: any shape, read in row-major order; an undefined tensor is an empty column. Floating-point, integer and bool
+/// dtypes; as ids integer ones. Views the tensor where it is on the host, in a dtype of C++, and one stride describes
+/// it; else this object holds the converted copy: give it a name where the column outlives the statement. From a device
+/// the entries, a few bytes a token, are copied to the host, which waits for the device, when they are first read
+/// there, and only then; `emend::loss` reads them where they are, at each call. argument: what an error is to name.
+/// Throws std::invalid_argument on another dtype or layout.
 class tensor_column {
  public:
   tensor_column() = default;
@@ -94,8 +112,10 @@ class tensor_column {
     if (values.layout() != at::kStrided) detail::fail(argument, "a dense tensor", "another layout");
     const at::ScalarType type = values.scalar_type();
     has_ids_ = at::isIntegralType(type, false);
-    const bool is_number = has_ids_ || type == at::kBool || type == at::kFloat || type == at::kDouble || type == at::kHalf || type == at::kBFloat16;
-    if (!is_number || c10::isBarebonesUnsignedType(type)) detail::fail(argument, "a floating-point, integer or bool dtype", c10::toString(type));
+    const bool is_number = has_ids_ || type == at::kBool || type == at::kFloat || type == at::kDouble ||
+                           type == at::kHalf || type == at::kBFloat16;
+    if (!is_number || c10::isBarebonesUnsignedType(type))
+      detail::fail(argument, "a floating-point, integer or bool dtype", c10::toString(type));
     if (values.is_cpu()) {
       const detail::host_entries entries(values);
       held_ = entries.held;
@@ -113,7 +133,8 @@ class tensor_column {
     if constexpr (std::same_as<X, id_column>) ids_ = values, has_ids_ = true;
     if constexpr (requires { *values.data(); }) {
       using number = std::remove_cvref_t<decltype(*values.data())>;
-      if constexpr (std::is_integral_v<number> && !std::is_same_v<number, bool>) ids_ = id_column(values), has_ids_ = true;
+      if constexpr (std::is_integral_v<number> && !std::is_same_v<number, bool>)
+        ids_ = id_column(values), has_ids_ = true;
     }
   }
 
@@ -173,23 +194,31 @@ static_assert(detail::contiguous_layout<tensor_layout>);
 ///   double         float, or double where `like` is double
 ///   index          int64
 ///   char, uint8_t  bool
-/// Of like's shape where the entries fit it, of its leading dimensions where they fit those (one number a sequence), else [n].
-/// From the host to a device they are copied. Cost: one pass.
+/// Of like's shape where the entries fit it, of its leading dimensions where they fit those (one number a sequence),
+/// else [n]. From the host to a device they are copied. Cost: one pass.
 template <class T>
 at::Tensor as_tensor(std::span<const T> values, const at::Tensor& like) {
   constexpr bool is_flag = sizeof(T) == 1, is_id = std::is_integral_v<T> && !is_flag;
-  const at::ScalarType type = is_flag ? at::kBool : is_id ? at::kLong : like.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::ScalarType type = is_flag                             ? at::kBool
+                              : is_id                             ? at::kLong
+                              : like.scalar_type() == at::kDouble ? at::kDouble
+                                                                  : at::kFloat;
   const auto size = static_cast<std::int64_t>(values.size());
   at::Tensor result = at::empty({size}, at::TensorOptions().dtype(type));
   void* data = result.mutable_data_ptr();
   const auto write = [&]<class U>(U* out) {
     for (std::size_t i = 0; i < values.size(); ++i) out[i] = static_cast<U>(values[i]);
   };
-  if (is_flag) write(static_cast<bool*>(data));
-  else if (is_id) write(static_cast<std::int64_t*>(data));
-  else if (type == at::kDouble) write(static_cast<double*>(data));
-  else write(static_cast<float*>(data));
-  if (like.numel() == size) result = result.view(like.sizes());
+  if (is_flag)
+    write(static_cast<bool*>(data));
+  else if (is_id)
+    write(static_cast<std::int64_t*>(data));
+  else if (type == at::kDouble)
+    write(static_cast<double*>(data));
+  else
+    write(static_cast<float*>(data));
+  if (like.numel() == size)
+    result = result.view(like.sizes());
   else if (like.dim() > 1 && like.numel() == size * like.size(-1))
     result = result.view(like.sizes().slice(0, static_cast<std::size_t>(like.dim()) - 1));
   return result.to(like.device());

@@ -18,9 +18,12 @@ namespace emend {
 
 namespace detail {
 
-/// Thrown where a loss wants a single number of a token that lies on a device, as an `if` does: it is then called on the host.
+/// Thrown where a loss wants a single number of a token that lies on a device, as an `if` does: it is then called on
+/// the host.
 struct needs_host : std::exception {
-  const char* what() const noexcept override { return "emend: a loss wants a number of a single token on the host; branch by emend::select"; }
+  const char* what() const noexcept override {
+    return "emend: a loss wants a number of a single token on the host; branch by emend::select";
+  }
 };
 
 }  // namespace detail
@@ -57,8 +60,9 @@ class tensor_condition {
   bool holds_ = false;
 };
 
-/// A number of every token at once: a tensor of double, [tokens], on any device; or a constant, the same for all, which costs nothing there.
-/// With `dual` around it the carrier of losses that are called once for all tokens: see `tensor_dual`.
+/// A number of every token at once: a tensor of double, [tokens], on any device; or a constant, the same for all, which
+/// costs nothing there. With `dual` around it the carrier of losses that are called once for all tokens: see
+/// `tensor_dual`.
 class tensor_number {
  public:
   tensor_number() = default;
@@ -77,31 +81,38 @@ class tensor_number {
   }
   /// The numbers themselves, [tokens], of a constant too.
   at::Tensor expanded(index tokens, const at::Device& device) const {
-    return is_constant() ? at::full({tokens}, constant_, at::TensorOptions().dtype(at::kDouble).device(device)) : values_;
+    return is_constant() ? at::full({tokens}, constant_, at::TensorOptions().dtype(at::kDouble).device(device))
+                         : values_;
   }
 
-  friend tensor_number operator-(const tensor_number& a) { return a.is_constant() ? tensor_number(-a.constant_) : tensor_number(a.values_.neg()); }
+  friend tensor_number operator-(const tensor_number& a) {
+    return a.is_constant() ? tensor_number(-a.constant_) : tensor_number(a.values_.neg());
+  }
   friend tensor_number operator+(const tensor_number& a, const tensor_number& b) {
     if (a.is(0)) return b;
     if (b.is(0)) return a;
-    if (b.is_constant()) return a.is_constant() ? tensor_number(a.constant_ + b.constant_) : tensor_number(a.values_ + b.constant_);
+    if (b.is_constant())
+      return a.is_constant() ? tensor_number(a.constant_ + b.constant_) : tensor_number(a.values_ + b.constant_);
     return a.is_constant() ? tensor_number(b.values_ + a.constant_) : tensor_number(a.values_ + b.values_);
   }
   friend tensor_number operator-(const tensor_number& a, const tensor_number& b) {
     if (a.is(0)) return -b;
     if (b.is(0)) return a;
-    if (b.is_constant()) return a.is_constant() ? tensor_number(a.constant_ - b.constant_) : tensor_number(a.values_ - b.constant_);
+    if (b.is_constant())
+      return a.is_constant() ? tensor_number(a.constant_ - b.constant_) : tensor_number(a.values_ - b.constant_);
     return tensor_number(a.is_constant() ? at::rsub(b.values_, a.constant_) : a.values_ - b.values_);
   }
   friend tensor_number operator*(const tensor_number& a, const tensor_number& b) {
     if (a.is(1)) return b;
     if (b.is(1)) return a;
-    if (b.is_constant()) return a.is_constant() ? tensor_number(a.constant_ * b.constant_) : tensor_number(a.values_ * b.constant_);
+    if (b.is_constant())
+      return a.is_constant() ? tensor_number(a.constant_ * b.constant_) : tensor_number(a.values_ * b.constant_);
     return a.is_constant() ? tensor_number(b.values_ * a.constant_) : tensor_number(a.values_ * b.values_);
   }
   friend tensor_number operator/(const tensor_number& a, const tensor_number& b) {
     if (b.is(1)) return a;
-    if (b.is_constant()) return a.is_constant() ? tensor_number(a.constant_ / b.constant_) : tensor_number(a.values_ / b.constant_);
+    if (b.is_constant())
+      return a.is_constant() ? tensor_number(a.constant_ / b.constant_) : tensor_number(a.values_ / b.constant_);
     return tensor_number((a.is_constant() ? at::full({}, a.constant_, b.values_.options()) : a.values_) / b.values_);
   }
 
@@ -128,16 +139,16 @@ class tensor_number {
   tensor_number& operator/=(const tensor_number& b) { return *this = *this / b; }
 
   // Plain numbers beside it: without these, its conversion to double would be as good a match.
-#define EMEND_WITH_CONSTANT(result, op)                                                                                  \
-  template <class C>                                                                                                     \
-    requires std::is_arithmetic_v<C>                                                                                     \
-  friend result operator op(const tensor_number& a, C b) {                                                               \
-    return a op tensor_number(b);                                                                                        \
-  }                                                                                                                      \
-  template <class C>                                                                                                     \
-    requires std::is_arithmetic_v<C>                                                                                     \
-  friend result operator op(C a, const tensor_number& b) {                                                               \
-    return tensor_number(a) op b;                                                                                        \
+#define EMEND_WITH_CONSTANT(result, op)                    \
+  template <class C>                                       \
+    requires std::is_arithmetic_v<C>                       \
+  friend result operator op(const tensor_number& a, C b) { \
+    return a op tensor_number(b);                          \
+  }                                                        \
+  template <class C>                                       \
+    requires std::is_arithmetic_v<C>                       \
+  friend result operator op(C a, const tensor_number& b) { \
+    return tensor_number(a) op b;                          \
   }
   EMEND_WITH_CONSTANT(tensor_number, +)
   EMEND_WITH_CONSTANT(tensor_number, -)
@@ -170,29 +181,41 @@ inline tensor_number select(const tensor_condition& condition, const tensor_numb
   if (x.is_constant() && y.is_constant()) {
     const double at_true = x, at_false = y;
     if (at_true == at_false) return x;
-    return tensor_number(at::full(condition.tensor().sizes(), at_false, condition.tensor().options().dtype(at::kDouble)).masked_fill_(condition.tensor(), at_true));
+    return tensor_number(at::full(condition.tensor().sizes(), at_false, condition.tensor().options().dtype(at::kDouble))
+                             .masked_fill_(condition.tensor(), at_true));
   }
   if (x.is_constant()) return tensor_number(y.tensor().masked_fill(condition.tensor(), static_cast<double>(x)));
-  if (y.is_constant()) return tensor_number(x.tensor().masked_fill(condition.tensor().bitwise_not(), static_cast<double>(y)));
+  if (y.is_constant())
+    return tensor_number(x.tensor().masked_fill(condition.tensor().bitwise_not(), static_cast<double>(y)));
   return tensor_number(at::where(condition.tensor(), x.tensor(), y.tensor()));
 }
-inline tensor_number select(bool condition, const tensor_number& x, const tensor_number& y) { return condition ? x : y; }
-inline tensor_number select(const tensor_condition& condition, const tensor_number& x, double y) { return select(condition, x, tensor_number(y)); }
-inline tensor_number select(const tensor_condition& condition, double x, const tensor_number& y) { return select(condition, tensor_number(x), y); }
-inline tensor_number select(const tensor_condition& condition, double x, double y) { return select(condition, tensor_number(x), tensor_number(y)); }
+inline tensor_number select(bool condition, const tensor_number& x, const tensor_number& y) {
+  return condition ? x : y;
+}
+inline tensor_number select(const tensor_condition& condition, const tensor_number& x, double y) {
+  return select(condition, x, tensor_number(y));
+}
+inline tensor_number select(const tensor_condition& condition, double x, const tensor_number& y) {
+  return select(condition, tensor_number(x), y);
+}
+inline tensor_number select(const tensor_condition& condition, double x, double y) {
+  return select(condition, tensor_number(x), tensor_number(y));
+}
 inline tensor_number chain_product(const tensor_number& slope, const tensor_number& derivative) {
   if (slope.is(0) || derivative.is(0)) return 0.0;
   const tensor_number product = slope * derivative;
   // A number times 0 is 0 of itself.
-  const auto is_number = [](const tensor_number& x) { return x.is_constant() && __builtin_isfinite(static_cast<double>(x)); };
+  const auto is_number = [](const tensor_number& x) {
+    return x.is_constant() && __builtin_isfinite(static_cast<double>(x));
+  };
   if (is_number(slope) || is_number(derivative)) return product;
   return select(slope == 0 || derivative == 0, 0.0, product);
 }
 
 // The functions of real.hpp.
-#define EMEND_FOR_EVERY_TOKEN(name, of_tensor)                                                               \
-  inline tensor_number name(const tensor_number& x) {                                                        \
-    return x.is_constant() ? tensor_number(name(static_cast<double>(x))) : tensor_number(of_tensor);         \
+#define EMEND_FOR_EVERY_TOKEN(name, of_tensor)                                                       \
+  inline tensor_number name(const tensor_number& x) {                                                \
+    return x.is_constant() ? tensor_number(name(static_cast<double>(x))) : tensor_number(of_tensor); \
   }
 EMEND_FOR_EVERY_TOKEN(exp, x.tensor().exp())
 EMEND_FOR_EVERY_TOKEN(expm1, x.tensor().expm1())
@@ -208,7 +231,8 @@ EMEND_FOR_EVERY_TOKEN(sigmoid, x.tensor().sigmoid())
 EMEND_FOR_EVERY_TOKEN(log_sigmoid, at::log_sigmoid(x.tensor()))
 #undef EMEND_FOR_EVERY_TOKEN
 inline tensor_number pow(const tensor_number& x, double exponent) {
-  return x.is_constant() ? tensor_number(pow(static_cast<double>(x), exponent)) : tensor_number(x.tensor().pow(exponent));
+  return x.is_constant() ? tensor_number(pow(static_cast<double>(x), exponent))
+                         : tensor_number(x.tensor().pow(exponent));
 }
 inline tensor_number min(const tensor_number& a, const tensor_number& b) { return select(a < b || a != a, a, b); }
 inline tensor_number max(const tensor_number& a, const tensor_number& b) { return select(a > b || a != a, a, b); }
@@ -216,8 +240,12 @@ inline tensor_number min(const tensor_number& a, double b) { return min(a, tenso
 inline tensor_number min(double a, const tensor_number& b) { return min(tensor_number(a), b); }
 inline tensor_number max(const tensor_number& a, double b) { return max(a, tensor_number(b)); }
 inline tensor_number max(double a, const tensor_number& b) { return max(tensor_number(a), b); }
-inline tensor_number clamp(const tensor_number& x, const tensor_number& low, const tensor_number& high) { return select(x < low, low, select(x > high, high, x)); }
-inline tensor_number clamp(const tensor_number& x, double low, double high) { return clamp(x, tensor_number(low), tensor_number(high)); }
+inline tensor_number clamp(const tensor_number& x, const tensor_number& low, const tensor_number& high) {
+  return select(x < low, low, select(x > high, high, x));
+}
+inline tensor_number clamp(const tensor_number& x, double low, double high) {
+  return clamp(x, tensor_number(low), tensor_number(high));
+}
 
 /// A count for every token at once, as the length of its sequence: where a single token has an index.
 struct tensor_count {
@@ -227,14 +255,14 @@ struct tensor_count {
 /// Beside the same of a single count: see core/token.hpp.
 inline const tensor_number& as_number(const tensor_count& counts) { return counts.numbers; }
 // Losses that calculate with the count itself.
-#define EMEND_WITH_COUNT(op)                                                                                                                              \
-  template <int N>                                                                                                                                        \
-  dual<tensor_number, N> operator op(const dual<tensor_number, N>& a, const tensor_count& b) {                                                            \
-    return a op dual<tensor_number, N>(b.numbers);                                                                                                        \
-  }                                                                                                                                                       \
-  template <int N>                                                                                                                                        \
-  dual<tensor_number, N> operator op(const tensor_count& a, const dual<tensor_number, N>& b) {                                                            \
-    return dual<tensor_number, N>(a.numbers) op b;                                                                                                        \
+#define EMEND_WITH_COUNT(op)                                                                    \
+  template <int N>                                                                              \
+  dual<tensor_number, N> operator op(const dual<tensor_number, N>& a, const tensor_count & b) { \
+    return a op dual<tensor_number, N>(b.numbers);                                              \
+  }                                                                                             \
+  template <int N>                                                                              \
+  dual<tensor_number, N> operator op(const tensor_count & a, const dual<tensor_number, N>& b) { \
+    return dual<tensor_number, N>(a.numbers) op b;                                              \
   }
 EMEND_WITH_COUNT(+)
 EMEND_WITH_COUNT(-)

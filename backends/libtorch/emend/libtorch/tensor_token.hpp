@@ -21,14 +21,20 @@ struct tensor_terms {
   at::Device device;
 };
 
-/// Entries of a column for the terms, in double on their device. What lies on the host goes there, which waits; what lies on a device stays.
+/// Entries of a column for the terms, in double on their device. What lies on the host goes there, which waits; what
+/// lies on a device stays.
 inline at::Tensor column_on_device(const column& values, const tensor_terms& of) {
   // A loss may ask for a column and then not use it; the host knows, and names the column if it is used.
   if (values.empty()) throw needs_host();
   if (of.first + of.count > values.size())
-    fail("a column read by the loss", "entries for " + std::to_string(of.first + of.count) + " tokens", std::to_string(values.size()));
+    fail("a column read by the loss", "entries for " + std::to_string(of.first + of.count) + " tokens",
+         std::to_string(values.size()));
   if (const device_entries* there = values.source<device_entries>())
-    return there->tensor().detach().reshape({-1}).narrow(0, of.first, of.count).to(at::TensorOptions().dtype(at::kDouble).device(of.device));
+    return there->tensor()
+        .detach()
+        .reshape({-1})
+        .narrow(0, of.first, of.count)
+        .to(at::TensorOptions().dtype(at::kDouble).device(of.device));
   std::vector<double> entries(static_cast<std::size_t>(of.count));
   values.read(of.first, of.count, entries.data());
   const at::Tensor here = at::from_blob(entries.data(), {of.count}, at::TensorOptions().dtype(at::kDouble));
@@ -47,7 +53,8 @@ inline at::Tensor ids_on_device(const id_column& ids, const at::Device& device) 
 
 }  // namespace detail
 
-/// Every token of a call at once. A loss that asks which one it is, or branches on a number, is called on the host instead.
+/// Every token of a call at once. A loss that asks which one it is, or branches on a number, is called on the host
+/// instead.
 template <int N>
 struct token<dual<tensor_number, N>> {
   /// Stands where a single token has its position.
@@ -60,13 +67,15 @@ struct token<dual<tensor_number, N>> {
   positions position;
 
   dual<tensor_number, N> operator()(const column& values) const { return dual<tensor_number, N>(number(values)); }
-  tensor_number number(const column& values) const { return tensor_number(detail::column_on_device(values, position.terms)); }
+  tensor_number number(const column& values) const {
+    return tensor_number(detail::column_on_device(values, position.terms));
+  }
 };
 
 /// The same loss, called token by token wherever the scores lie, for one that a token of tensors cannot stand in:
 ///   emend::loss(emend::per_token([&](const auto& t) { return (t.log_prob < -2) * t.entropy; }), logits, ids)
-/// loss: any `token_loss` or `sequence_loss`; its check, its metrics and what it says of the sum of squares are passed on. Cost: of scores on a
-/// device a few numbers a token go to the host and back.
+/// loss: any `token_loss` or `sequence_loss`; its check, its metrics and what it says of the sum of squares are passed
+/// on. Cost: of scores on a device a few numbers a token go to the host and back.
 template <class Loss>
 struct per_token {
   Loss loss;
@@ -118,8 +127,8 @@ struct per_token {
 
 namespace detail {
 
-/// What the compiler sees of whether a loss can be called on all tokens at once: that it takes their token, and promises no calm where the wish
-/// for the host is thrown through it.
+/// What the compiler sees of whether a loss can be called on all tokens at once: that it takes their token, and
+/// promises no calm where the wish for the host is thrown through it.
 template <class Loss>
 concept loss_of_all_tokens = requires(const Loss& l, const token<tensor_dual>& t) {
   { l(t) } -> std::convertible_to<tensor_dual>;
@@ -128,13 +137,15 @@ concept loss_of_all_tokens = requires(const Loss& l, const token<tensor_dual>& t
 
 /// The same of a loss of whole sequences, whose length is then that of every token's sequence.
 template <class Loss>
-concept loss_of_all_sequences = requires(const Loss& l, const token<tensor_sequence_dual>& t, const tensor_sequence_dual& summary, const tensor_count& length) {
+concept loss_of_all_sequences = requires(const Loss& l, const token<tensor_sequence_dual>& t,
+                                         const tensor_sequence_dual& summary, const tensor_count& length) {
   { l.summand(t) } -> std::convertible_to<tensor_sequence_dual>;
   { l(t, summary, length) } -> std::convertible_to<tensor_sequence_dual>;
   requires !noexcept(l.summand(t)) && !noexcept(l(t, summary, length));
 };
 template <class Loss>
-concept metrics_of_all_sequences = requires(const Loss& l, const token<tensor_sequence_dual>& t, const tensor_sequence_dual& summary, const tensor_count& length) {
+concept metrics_of_all_sequences = requires(const Loss& l, const token<tensor_sequence_dual>& t,
+                                            const tensor_sequence_dual& summary, const tensor_count& length) {
   { l.metrics(t, summary, length)[0] } -> std::convertible_to<tensor_sequence_dual>;
   requires !noexcept(l.metrics(t, summary, length));
 };
@@ -151,7 +162,8 @@ template <int N>
 token<dual<tensor_number, N>> token_of_none(const at::Device& device) {
   const tensor_number none(at::empty({0}, at::TensorOptions().dtype(at::kDouble).device(device)));
   const auto variable = [&](int of) { return dual<tensor_number, N>::variable(none, of); };
-  return {dual<tensor_number, N>(none), variable(of_log_z), variable(of_score), variable(of_entropy), variable(of_log_sum_squares), dual<tensor_number, N>(none), {{0, 0, device}}};
+  return {dual<tensor_number, N>(none), variable(of_log_z),           variable(of_score), variable(of_entropy),
+          variable(of_log_sum_squares), dual<tensor_number, N>(none), {{0, 0, device}}};
 }
 
 }  // namespace detail

@@ -1,8 +1,8 @@
 #pragma once
 
-// LibTorch's wheels hold Gloo compiled but none of its headers. ProcessGroupGloo.hpp asks only that these types exist: it keeps
-// pointers to them. Nothing may derive from gloo::rendezvous::Store or construct a c10d::GlooStore over these declarations; where
-// Gloo's own headers are installed (libgloo-dev), they do as well.
+// LibTorch's wheels hold Gloo compiled but none of its headers. ProcessGroupGloo.hpp asks only that these types exist:
+// it keeps pointers to them. Nothing may derive from gloo::rendezvous::Store or construct a c10d::GlooStore over these
+// declarations; where Gloo's own headers are installed (libgloo-dev), they do as well.
 
 #include <chrono>
 #include <memory>

@@ -41,15 +41,20 @@ inline constexpr bool has_half_conversion = true;
 typedef std::uint16_t half_register __attribute__((vector_size(16)));
 typedef short half_operand __attribute__((vector_size(16)));
 
-EMEND_TARGET EMEND_INLINE float_register from_half(half_register x) { return __builtin_ia32_vcvtph2ps256((half_operand)x); }
-EMEND_TARGET EMEND_INLINE half_register to_half(float_register x) { return (half_register)__builtin_ia32_vcvtps2ph256(x, 0); }
+EMEND_TARGET EMEND_INLINE float_register from_half(half_register x) {
+  return __builtin_ia32_vcvtph2ps256((half_operand)x);
+}
+EMEND_TARGET EMEND_INLINE half_register to_half(float_register x) {
+  return (half_register)__builtin_ia32_vcvtps2ph256(x, 0);
+}
 
 template <class M>
 EMEND_TARGET EMEND_INLINE bool is_any(const M& mask) {
   return __builtin_ia32_movmskps256((float_register)mask) != 0;
 }
 
-// a b + c, rounded once: asked for by name, since compilers contract an expression only where they happen to see it whole.
+// a b + c, rounded once: asked for by name, since compilers contract an expression only where they happen to see it
+// whole.
 typedef double double_operand __attribute__((vector_size(32)));
 EMEND_TARGET EMEND_INLINE float_register fused_multiply_add(float_register a, float_register b, float_register c) {
   return __builtin_ia32_vfmaddps256(a, b, c);

@@ -46,8 +46,8 @@ EMEND_TARGET EMEND_INLINE void stream_pair(A* out, R first, R second) {
 
 inline constexpr bool has_masked_load = true;
 typedef short halves_operand __attribute__((vector_size(64)));
-/// The words of the register at x + first whose low halves are left out: the numbers at the odd places behind it. What is
-/// left out is not read, so it may lie outside the row.
+/// The words of the register at x + first whose low halves are left out: the numbers at the odd places behind it. What
+/// is left out is not read, so it may lie outside the row.
 template <class T>
 EMEND_TARGET EMEND_INLINE float_register high_halves(const T* x, int first) {
   const std::uintptr_t place = reinterpret_cast<std::uintptr_t>(x) + static_cast<std::uintptr_t>(first) * sizeof(T);
@@ -56,7 +56,8 @@ EMEND_TARGET EMEND_INLINE float_register high_halves(const T* x, int first) {
 #else
   using pointer = const short*;
 #endif
-  return (float_register)__builtin_ia32_loaddquhi512_mask(reinterpret_cast<pointer>(place), halves_operand{}, 0xaaaaaaaau);
+  return (float_register)__builtin_ia32_loaddquhi512_mask(reinterpret_cast<pointer>(place), halves_operand{},
+                                                          0xaaaaaaaau);
 }
 
 inline constexpr bool has_half_conversion = true;
@@ -72,12 +73,14 @@ EMEND_TARGET EMEND_INLINE word_register widened(half_register x) {
 #else
   // GCC takes it in halves that it joins.
   typedef int words_operand __attribute__((vector_size(64)));
-  return (word_register)__builtin_ia32_pmovzxwd512_mask((half_operand)x, words_operand{}, static_cast<unsigned short>(-1));
+  return (word_register)__builtin_ia32_pmovzxwd512_mask((half_operand)x, words_operand{},
+                                                        static_cast<unsigned short>(-1));
 #endif
 }
 
 EMEND_TARGET EMEND_INLINE float_register from_half(half_register x) {
-  return (float_register)__builtin_ia32_vcvtph2ps512_mask((half_operand)x, float_register{}, static_cast<unsigned short>(-1), 4);
+  return (float_register)__builtin_ia32_vcvtph2ps512_mask((half_operand)x, float_register{},
+                                                          static_cast<unsigned short>(-1), 4);
 }
 EMEND_TARGET EMEND_INLINE half_register to_half(float_register x) {
   return (half_register)__builtin_ia32_vcvtps2ph512_mask(x, 0, half_operand{}, static_cast<unsigned short>(-1));
@@ -90,7 +93,8 @@ EMEND_TARGET EMEND_INLINE bool is_any(const M& mask) {
   return ((w[0] | w[1]) | (w[2] | w[3]) | (w[4] | w[5]) | (w[6] | w[7])) != 0;
 }
 
-// a b + c, rounded once: asked for by name, since compilers contract an expression only where they happen to see it whole.
+// a b + c, rounded once: asked for by name, since compilers contract an expression only where they happen to see it
+// whole.
 typedef double double_operand __attribute__((vector_size(64)));
 EMEND_TARGET EMEND_INLINE float_register fused_multiply_add(float_register a, float_register b, float_register c) {
   return (float_register)__builtin_ia32_vfmaddps512_mask(a, b, c, static_cast<unsigned short>(-1), 4);

@@ -1,8 +1,8 @@
-// The sums of one block of scores, in the unit of their powers: register by register, or two registers at a time where powers are made by scaling. Part
-// of kernels.ipp.
+// The sums of one block of scores, in the unit of their powers: register by register, or two registers at a time where
+// powers are made by scaling. Part of kernels.ipp.
 
-/// Scores whose powers are summed in their own type before they join the row's sums: more where more lanes share them, and of 16-bit scores, whose
-/// powers lose more than such sums do.
+/// Scores whose powers are summed in their own type before they join the row's sums: more where more lanes share them,
+/// and of 16-bit scores, whose powers lose more than such sums do.
 template <class T>
 inline constexpr index summed_block = row_block * (has_scaling ? 2 : 1) * (sizeof(T) == 2 ? 2 : 1);
 
@@ -16,10 +16,13 @@ struct block_sums {
 
 /// The policy of the sums over a row, and 2^lowest_power in its unit.
 template <class T>
-inline constexpr exponential_policy sum_policy = sizeof(T) == 2 ? coarse : has_fused_multiply ? quick_scaled : quick;
+inline constexpr exponential_policy sum_policy = sizeof(T) == 2       ? coarse
+                                                 : has_fused_multiply ? quick_scaled
+                                                                      : quick;
 template <class T>
 inline constexpr arithmetic<T> smallest_power =
-    power_unit<arithmetic<T>, sum_policy<T>> * (sizeof(arithmetic<T>) == 4 ? arithmetic<T>(0x1p-126) : arithmetic<T>(0x1p-1022));
+    power_unit<arithmetic<T>, sum_policy<T>> *
+    (sizeof(arithmetic<T>) == 4 ? arithmetic<T>(0x1p-126) : arithmetic<T>(0x1p-1022));
 
 /// Whether sums of powers by scaling show that all was in range: below 2^highest_power, and no NaN.
 template <class T, class A = arithmetic<T>>
@@ -27,10 +30,10 @@ EMEND_TARGET EMEND_INLINE bool are_in_range(typename pack<A>::reg sum, typename 
   return !is_any((sum >= A(0x1p40) * power_unit<A, sum_policy<T>>) | (weighted != weighted));
 }
 
-/// The sums of one block, register by register, in the unit of their powers. A chain of dependent operations runs through
-/// every register of scores, so several of them are in work at a time, each a stage apart, and the operations of one step
-/// wait for nothing: `start`, `advance`, `complete` and `take`, to be called in the opposite order.
-/// Where powers are made by scaling, only -inf is in need of the clamp, and whether all was in range is seen in the sums.
+/// The sums of one block, register by register, in the unit of their powers. A chain of dependent operations runs
+/// through every register of scores, so several of them are in work at a time, each a stage apart, and the operations
+/// of one step wait for nothing: `start`, `advance`, `complete` and `take`, to be called in the opposite order. Where
+/// powers are made by scaling, only -inf is in need of the clamp, and whether all was in range is seen in the sums.
 template <class T, int Features, bool IsClamped>
 struct block_pipeline {
   using A = arithmetic<T>;
@@ -43,7 +46,7 @@ struct block_pipeline {
   reg multiplier, reference, center, lowest;
   reg sum{}, weighted{}, squares{}, plain{}, best = splat<A>(-__builtin_inff());
   bits highest{};
-  reg t{}, shifted{};                            // after the first stage
+  reg t{}, shifted{};                              // after the first stage
   reg t_second{}, shifted_second{}, r{}, begun{};  // after the second
   reg t_third{}, shifted_third{}, power{};         // after the third
 
@@ -56,16 +59,20 @@ struct block_pipeline {
   EMEND_TARGET EMEND_INLINE void start(reg v) {
     t = exponent_of(v, multiplier, reference, center);
     if constexpr (IsClamped) t = at_least(lowest, t);
-    if constexpr (has_scaling) shifted = round_to_integer(t);
-    else shifted = t + rounding_magic<A>;
+    if constexpr (has_scaling)
+      shifted = round_to_integer(t);
+    else
+      shifted = t + rounding_magic<A>;
     if constexpr (Features & want_extras) plain += v;
     if constexpr (Features & want_arg_max) best = v > best ? v : best;
   }
   EMEND_TARGET EMEND_INLINE void advance() {
     t_second = t;
     shifted_second = shifted;
-    if constexpr (has_scaling) r = t - shifted;
-    else r = t - (shifted - rounding_magic<A>);
+    if constexpr (has_scaling)
+      r = t - shifted;
+    else
+      r = t - (shifted - rounding_magic<A>);
     begun = begin_polynomial<policy, A, middle>(r);
   }
   EMEND_TARGET EMEND_INLINE void complete() {
@@ -92,7 +99,8 @@ struct block_pipeline {
     block_sums<A> found{sum, weighted, squares, 0, -__builtin_inff(), true};
     if constexpr (Features & want_extras) found.plain = sum_lanes<A>(plain);
     if constexpr (Features & want_arg_max)
-      for (int lane = 0; lane < pack<A>::lanes; ++lane) found.maximum = best[lane] > found.maximum ? best[lane] : found.maximum;
+      for (int lane = 0; lane < pack<A>::lanes; ++lane)
+        found.maximum = best[lane] > found.maximum ? best[lane] : found.maximum;
     if constexpr (has_scaling) {
       found.is_in_range = are_in_range<T>(sum, weighted);
     } else {
@@ -103,8 +111,9 @@ struct block_pipeline {
   }
 };
 
-/// Two registers that go through the same operations one after the other. Processors of today bind an operation to a unit when it comes, and kinds that
-/// alternate bind worse than pairs of a kind: 6 cycles for 16 scores instead of 7.4. So the order is told to the compiler, too, which would make another.
+/// Two registers that go through the same operations one after the other. Processors of today bind an operation to a
+/// unit when it comes, and kinds that alternate bind worse than pairs of a kind: 6 cycles for 16 scores instead of 7.4.
+/// So the order is told to the compiler, too, which would make another.
 template <class A>
 struct register_pair {
   using reg = typename pack<A>::reg;
@@ -121,14 +130,21 @@ struct register_pair {
   }
   /// this x + c
   EMEND_TARGET EMEND_INLINE register_pair times_plus(const register_pair& x, const register_pair& c) const {
-    return {in_order(fused_multiply_add(first, x.first, c.first)), in_order(fused_multiply_add(second, x.second, c.second))};
+    return {in_order(fused_multiply_add(first, x.first, c.first)),
+            in_order(fused_multiply_add(second, x.second, c.second))};
   }
-  EMEND_TARGET EMEND_INLINE register_pair times_plus(const register_pair& x, reg c) const { return times_plus(x, register_pair{c, c}); }
-  EMEND_TARGET EMEND_INLINE register_pair rounded() const { return {in_order(round_to_integer(first)), in_order(round_to_integer(second))}; }
+  EMEND_TARGET EMEND_INLINE register_pair times_plus(const register_pair& x, reg c) const {
+    return times_plus(x, register_pair{c, c});
+  }
+  EMEND_TARGET EMEND_INLINE register_pair rounded() const {
+    return {in_order(round_to_integer(first)), in_order(round_to_integer(second))};
+  }
   EMEND_TARGET EMEND_INLINE register_pair scaled(const register_pair& power) const {
     return {in_order(scale_by_power(first, power.first)), in_order(scale_by_power(second, power.second))};
   }
-  EMEND_TARGET EMEND_INLINE register_pair clamped(reg low) const { return {in_order(at_least(low, first)), in_order(at_least(low, second))}; }
+  EMEND_TARGET EMEND_INLINE register_pair clamped(reg low) const {
+    return {in_order(at_least(low, first)), in_order(at_least(low, second))};
+  }
 };
 template <class A>
 EMEND_TARGET EMEND_INLINE register_pair<A> pair_of(typename pack<A>::reg x) {
@@ -145,8 +161,10 @@ struct pair_polynomial {
   EMEND_TARGET EMEND_INLINE static pair begin(const pair& x) {
     constexpr bool is_sum = coefficients[0] == 1;
     const pair second = pair_of<A>(splat<A>(coefficients[1]));
-    if constexpr (is_sum) return horner<1, middle>(x, x + second);
-    else return horner<1, middle>(x, x.times_plus(pair_of<A>(splat<A>(coefficients[0])), second));
+    if constexpr (is_sum)
+      return horner<1, middle>(x, x + second);
+    else
+      return horner<1, middle>(x, x.times_plus(pair_of<A>(splat<A>(coefficients[0])), second));
   }
   EMEND_TARGET EMEND_INLINE static pair end(const pair& x, const pair& y) { return horner<middle, steps>(x, y); }
 
@@ -154,13 +172,15 @@ struct pair_polynomial {
   /// Steps First + 1 .. Last of Horner's rule.
   template <unsigned First, unsigned Last>
   EMEND_TARGET EMEND_INLINE static pair horner(const pair& x, const pair& y) {
-    if constexpr (First == Last) return y;
-    else return horner<First + 1, Last>(x, y.times_plus(x, splat<A>(coefficients[First + 1])));
+    if constexpr (First == Last)
+      return y;
+    else
+      return horner<First + 1, Last>(x, y.times_plus(x, splat<A>(coefficients[First + 1])));
   }
 };
 
-/// As block_pipeline, by pairs of registers, with the same bits. What a pair waits for was begun with the pair before it: its powers of two, and before
-/// that half of the polynomial.
+/// As block_pipeline, by pairs of registers, with the same bits. What a pair waits for was begun with the pair before
+/// it: its powers of two, and before that half of the polynomial.
 template <class T, bool IsClamped>
 struct paired_sums {
   using A = arithmetic<T>;
@@ -169,14 +189,15 @@ struct paired_sums {
   static constexpr exponential_policy policy = sum_policy<T>;
   using power_of = pair_polynomial<A, policy>;
 
-  /// Without the extras, and where constants and state of two registers fit: what has to be stored and loaded costs more than the order saves.
+  /// Without the extras, and where constants and state of two registers fit: what has to be stored and loaded costs
+  /// more than the order saves.
   template <int Features>
   static constexpr bool is_faster = has_scaling && Features == 0 && sizeof(A) == 4;
 
   reg multiplier, negative_reference, lowest;
   reg sum{}, weighted{};
   // Pairs whose powers are 0, so that the first steps add nothing.
-  pair t = pair_of<A>(splat<A>(-4096)), shifted = t;                          // after the first step
+  pair t = pair_of<A>(splat<A>(-4096)), shifted = t;                        // after the first step
   pair t_second = t, shifted_second = t, r = pair_of<A>(reg{}), begun = r;  // after the second
 
   /// Takes in a pair of scores; the sums receive the pair before the one before it.

@@ -56,7 +56,8 @@ EMEND_TARGET inline void take_columns(column_state<arithmetic<T>>& state, const 
   reg sum{}, weighted{}, squares{}, plain{};
   for (index k = 0; k < column_group; k += 2) {
     reg t[2], shifted[2], e[2];
-    for (int u = 0; u < 2; ++u) t[u] = at_least(lowest, exponent_of(v[k + u], splat<A>(multiplier.high), state.reference, state.reference_score));
+    for (int u = 0; u < 2; ++u)
+      t[u] = at_least(lowest, exponent_of(v[k + u], splat<A>(multiplier.high), state.reference, state.reference_score));
     for (int u = 0; u < 2; ++u) shifted[u] = t[u] + rounding_magic<A>;
     powers_of_two<A, 2>(t, shifted, e);
     for (int u = 0; u < 2; ++u) {
@@ -129,7 +130,8 @@ EMEND_TARGET void write_gradient_columns(const T* x, T* out, index count, index 
   using A = arithmetic<T>;
   constexpr index lanes = pack<A>::lanes;
   gradient_registers<A> g[row_tile / lanes] = {};
-  for (index token = 0; token < count; ++token) g[token / lanes].template set_lane<2>(static_cast<int>(token % lanes), rows[token]);
+  for (index token = 0; token < count; ++token)
+    g[token / lanes].template set_lane<2>(static_cast<int>(token % lanes), rows[token]);
   for (index j = 0; j < vocab; ++j)
     for_each_register<A>(count, [&](index k, index present) EMEND_TARGET {
       const T* from = x + k * lanes + j * vocab_stride;

@@ -8,8 +8,8 @@ namespace emend::detail {
 template <class T>
 struct divergence_kernels {
   using A = arithmetic<T>;
-  using accumulate = void (*)(pair_sums<A>&, const T*, const T*, index, const row_multiplier<A>&, const row_multiplier<A>&,
-                              const saved_pair<A>&);
+  using accumulate = void (*)(pair_sums<A>&, const T*, const T*, index, const row_multiplier<A>&,
+                              const row_multiplier<A>&, const saved_pair<A>&);
 
   accumulate sums_of[2];   ///< by kind: forward, reverse; the Jensen-Shannon divergence always saves
   accumulate saves_of[3];  ///< by kind
@@ -20,8 +20,10 @@ struct divergence_kernels {
 template <class T>
 const divergence_kernels<T>& divergence_kernels_for(instruction_set wanted) {
   static constexpr divergence_kernels<T> portable_kernels = {
-      {portable::accumulate_pair<T, portable::forward_cross, false>, portable::accumulate_pair<T, portable::reverse_cross, false>},
-      {portable::accumulate_pair<T, portable::forward_cross, true>, portable::accumulate_pair<T, portable::reverse_cross, true>,
+      {portable::accumulate_pair<T, portable::forward_cross, false>,
+       portable::accumulate_pair<T, portable::reverse_cross, false>},
+      {portable::accumulate_pair<T, portable::forward_cross, true>,
+       portable::accumulate_pair<T, portable::reverse_cross, true>,
        portable::accumulate_pair<T, portable::mixed_cross, true>},
       portable::mix_pair<arithmetic<T>>,
       {portable::write_pair_gradient<T, false>, portable::write_pair_gradient<T, true>}};
@@ -33,15 +35,19 @@ const divergence_kernels<T>& divergence_kernels_for(instruction_set wanted) {
       avx2::mix_pair<arithmetic<T>>,
       {avx2::write_pair_gradient<T, false>, avx2::write_pair_gradient<T, true>}};
   static constexpr divergence_kernels<T> avx512_kernels = {
-      {avx512::accumulate_pair<T, avx512::forward_cross, false>, avx512::accumulate_pair<T, avx512::reverse_cross, false>},
+      {avx512::accumulate_pair<T, avx512::forward_cross, false>,
+       avx512::accumulate_pair<T, avx512::reverse_cross, false>},
       {avx512::accumulate_pair<T, avx512::forward_cross, true>, avx512::accumulate_pair<T, avx512::reverse_cross, true>,
        avx512::accumulate_pair<T, avx512::mixed_cross, true>},
       avx512::mix_pair<arithmetic<T>>,
       {avx512::write_pair_gradient<T, false>, avx512::write_pair_gradient<T, true>}};
   switch (supported(wanted)) {
-    case instruction_set::avx512: return avx512_kernels;
-    case instruction_set::avx2: return avx2_kernels;
-    default: return portable_kernels;
+    case instruction_set::avx512:
+      return avx512_kernels;
+    case instruction_set::avx2:
+      return avx2_kernels;
+    default:
+      return portable_kernels;
   }
 #else
   static_cast<void>(wanted);

@@ -14,9 +14,10 @@ inline constexpr A largest_difference = A(1 << 20);
 template <class A>
 struct pair_block_sums {
   typename pack<A>::reg student{}, teacher{}, weighted{}, cross{};
-  bool is_in_range = true;   ///< no exponent above highest_power, no NaN in an exponent
-  bool is_finite = true;     ///< the sums are
-  bool is_unbounded = false;  ///< a score of -inf against one that is none, on the side that makes the divergence infinite
+  bool is_in_range = true;  ///< no exponent above highest_power, no NaN in an exponent
+  bool is_finite = true;    ///< the sums are
+  bool is_unbounded =
+      false;  ///< a score of -inf against one that is none, on the side that makes the divergence infinite
 };
 
 /// As `polynomial`, each coefficient read once for all registers.
@@ -37,11 +38,10 @@ EMEND_TARGET EMEND_INLINE void shared_polynomial(const typename pack<A>::reg* r,
 /// One pass over a block of n scores of both rows, n a multiple of two registers. With IsCareful scores of -inf may
 /// occur; without it they show as sums that are not finite.
 template <class T, pair_cross Cross, bool IsSaved, bool IsCareful>
-EMEND_TARGET EMEND_INLINE pair_block_sums<arithmetic<T>> sum_pair_block(const T* student, const T* teacher, index n,
-                                                                        const row_multiplier<arithmetic<T>>& student_multiplier,
-                                                                        const row_multiplier<arithmetic<T>>& teacher_multiplier,
-                                                                        const pair_sums<arithmetic<T>>& row,
-                                                                        const saved_pair<arithmetic<T>>& saved) {
+EMEND_TARGET EMEND_INLINE pair_block_sums<arithmetic<T>> sum_pair_block(
+    const T* student, const T* teacher, index n, const row_multiplier<arithmetic<T>>& student_multiplier,
+    const row_multiplier<arithmetic<T>>& teacher_multiplier, const pair_sums<arithmetic<T>>& row,
+    const saved_pair<arithmetic<T>>& saved) {
   using A = arithmetic<T>;
   using p = pack<A>;
   using reg = typename p::reg;
@@ -110,8 +110,8 @@ EMEND_TARGET EMEND_INLINE pair_block_sums<arithmetic<T>> sum_pair_block(const T*
   return sums;
 }
 
-/// Moves one side's reference up to the maximum of a block; the other sums follow by `rescale(down, factor)`. False if the
-/// block's maximum is no number that a reference could be.
+/// Moves one side's reference up to the maximum of a block; the other sums follow by `rescale(down, factor)`. False if
+/// the block's maximum is no number that a reference could be.
 template <class T, class Rescale>
 EMEND_TARGET inline bool raise_pair_reference(typename pair_sums<arithmetic<T>>::side& side, const T* x, index n,
                                               const row_multiplier<arithmetic<T>>& multiplier, const Rescale& rescale) {
@@ -136,23 +136,27 @@ EMEND_TARGET inline bool raise_pair_reference(typename pair_sums<arithmetic<T>>:
 
 /// Apart from the loops: it is rare.
 template <class T, pair_cross Cross>
-EMEND_TARGET __attribute__((noinline)) void raise_pair_references(pair_sums<arithmetic<T>>& row, const T* student, const T* teacher, index n,
-                                               const row_multiplier<arithmetic<T>>& student_multiplier,
-                                               const row_multiplier<arithmetic<T>>& teacher_multiplier) {
+EMEND_TARGET __attribute__((noinline)) void raise_pair_references(
+    pair_sums<arithmetic<T>>& row, const T* student, const T* teacher, index n,
+    const row_multiplier<arithmetic<T>>& student_multiplier, const row_multiplier<arithmetic<T>>& teacher_multiplier) {
   constexpr int lanes = pair_sums<arithmetic<T>>::lanes;
-  const bool is_student_taken = raise_pair_reference(row.student, student, n, student_multiplier, [&](double down, double factor) EMEND_TARGET {
-    for (int lane = 0; lane < lanes; ++lane) {
-      row.weighted[lane] = factor * (row.weighted[lane] + down * row.student.sum[lane]);
-      if constexpr (Cross == forward_cross) row.cross[lane] -= down * row.teacher.sum[lane];
-      if constexpr (Cross == reverse_cross) row.cross[lane] = factor * (row.cross[lane] + down * row.student.sum[lane]);
-    }
-  });
-  const bool is_teacher_taken = raise_pair_reference(row.teacher, teacher, n, teacher_multiplier, [&](double down, double factor) EMEND_TARGET {
-    for (int lane = 0; lane < lanes; ++lane) {
-      if constexpr (Cross == forward_cross) row.cross[lane] = factor * (row.cross[lane] + down * row.teacher.sum[lane]);
-      if constexpr (Cross == reverse_cross) row.cross[lane] -= down * row.student.sum[lane];
-    }
-  });
+  const bool is_student_taken =
+      raise_pair_reference(row.student, student, n, student_multiplier, [&](double down, double factor) EMEND_TARGET {
+        for (int lane = 0; lane < lanes; ++lane) {
+          row.weighted[lane] = factor * (row.weighted[lane] + down * row.student.sum[lane]);
+          if constexpr (Cross == forward_cross) row.cross[lane] -= down * row.teacher.sum[lane];
+          if constexpr (Cross == reverse_cross)
+            row.cross[lane] = factor * (row.cross[lane] + down * row.student.sum[lane]);
+        }
+      });
+  const bool is_teacher_taken =
+      raise_pair_reference(row.teacher, teacher, n, teacher_multiplier, [&](double down, double factor) EMEND_TARGET {
+        for (int lane = 0; lane < lanes; ++lane) {
+          if constexpr (Cross == forward_cross)
+            row.cross[lane] = factor * (row.cross[lane] + down * row.teacher.sum[lane]);
+          if constexpr (Cross == reverse_cross) row.cross[lane] -= down * row.student.sum[lane];
+        }
+      });
   if (!is_student_taken || !is_teacher_taken) row.needs_reference_path = true;
 }
 
@@ -166,10 +170,12 @@ EMEND_TARGET inline void take_pair_block(pair_sums<arithmetic<T>>& row, const T*
     raise_pair_references<T, Cross>(row, student, teacher, n, student_multiplier, teacher_multiplier);
   };
   if (!row.student.has_reference || !row.teacher.has_reference) raise();
-  pair_block_sums<A> block = sum_pair_block<T, Cross, IsSaved, false>(student, teacher, n, student_multiplier, teacher_multiplier, row, saved);
+  pair_block_sums<A> block =
+      sum_pair_block<T, Cross, IsSaved, false>(student, teacher, n, student_multiplier, teacher_multiplier, row, saved);
   if (!block.is_in_range || !block.is_finite) {
     if (!block.is_in_range) raise();
-    block = sum_pair_block<T, Cross, IsSaved, true>(student, teacher, n, student_multiplier, teacher_multiplier, row, saved);
+    block = sum_pair_block<T, Cross, IsSaved, true>(student, teacher, n, student_multiplier, teacher_multiplier, row,
+                                                    saved);
     if (!block.is_in_range || !block.is_finite || block.is_unbounded) row.needs_reference_path = true;
   }
   // A side that has had nothing but -inf so far has no powers to add.
@@ -178,7 +184,8 @@ EMEND_TARGET inline void take_pair_block(pair_sums<arithmetic<T>>& row, const T*
     add_lanes<A>(row.weighted, block.weighted);
   }
   if (row.teacher.has_reference) add_lanes<A>(row.teacher.sum, block.teacher);
-  if (Cross == forward_cross ? row.teacher.has_reference : row.student.has_reference) add_lanes<A>(row.cross, block.cross);
+  if (Cross == forward_cross ? row.teacher.has_reference : row.student.has_reference)
+    add_lanes<A>(row.cross, block.cross);
 }
 
 /// Takes a whole pair of rows into its sums. The order of additions depends on n alone.
@@ -197,7 +204,8 @@ EMEND_TARGET void accumulate_pair(pair_sums<arithmetic<T>>& row, const T* studen
       beside = tail;
     }
     saved_pair<arithmetic<T>> at{};
-    if constexpr (IsSaved) at = {saved.first + done, saved.second + done, saved.third + (Cross == mixed_cross ? done : 0), nullptr, nullptr};
+    if constexpr (IsSaved)
+      at = {saved.first + done, saved.second + done, saved.third + (Cross == mixed_cross ? done : 0), nullptr, nullptr};
     take_pair_block<T, Cross, IsSaved>(row, scores, beside, count, student_multiplier, teacher_multiplier, at);
     if constexpr (IsSaved) {
       saved.student_reference[block] = row.student.has_reference ? row.student.reference : -infinity;
@@ -237,7 +245,8 @@ EMEND_TARGET EMEND_INLINE typename pack<A>::reg logarithm(typename pack<A>::reg 
   }
 }
 
-/// f(position, size, block number): the blocks in which accumulate_pair left a row of n scores, in whole register groups.
+/// f(position, size, block number): the blocks in which accumulate_pair left a row of n scores, in whole register
+/// groups.
 template <class A, class F>
 EMEND_TARGET EMEND_INLINE void for_each_saved_block(index n, F&& f) {
   constexpr index group = 2 * pack<A>::lanes;
@@ -251,11 +260,14 @@ EMEND_TARGET EMEND_INLINE void for_each_saved_block(index n, F&& f) {
 }
 
 /// A factor of saved powers that moves them to the row's log_z; 0 where there were none.
-inline double saved_scale(double reference, double log2_z) { return reference == -infinity ? 0 : __builtin_exp2(reference - log2_z); }
+inline double saved_scale(double reference, double log2_z) {
+  return reference == -infinity ? 0 : __builtin_exp2(reference - log2_z);
+}
 
 /// Sums over the mixture b teacher + (1-b) student, from saved powers; `second` becomes log2(p / m).
 template <class A>
-EMEND_TARGET mixture_sums mix_pair(const saved_pair<A>& saved, index n, double student_log2_z, double teacher_log2_z, double mixture) {
+EMEND_TARGET mixture_sums mix_pair(const saved_pair<A>& saved, index n, double student_log2_z, double teacher_log2_z,
+                                   double mixture) {
   using p = pack<A>;
   using reg = typename p::reg;
   constexpr A smallest = sizeof(A) == 4 ? A(0x1p-126) : A(0x1p-1022);
@@ -269,7 +281,8 @@ EMEND_TARGET mixture_sums mix_pair(const saved_pair<A>& saved, index n, double s
     const reg teacher_scale = splat<A>(static_cast<A>(saved_scale(of_teacher, teacher_log2_z)));
     // A side without powers has no offset, and no need of one.
     const bool is_whole = of_student != -infinity && of_teacher != -infinity;
-    const reg offset = splat<A>(static_cast<A>(is_whole ? (of_student - student_log2_z) - (of_teacher - teacher_log2_z) : 0));
+    const reg offset =
+        splat<A>(static_cast<A>(is_whole ? (of_student - student_log2_z) - (of_teacher - teacher_log2_z) : 0));
     reg student_sum{}, teacher_sum{};
     for (index i = done; i < done + size; i += 2 * p::lanes) {
       reg student[2], teacher[2], ratio[2];
@@ -301,7 +314,8 @@ struct pair_registers {
 };
 
 template <class A, bool IsDifference>
-EMEND_TARGET EMEND_INLINE pair_registers<A> pair_coefficients(const pair_gradient& g, double student_reference, double teacher_reference) {
+EMEND_TARGET EMEND_INLINE pair_registers<A> pair_coefficients(const pair_gradient& g, double student_reference,
+                                                              double teacher_reference) {
   const double scale = g.scale * saved_scale(student_reference, g.student_log2_z);
   double constant = scale, linear = 0;
   if constexpr (IsDifference) {
@@ -309,7 +323,8 @@ EMEND_TARGET EMEND_INLINE pair_registers<A> pair_coefficients(const pair_gradien
   } else if (student_reference == -infinity || (!g.is_ratio_complete && teacher_reference == -infinity)) {
     constant = 0;  // no student probability of the block is above 0
   } else {
-    const double offset = g.is_ratio_complete ? 0 : (student_reference - g.student_log2_z) - (teacher_reference - g.teacher_log2_z);
+    const double offset =
+        g.is_ratio_complete ? 0 : (student_reference - g.student_log2_z) - (teacher_reference - g.teacher_log2_z);
     constant = scale * (g.constant + ln_2 * offset);
     linear = scale * ln_2;
   }
@@ -320,7 +335,8 @@ EMEND_TARGET EMEND_INLINE pair_registers<A> pair_coefficients(const pair_gradien
 }
 
 template <class A, bool IsDifference>
-EMEND_TARGET EMEND_INLINE typename pack<A>::reg pair_gradient_of(const A* first, const A* second, const pair_registers<A>& g) {
+EMEND_TARGET EMEND_INLINE typename pack<A>::reg pair_gradient_of(const A* first, const A* second,
+                                                                 const pair_registers<A>& g) {
   constexpr A smallest = sizeof(A) == 4 ? A(0x1p-126) : A(0x1p-1022);
   const typename pack<A>::reg power = load(first) - smallest;
   if constexpr (IsDifference) return power * g.constant - (load(second) - smallest) * g.linear;
@@ -329,12 +345,14 @@ EMEND_TARGET EMEND_INLINE typename pack<A>::reg pair_gradient_of(const A* first,
 
 /// Writes the gradient of a row of n scores from what accumulate_pair saved; never reads the scores.
 template <class T, bool IsDifference>
-EMEND_TARGET void write_pair_gradient(const saved_pair<arithmetic<T>>& saved, T* out, index n, const pair_gradient& g, bool is_streaming) {
+EMEND_TARGET void write_pair_gradient(const saved_pair<arithmetic<T>>& saved, T* out, index n, const pair_gradient& g,
+                                      bool is_streaming) {
   using A = arithmetic<T>;
   using p = pack<A>;
   constexpr index group = 2 * p::lanes;
   for_each_saved_block<A>(n, [&](index done, index size, index block) EMEND_TARGET {
-    const auto coefficients = pair_coefficients<A, IsDifference>(g, saved.student_reference[block], saved.teacher_reference[block]);
+    const auto coefficients =
+        pair_coefficients<A, IsDifference>(g, saved.student_reference[block], saved.teacher_reference[block]);
     const auto at = [&](index i) EMEND_TARGET EMEND_INLINE_LAMBDA {
       return pair_gradient_of<A, IsDifference>(saved.first + i, saved.second + i, coefficients);
     };

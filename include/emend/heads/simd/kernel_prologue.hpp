@@ -11,8 +11,8 @@
 
 namespace emend::detail {
 
-/// Scores in one block of the row kernels whose powers are kept: small enough for the first-level cache, a multiple of every register group. Blocks whose
-/// sums alone are taken: `summed_block`.
+/// Scores in one block of the row kernels whose powers are kept: small enough for the first-level cache, a multiple of
+/// every register group. Blocks whose sums alone are taken: `summed_block`.
 inline constexpr index row_block = 2048;
 
 /// Most rows that a column kernel takes side by side, and the columns that it takes at a time.

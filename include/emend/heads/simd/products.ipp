@@ -1,9 +1,11 @@
 // Matrix products for the linear head. Part of kernels.ipp.
 
-/// c = a b for one panel, or c += a b: a packed as [depth][gemm_rows], b packed as [depth][gemm_columns], into `rows` x `columns` of c.
-/// Every element adds its depth products in order, so that its bits do not depend on where the panel starts.
+/// c = a b for one panel, or c += a b: a packed as [depth][gemm_rows], b packed as [depth][gemm_columns], into `rows` x
+/// `columns` of c. Every element adds its depth products in order, so that its bits do not depend on where the panel
+/// starts.
 template <class A>
-EMEND_TARGET inline void multiply_panel(const A* a, const A* b, index depth, A* c, index c_stride, bool is_added, index rows, index columns) {
+EMEND_TARGET inline void multiply_panel(const A* a, const A* b, index depth, A* c, index c_stride, bool is_added,
+                                        index rows, index columns) {
   using p = pack<A>;
   using reg = typename p::reg;
   const bool is_whole = rows == gemm_rows && columns == 2 * p::lanes;
@@ -52,7 +54,8 @@ EMEND_TARGET EMEND_INLINE void pack_panel(const A* x, index across, index along,
   constexpr index whole = Width / 4 * 4, line = 64 / static_cast<index>(sizeof(A));
   const auto prefetch_next = [&](index l, index k) EMEND_TARGET EMEND_INLINE_LAMBDA {
     const index place = (Width + l) * across + k * along;
-    __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(x) + static_cast<std::uintptr_t>(place) * sizeof(A)));
+    __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(x) +
+                                                     static_cast<std::uintptr_t>(place) * sizeof(A)));
   };
   const auto pack_one_by_one = [&](index k, index from) EMEND_TARGET EMEND_INLINE_LAMBDA {
     for (index l = from; l < Width; ++l) out[k * Width + l] = x[l * across + k * along];
@@ -64,7 +67,8 @@ EMEND_TARGET EMEND_INLINE void pack_panel(const A* x, index across, index along,
       if constexpr (Width % pack<A>::lanes == 0) {
         for (index l = 0; l < Width; l += pack<A>::lanes) store(out + k * Width + l, load(x + k * along + l));
       } else {
-        for (index l = 0; l < whole; l += 4) *reinterpret_cast<four*>(out + k * Width + l) = *reinterpret_cast<const four*>(x + k * along + l);
+        for (index l = 0; l < whole; l += 4)
+          *reinterpret_cast<four*>(out + k * Width + l) = *reinterpret_cast<const four*>(x + k * along + l);
         pack_one_by_one(k, whole);
       }
     }
@@ -74,7 +78,9 @@ EMEND_TARGET EMEND_INLINE void pack_panel(const A* x, index across, index along,
         for (index l = 0; l < Width; ++l) prefetch_next(l, k);
       for (index l = 0; l < whole; l += 4) {
         const A* const from = x + l * across + k;
-        const auto row = [&](index i) EMEND_TARGET EMEND_INLINE_LAMBDA { return reinterpret_cast<const four*>(from + i * across); };
+        const auto row = [&](index i) EMEND_TARGET EMEND_INLINE_LAMBDA {
+          return reinterpret_cast<const four*>(from + i * across);
+        };
         const four a = *row(0), b = *row(1), c = *row(2), d = *row(3);
         const four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
         const four cd = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
@@ -94,26 +100,32 @@ EMEND_TARGET EMEND_INLINE void pack_panel(const A* x, index across, index along,
 template <class A, index Width>
 EMEND_TARGET void pack_panels(const A* x, index across, index along, index size, index depth, A* out) {
   const index whole = size / Width * Width;
-  for (index first = 0; first < whole; first += Width) pack_panel<A, Width>(x + first * across, across, along, depth, out + first * depth);
+  for (index first = 0; first < whole; first += Width)
+    pack_panel<A, Width>(x + first * across, across, along, depth, out + first * depth);
   if (whole == size) return;
   for (index k = 0; k < depth; ++k)
-    for (index l = 0; l < Width; ++l) out[whole * depth + k * Width + l] = whole + l < size ? x[(whole + l) * across + k * along] : A(0);
+    for (index l = 0; l < Width; ++l)
+      out[whole * depth + k * Width + l] = whole + l < size ? x[(whole + l) * across + k * along] : A(0);
 }
 
-/// c[m, n] = a[m, depth] b[depth, n], or with is_added c += a b; a and b with any strides, c with contiguous rows. `buffer` holds the packed panels: a block
-/// of b that stays in the second cache, and the rows of a that pass it, one panel after the other in the first.
+/// c[m, n] = a[m, depth] b[depth, n], or with is_added c += a b; a and b with any strides, c with contiguous rows.
+/// `buffer` holds the packed panels: a block of b that stays in the second cache, and the rows of a that pass it, one
+/// panel after the other in the first.
 template <class A>
 EMEND_TARGET void multiply_add(const A* a, index a_row, index a_depth, const A* b, index b_depth, index b_column, A* c,
                                index c_stride, bool is_added, index m, index n, index depth, std::vector<A>& buffer) {
   constexpr index rows = gemm_rows, columns = 2 * pack<A>::lanes, line = 64 / static_cast<index>(sizeof(A));
   constexpr index most_deep = 1536 / static_cast<index>(sizeof(A)), row_block = 504 / rows * rows, column_block = 384;
   static_assert(column_block % columns == 0);
-  const auto up_to = [](index size, index block, index unit) { return size < block ? (size + unit - 1) / unit * unit : block; };
+  const auto up_to = [](index size, index block, index unit) {
+    return size < block ? (size + unit - 1) / unit * unit : block;
+  };
   if (depth == 0 && !is_added)
     for (index i = 0; i < m; ++i)
       for (index j = 0; j < n; ++j) c[i * c_stride + j] = 0;
   // Equal shares: a short last one would read and write all of c for little.
-  const index shares = (depth + most_deep - 1) / most_deep, depth_block = shares == 0 ? 0 : (depth + shares - 1) / shares;
+  const index shares = (depth + most_deep - 1) / most_deep,
+              depth_block = shares == 0 ? 0 : (depth + shares - 1) / shares;
   const index wide = up_to(n, column_block, columns), high = up_to(m, row_block, rows);
   buffer.resize(static_cast<std::size_t>(depth_block * (wide + high) + line));
   A* const packed_b = buffer.data() + elements_to_line(buffer.data());
@@ -128,8 +140,9 @@ EMEND_TARGET void multiply_add(const A* a, index a_row, index a_depth, const A* 
         pack_panels<A, columns>(b + k0 * b_depth + j0 * b_column, b_column, b_depth, width, deep, packed_b);
         for (index i = 0; i < height; i += rows)
           for (index j = 0; j < width; j += columns)
-            multiply_panel<A>(packed_a + i * deep, packed_b + j * deep, deep, c + (i0 + i) * c_stride + j0 + j, c_stride, is_added || k0 > 0,
-                              height - i < rows ? height - i : rows, width - j < columns ? width - j : columns);
+            multiply_panel<A>(packed_a + i * deep, packed_b + j * deep, deep, c + (i0 + i) * c_stride + j0 + j,
+                              c_stride, is_added || k0 > 0, height - i < rows ? height - i : rows,
+                              width - j < columns ? width - j : columns);
       }
     }
   }

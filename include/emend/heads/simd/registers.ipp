@@ -36,15 +36,17 @@ EMEND_TARGET EMEND_INLINE void prefetch_for_later(const T* x) {
   __builtin_prefetch(x, 0, 2);
 }
 
-/// Asks for what a pass over memory reads in a while: across the end of the page, where hardware prefetchers stop, and past
-/// the row, so no pointer into it.
+/// Asks for what a pass over memory reads in a while: across the end of the page, where hardware prefetchers stop, and
+/// past the row, so no pointer into it.
 template <class T>
 EMEND_TARGET EMEND_INLINE void prefetch_ahead(const T* x) {
   const std::uintptr_t place = reinterpret_cast<std::uintptr_t>(x);
-  // Where the arithmetic keeps up with memory, the nearest cache is too small for what must be on its way; farther ahead is
-  // slower in pages of 4 KiB. With half the bytes memory is not what one waits for.
-  if constexpr (has_scaling && sizeof(T) > 2) __builtin_prefetch(reinterpret_cast<const void*>(place + 2048), 0, 2);
-  else __builtin_prefetch(reinterpret_cast<const void*>(place + 4096));
+  // Where the arithmetic keeps up with memory, the nearest cache is too small for what must be on its way; farther
+  // ahead is slower in pages of 4 KiB. With half the bytes memory is not what one waits for.
+  if constexpr (has_scaling && sizeof(T) > 2)
+    __builtin_prefetch(reinterpret_cast<const void*>(place + 2048), 0, 2);
+  else
+    __builtin_prefetch(reinterpret_cast<const void*>(place + 4096));
 }
 
 template <class T>
@@ -67,8 +69,8 @@ EMEND_TARGET EMEND_INLINE typename pack<arithmetic<T>>::reg load(const T* x) {
   }
 }
 
-/// Two registers of scores; bfloat16 in an order of their own (even places, odd places), which no sum minds. IsMasked: by masked loads where there are
-/// some, which spares two operations and takes a register for the mask.
+/// Two registers of scores; bfloat16 in an order of their own (even places, odd places), which no sum minds. IsMasked:
+/// by masked loads where there are some, which spares two operations and takes a register for the mask.
 template <class T, bool IsMasked = false>
 EMEND_TARGET EMEND_INLINE void load_pair(const T* x, typename pack<arithmetic<T>>::reg* v) {
   using p = pack<arithmetic<T>>;
@@ -127,8 +129,10 @@ EMEND_TARGET EMEND_INLINE void store_pair(T* out, const typename pack<arithmetic
 /// the score that the reference belongs to is taken off first.
 template <class R>
 EMEND_TARGET EMEND_INLINE R exponent_of(R v, R multiplier, R reference, R center) {
-  if constexpr (has_fused_multiply) return fused_multiply_add(v, multiplier, -reference);
-  else return (v - center) * multiplier;
+  if constexpr (has_fused_multiply)
+    return fused_multiply_add(v, multiplier, -reference);
+  else
+    return (v - center) * multiplier;
 }
 
 /// Adding this to a small number rounds it to an integer and leaves that integer in the low bits.
@@ -147,20 +151,23 @@ template <class A>
 inline constexpr typename pack<A>::integer exponent_bias = sizeof(A) == 4 ? 127 : 1023;
 
 /// How 2^r is made on [-1/2, 1/2]. Double: Taylor series, below 3e-16. Float: minimax, relative error 2e-9 (precise),
-/// 9.2e-8 (quick), 1.9e-8 (precise_scaled), 9.2e-8 (quick_scaled), 2.8e-6 (coarse: sums over 16-bit scores, which are known
-/// to 2e-3 at best), before rounding.
+/// 9.2e-8 (quick), 1.9e-8 (precise_scaled), 9.2e-8 (quick_scaled), 2.8e-6 (coarse: sums over 16-bit scores, which are
+/// known to 2e-3 at best), before rounding.
 enum exponential_policy { precise, quick, coarse, precise_scaled, quick_scaled };
 
-/// Coefficients from the highest power down. The last is what 2^0 comes out as, exactly: 1, but for the scaled policies,
-/// whose first coefficient is 1 instead. The first step of Horner's rule is then a sum, for which processors have units
-/// beside those of the products, and the unit of the powers is a factor of whole sums, taken off once.
+/// Coefficients from the highest power down. The last is what 2^0 comes out as, exactly: 1, but for the scaled
+/// policies, whose first coefficient is 1 instead. The first step of Horner's rule is then a sum, for which processors
+/// have units beside those of the products, and the unit of the powers is a factor of whole sums, taken off once.
 template <class A, exponential_policy Policy>
 inline constexpr auto power_coefficients = [] {
   constexpr bool is_scaled = Policy == precise_scaled || Policy == quick_scaled;
   if constexpr (sizeof(A) == 8) {
-    std::array c{1.3691488853904124e-12, 2.5678435993488196e-11, 4.44553827187081e-10,   7.054911620801121e-09,
-                 1.0178086009239696e-07, 1.3215486790144305e-06, 1.5252733804059838e-05, 0.00015403530393381606,
-                 0.0013333558146428441,  0.009618129107628477,   0.055504108664821576,   0.2402265069591007,
+    std::array c{1.3691488853904124e-12, 2.5678435993488196e-11,
+                 4.44553827187081e-10,   7.054911620801121e-09,
+                 1.0178086009239696e-07, 1.3215486790144305e-06,
+                 1.5252733804059838e-05, 0.00015403530393381606,
+                 0.0013333558146428441,  0.009618129107628477,
+                 0.055504108664821576,   0.2402265069591007,
                  0.6931471805599453,     1.0};
     if constexpr (is_scaled) {
       // 2^-39 instead of the first coefficient is less than half a unit in the last place away.
@@ -169,14 +176,22 @@ inline constexpr auto power_coefficients = [] {
     }
     return c;
   } else if constexpr (Policy == precise)
-    return std::array{0.00015353361959569156f, 0.0013398875016719103f, 0.00961843691766262f, 0.055503323674201965f,
-                      0.24022647738456726f,    0.6931471824645996f,    1.0f};
+    return std::array{0.00015353361959569156f,
+                      0.0013398875016719103f,
+                      0.00961843691766262f,
+                      0.055503323674201965f,
+                      0.24022647738456726f,
+                      0.6931471824645996f,
+                      1.0f};
   else if constexpr (Policy == precise_scaled)
-    return std::array{1.0f, 10.95882236210829f, 78.88351123724763f, 454.68854833811355f, 1967.9284700892754f, 5678.261577834924f, 8192.0f};
+    return std::array{
+        1.0f,   10.95882236210829f, 78.88351123724763f, 454.68854833811355f, 1967.9284700892754f, 5678.261577834924f,
+        8192.0f};
   else if constexpr (Policy == coarse)
     return std::array{0.009582852944731712f, 0.055906426161527634f, 0.24024099111557007f, 0.6931241750717163f, 1.0f};
   else if constexpr (Policy == quick_scaled)
-    return std::array{1.0f, 7.291166137499106f, 41.8459102139572f, 181.099043695136f, 522.5501193894033f, 753.8806866057114f};
+    return std::array{
+        1.0f, 7.291166137499106f, 41.8459102139572f, 181.099043695136f, 522.5501193894033f, 753.8806866057114f};
   else
     return std::array{0.001326472731307149f, 0.009671512991189957f, 0.05550733581185341f,
                       0.24022242426872253f,  0.6931470036506653f,   1.0f};
@@ -191,8 +206,10 @@ template <exponential_policy Policy, class A, unsigned Steps>
 EMEND_TARGET EMEND_INLINE typename pack<A>::reg begin_polynomial(typename pack<A>::reg r) {
   constexpr auto& c = power_coefficients<A, Policy>;
   typename pack<A>::reg y;
-  if constexpr (c[0] == 1) y = r + c[1];
-  else y = r * c[0] + c[1];
+  if constexpr (c[0] == 1)
+    y = r + c[1];
+  else
+    y = r * c[0] + c[1];
 #pragma GCC unroll 16
   for (unsigned k = 2; k <= Steps; ++k) y = y * r + c[k];
   return y;

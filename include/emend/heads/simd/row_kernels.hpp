@@ -18,10 +18,10 @@ struct row_kernels {
                         const saved_row<T, A>&);
   using saved_gradient = void (*)(const saved_row<T, A>&, index, bool);
 
-  accumulate rows_of[2];             ///< by what is wanted: log_z and entropy; everything
+  accumulate rows_of[2];  ///< by what is wanted: log_z and entropy; everything
   accumulate_tokens columns_of[2];
   void (*gradient_rows_of[3])(const T*, T*, index, const row_gradient<A>&, bool, const T*);  ///< by row_gradient::terms
-  save save_powers[3];                  ///< with nothing pending; with a pending row, by its terms; null where not possible
+  save save_powers[3];  ///< with nothing pending; with a pending row, by its terms; null where not possible
   saved_gradient saved_gradient_of[2];  ///< by row_gradient::terms
   void (*gradient_columns)(const T*, T*, index, index, index, index, const row_gradient<A>*);
   void (*soft_cap)(const T*, A*, index, A, A);
@@ -61,9 +61,12 @@ const row_kernels<T>& kernels_for(instruction_set wanted) {
       avx512::soft_cap_row<T>,
       avx512::soft_cap_chain_row<T>};
   switch (supported(wanted)) {
-    case instruction_set::avx512: return avx512_kernels;
-    case instruction_set::avx2: return avx2_kernels;
-    default: return portable_kernels;
+    case instruction_set::avx512:
+      return avx512_kernels;
+    case instruction_set::avx2:
+      return avx2_kernels;
+    default:
+      return portable_kernels;
   }
 #else
   static_cast<void>(wanted);
@@ -71,18 +74,23 @@ const row_kernels<T>& kernels_for(instruction_set wanted) {
 #endif
 }
 
-/// c[m, n] = a[m, depth] b[depth, n] in row-major c, or with is_added c += a b; a and b with any strides. Same bits for any cut of m and n.
+/// c[m, n] = a[m, depth] b[depth, n] in row-major c, or with is_added c += a b; a and b with any strides. Same bits for
+/// any cut of m and n.
 template <class A>
-using multiply_add_kernel = void (*)(const A* a, index a_row, index a_depth, const A* b, index b_depth, index b_column, A* c,
-                                     index c_stride, bool is_added, index m, index n, index depth, std::vector<A>& buffer);
+using multiply_add_kernel = void (*)(const A* a, index a_row, index a_depth, const A* b, index b_depth, index b_column,
+                                     A* c, index c_stride, bool is_added, index m, index n, index depth,
+                                     std::vector<A>& buffer);
 
 template <class A>
 multiply_add_kernel<A> multiply_add_for(instruction_set wanted) {
 #if defined(__x86_64__)
   switch (supported(wanted)) {
-    case instruction_set::avx512: return avx512::multiply_add<A>;
-    case instruction_set::avx2: return avx2::multiply_add<A>;
-    default: return portable::multiply_add<A>;
+    case instruction_set::avx512:
+      return avx512::multiply_add<A>;
+    case instruction_set::avx2:
+      return avx2::multiply_add<A>;
+    default:
+      return portable::multiply_add<A>;
   }
 #else
   static_cast<void>(wanted);

@@ -21,10 +21,12 @@ EMEND_TARGET EMEND_INLINE typename pack<A>::reg power_of_two(typename pack<A>::r
   return e;
 }
 
-/// How the powers of a gradient are made: closely, since a linear or a quadratic term may cancel nearly all of it. The unit of
-/// the scaled ones is a power of two, so that a row of one score keeps its exact gradient.
+/// How the powers of a gradient are made: closely, since a linear or a quadratic term may cancel nearly all of it. The
+/// unit of the scaled ones is a power of two, so that a row of one score keeps its exact gradient.
 template <int Terms>
-inline constexpr exponential_policy gradient_policy = has_fused_multiply ? precise_scaled : Terms == 0 ? quick : precise;
+inline constexpr exponential_policy gradient_policy = has_fused_multiply ? precise_scaled
+                                                      : Terms == 0       ? quick
+                                                                         : precise;
 
 /// The coefficients of a row in registers, or of as many tokens as there are lanes.
 template <class A>
@@ -63,13 +65,14 @@ struct gradient_registers {
     return has_scaling ? g.lowest - A(sizeof(A) == 4 ? 64 : 128) / g.multiplier : g.lowest;
   }
 
-  /// Without a fused multiply the powers are those of v - center; the difference is a factor of the whole row, and so is
-  /// the unit of the powers.
+  /// Without a fused multiply the powers are those of v - center; the difference is a factor of the whole row, and so
+  /// is the unit of the powers.
   template <int Terms>
   EMEND_TARGET EMEND_INLINE static row_gradient<A> centered(row_gradient<A> g) {
     double factor = 1 / static_cast<double>(power_unit<A, gradient_policy<Terms>>);
     if constexpr (!has_fused_multiply)
-      factor *= __builtin_exp2(static_cast<double>(g.center) * static_cast<double>(g.multiplier) - static_cast<double>(g.reference));
+      factor *= __builtin_exp2(static_cast<double>(g.center) * static_cast<double>(g.multiplier) -
+                               static_cast<double>(g.reference));
     g.constant = static_cast<A>(static_cast<double>(g.constant) * factor);
     g.linear = static_cast<A>(static_cast<double>(g.linear) * factor);
     g.quadratic = static_cast<A>(static_cast<double>(g.quadratic) * factor * factor);
@@ -81,19 +84,20 @@ struct gradient_registers {
 /// out = (power - 2^lowest) (constant + linear (x - center)): the gradient of one block from its saved powers. What was
 /// clamped to the lowest power gives exactly 0.
 template <class T, int Terms>
-EMEND_TARGET EMEND_INLINE typename pack<arithmetic<T>>::reg saved_gradient_of(typename pack<arithmetic<T>>::reg power,
-                                                                            typename pack<arithmetic<T>>::reg v,
-                                                                            const gradient_registers<arithmetic<T>>& g) {
+EMEND_TARGET EMEND_INLINE typename pack<arithmetic<T>>::reg saved_gradient_of(
+    typename pack<arithmetic<T>>::reg power, typename pack<arithmetic<T>>::reg v,
+    const gradient_registers<arithmetic<T>>& g) {
   using A = arithmetic<T>;
   const typename pack<A>::reg e = power - smallest_power<T>;
   if constexpr (Terms == 0) return e * g.constant;
   return e * ((at_least(g.lowest, v) - g.center) * g.linear + g.constant);
 }
 
-/// Coefficients of one block of a saved row: those of powers relative to log_z, moved to the block's own reference and to
-/// the unit of the powers.
+/// Coefficients of one block of a saved row: those of powers relative to log_z, moved to the block's own reference and
+/// to the unit of the powers.
 template <class T, class A = arithmetic<T>>
-EMEND_TARGET EMEND_INLINE gradient_registers<A> block_registers(const row_gradient<A>& coefficients, double reference, double log2_z) {
+EMEND_TARGET EMEND_INLINE gradient_registers<A> block_registers(const row_gradient<A>& coefficients, double reference,
+                                                                double log2_z) {
   const double scale = __builtin_exp2(reference - log2_z) / static_cast<double>(power_unit<A, sum_policy<T>>);
   gradient_registers<A> g{};
   g.lowest = splat<A>(coefficients.lowest);
@@ -147,8 +151,8 @@ EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index 
     line.finish();
     return line.result();
   }
-  block_pipeline<T, Features, IsClamped> line{splat<A>(multiplier), splat<A>(row.kernel_reference), splat<A>(row.kernel_center),
-                                   splat<A>(lowest_power<A>)};
+  block_pipeline<T, Features, IsClamped> line{splat<A>(multiplier), splat<A>(row.kernel_reference),
+                                              splat<A>(row.kernel_center), splat<A>(lowest_power<A>)};
   if constexpr (has_scaling) {
     static_assert(!IsSaved && PendingTerms < 0);
     line.fill();
@@ -199,7 +203,8 @@ EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index 
 
 /// total += factor x, lane by lane.
 template <class A>
-EMEND_TARGET EMEND_INLINE void add_lanes(double (&total)[row_sums<A>::lanes], typename pack<A>::reg x, double factor = 1) {
+EMEND_TARGET EMEND_INLINE void add_lanes(double (&total)[row_sums<A>::lanes], typename pack<A>::reg x,
+                                         double factor = 1) {
   using wide = typename pack<A>::wide;
   typedef wide unaligned __attribute__((aligned(8), may_alias));
   unaligned* const sums = reinterpret_cast<unaligned*>(total);
@@ -264,11 +269,13 @@ EMEND_TARGET inline void take_block(row_sums<arithmetic<T>>& row, const T* x, in
   block_sums<A> block;
   block.is_in_range = false;
   if constexpr (has_scaling && !IsSaved) {
-    if (!row.is_clamped) block = sum_block<T, Features, IsSaved, PendingTerms, false>(x, n, multiplier.high, row, saved, pending);
+    if (!row.is_clamped)
+      block = sum_block<T, Features, IsSaved, PendingTerms, false>(x, n, multiplier.high, row, saved, pending);
     // Most likely a score of -inf, and a row that holds one holds more.
     row.is_clamped = !block.is_in_range;
   }
-  if (!block.is_in_range) block = sum_block<T, Features, IsSaved, PendingTerms>(x, n, multiplier.high, row, saved, pending);
+  if (!block.is_in_range)
+    block = sum_block<T, Features, IsSaved, PendingTerms>(x, n, multiplier.high, row, saved, pending);
   // Lazy reference: sums in powers of two stay exact to rounding until they near the end of the range.
   if (!block.is_in_range) {
     if (!raise_reference(row, x, n, multiplier)) row.needs_reference_path = true;
@@ -291,8 +298,8 @@ EMEND_TARGET inline void take_block(row_sums<arithmetic<T>>& row, const T* x, in
   }
 }
 
-/// f(x, count, first, present): the blocks of a row of n scores, `Block` or fewer, each a multiple of the register group; the last one is
-/// filled up with -inf in a copy.
+/// f(x, count, first, present): the blocks of a row of n scores, `Block` or fewer, each a multiple of the register
+/// group; the last one is filled up with -inf in a copy.
 template <index Block, class T, class F>
 EMEND_TARGET EMEND_INLINE void for_each_block(const T* x, index n, F&& f) {
   constexpr index group = 2 * pack<arithmetic<T>>::lanes;
@@ -334,7 +341,8 @@ EMEND_TARGET EMEND_INLINE void gradients_of(typename pack<A>::reg* v, const grad
   for (int u = 0; u < Count; ++u) w[u] = has_fused_multiply ? v[u] : v[u] - g.center;
   // The integer part and the reference leave together, so the remainder is rounded once, at its own size.
   if constexpr (has_scaling) {
-    for (int u = 0; u < Count; ++u) shifted[u] = round_to_integer(fused_multiply_add(w[u], g.multiplier, g.negative_reference));
+    for (int u = 0; u < Count; ++u)
+      shifted[u] = round_to_integer(fused_multiply_add(w[u], g.multiplier, g.negative_reference));
     for (int u = 0; u < Count; ++u) r[u] = fused_multiply_add(w[u], g.multiplier, g.negative_reference - shifted[u]);
   } else {
     for (int u = 0; u < Count; ++u) shifted[u] = fused_multiply_add(w[u], g.multiplier, g.magic);
@@ -344,15 +352,16 @@ EMEND_TARGET EMEND_INLINE void gradients_of(typename pack<A>::reg* v, const grad
   for (int u = 0; u < Count; ++u) {
     if constexpr (has_scaling) e[u] = scale_by_power(e[u], shifted[u]);
     // The lowest score gives the exponent field 0, which is the number 0.
-    else e[u] *= (reg)(((typename p::bits)shifted[u] + exponent_bias<A>) << fraction_bits<A>);
+    else
+      e[u] *= (reg)(((typename p::bits)shifted[u] + exponent_bias<A>) << fraction_bits<A>);
     if constexpr (Terms == 0) v[u] = e[u] * g.constant;
     if constexpr (Terms == 1) v[u] = e[u] * ((v[u] - g.center) * g.linear + g.constant);
     if constexpr (Terms == 2) v[u] = e[u] * (e[u] * g.quadratic + ((v[u] - g.center) * g.linear + g.constant));
   }
 }
 
-/// Pairs of scores that become pairs of gradients two steps later, where powers are made by scaling: what a pair waits for was begun with the pair
-/// before it.
+/// Pairs of scores that become pairs of gradients two steps later, where powers are made by scaling: what a pair waits
+/// for was begun with the pair before it.
 template <class A, int Terms>
 struct scaled_gradients {
   using reg = typename pack<A>::reg;
@@ -360,7 +369,7 @@ struct scaled_gradients {
   using power_of = pair_polynomial<A, gradient_policy<Terms>>;
 
   const gradient_registers<A>& g;
-  pair v = pair_of<A>(g.lowest), shifted = pair_of<A>(reg{});                                                  // after the first step
+  pair v = pair_of<A>(g.lowest), shifted = pair_of<A>(reg{});                 // after the first step
   pair v_second = v, shifted_second = shifted, r = shifted, begun = shifted;  // after the second
 
   /// Takes in a pair; returns the gradient of the pair before the one before it.
@@ -368,7 +377,8 @@ struct scaled_gradients {
     const pair v_new = given.clamped(g.lowest);
     const pair shifted_new = v_new.times_plus(pair_of<A>(g.multiplier), g.negative_reference).rounded();
     // The integer part and the reference leave together, so the remainder is rounded once, at its own size.
-    const pair rest = v.times_plus(pair_of<A>(g.multiplier), pair_of<A>(g.negative_reference) - shifted), halfway = power_of::begin(rest);
+    const pair rest = v.times_plus(pair_of<A>(g.multiplier), pair_of<A>(g.negative_reference) - shifted),
+               halfway = power_of::begin(rest);
     const pair written = gradient(power_of::end(r, begun).scaled(shifted_second), v_second);
     v_second = v, shifted_second = shifted, r = rest, begun = halfway;
     v = v_new, shifted = shifted_new;
@@ -402,9 +412,11 @@ EMEND_TARGET EMEND_INLINE typename pack<A>::reg gradient_of(typename pack<A>::re
   }
 }
 
-/// Gradients of `groups` pairs of registers from load(k), each a pair, to write(k, pair), in order, a pair written two steps after it was loaded.
+/// Gradients of `groups` pairs of registers from load(k), each a pair, to write(k, pair), in order, a pair written two
+/// steps after it was loaded.
 template <class A, int Terms, class Load, class Write>
-EMEND_TARGET EMEND_INLINE void write_groups(index groups, const gradient_registers<A>& g, const Load& load, const Write& write) {
+EMEND_TARGET EMEND_INLINE void write_groups(index groups, const gradient_registers<A>& g, const Load& load,
+                                            const Write& write) {
   if constexpr (has_scaling) {
     using pair = register_pair<A>;
     scaled_gradients<A, Terms> line{g};
@@ -428,8 +440,9 @@ EMEND_TARGET EMEND_INLINE void write_groups(index groups, const gradient_registe
   }
 }
 
-/// Writes the gradient of n contiguous scores; `x` may be `out`. With `is_streaming` whole registers bypass the cache. The
-/// row at `next`, of the same length, is brought near on the way: memory has nothing to read meanwhile. Null: there is none.
+/// Writes the gradient of n contiguous scores; `x` may be `out`. With `is_streaming` whole registers bypass the cache.
+/// The row at `next`, of the same length, is brought near on the way: memory has nothing to read meanwhile. Null: there
+/// is none.
 template <class T, int Terms>
 EMEND_TARGET void write_gradient_row(const T* x, T* out, index n, const row_gradient<arithmetic<T>>& coefficients,
                                      bool is_streaming, const T* next) {
@@ -462,9 +475,10 @@ EMEND_TARGET void write_gradient_row(const T* x, T* out, index n, const row_grad
         if (next) prefetch(first + k * group);
         return register_pair<A>{load(x + first + k * group), load(x + first + k * group + p::lanes)};
       };
-      write_groups<A, Terms>(groups, g, load_group, [&](index k, const register_pair<A>& v) EMEND_TARGET EMEND_INLINE_LAMBDA {
-        stream_pair(out + first + k * group, v.first, v.second);
-      });
+      write_groups<A, Terms>(groups, g, load_group,
+                             [&](index k, const register_pair<A>& v) EMEND_TARGET EMEND_INLINE_LAMBDA {
+                               stream_pair(out + first + k * group, v.first, v.second);
+                             });
       i += groups * group;
     }
   }
@@ -475,10 +489,11 @@ EMEND_TARGET void write_gradient_row(const T* x, T* out, index n, const row_grad
     load_pair(x + first + k * group, v);
     return register_pair<A>{v[0], v[1]};
   };
-  write_groups<A, Terms>(groups, g, load_group, [&](index k, const register_pair<A>& v) EMEND_TARGET EMEND_INLINE_LAMBDA {
-    const typename p::reg both[2] = {v.first, v.second};
-    store_pair(out + first + k * group, both);
-  });
+  write_groups<A, Terms>(groups, g, load_group,
+                         [&](index k, const register_pair<A>& v) EMEND_TARGET EMEND_INLINE_LAMBDA {
+                           const typename p::reg both[2] = {v.first, v.second};
+                           store_pair(out + first + k * group, both);
+                         });
   i += groups * group;
   while (i < n) edge(n - i < p::lanes ? n - i : p::lanes);
 }
@@ -561,20 +576,27 @@ EMEND_TARGET void accumulate_and_save_row(row_sums<arithmetic<T>>& row, const T*
   });
 }
 
-/// The kernels that keep powers, where the arithmetic type is the storage type: 16-bit rows would be outweighed by them.
+/// The kernels that keep powers, where the arithmetic type is the storage type: 16-bit rows would be outweighed by
+/// them.
 template <class T, int PendingTerms>
 constexpr auto saving_kernel() {
   using A = arithmetic<T>;
-  using kernel = void (*)(row_sums<A>&, const T*, index, const row_multiplier<A>&, const saved_powers<A>&, const saved_row<T, A>&);
-  // A linear term reads the pending row's scores again, and with them the working set leaves the cache: slower than apart.
-  if constexpr (!keeps_powers || !std::is_same_v<T, A> || PendingTerms > 0 || (PendingTerms == 0 && !can_stream)) return kernel{nullptr};
-  else return kernel{accumulate_and_save_row<T, PendingTerms>};
+  using kernel =
+      void (*)(row_sums<A>&, const T*, index, const row_multiplier<A>&, const saved_powers<A>&, const saved_row<T, A>&);
+  // A linear term reads the pending row's scores again, and with them the working set leaves the cache: slower than
+  // apart.
+  if constexpr (!keeps_powers || !std::is_same_v<T, A> || PendingTerms > 0 || (PendingTerms == 0 && !can_stream))
+    return kernel{nullptr};
+  else
+    return kernel{accumulate_and_save_row<T, PendingTerms>};
 }
 template <class T, int Terms>
 constexpr auto saved_gradient_kernel() {
   using kernel = void (*)(const saved_row<T, arithmetic<T>>&, index, bool);
-  if constexpr (!keeps_powers || !std::is_same_v<T, arithmetic<T>>) return kernel{nullptr};
-  else return kernel{write_saved_gradient<T, Terms>};
+  if constexpr (!keeps_powers || !std::is_same_v<T, arithmetic<T>>)
+    return kernel{nullptr};
+  else
+    return kernel{write_saved_gradient<T, Terms>};
 }
 
 /// tanh, absolute error below 2e-7 in float; in double the library function.
@@ -592,13 +614,17 @@ EMEND_TARGET EMEND_INLINE typename pack<A>::reg hyperbolic_tangent(typename pack
     const reg far = (1 - e) / (1 + e);
     const reg s = u * u;
     // Near 0 the quotient cancels; the odd series does not.
-    const reg near = magnitude * (1 + s * (A(-0.33333333) + s * (A(0.13333333) + s * (A(-0.053968254) + s * (A(0.021869489) + s * A(-0.0088632355))))));
+    const reg near =
+        magnitude *
+        (1 + s * (A(-0.33333333) +
+                  s * (A(0.13333333) + s * (A(-0.053968254) + s * (A(0.021869489) + s * A(-0.0088632355))))));
     const reg y = magnitude < A(0.3) ? near : far;
     return u < 0 ? -y : y;
   }
 }
 
-/// z = cap tanh(scale x / cap) of n contiguous scores; a score of -inf stays -inf, so that it stays outside the support.
+/// z = cap tanh(scale x / cap) of n contiguous scores; a score of -inf stays -inf, so that it stays outside the
+/// support.
 template <class T>
 EMEND_TARGET void soft_cap_row(const T* x, arithmetic<T>* z, index n, arithmetic<T> scale, arithmetic<T> cap) {
   using A = arithmetic<T>;
