@@ -210,7 +210,7 @@ template <class A, class G>
 template <class A, class G>
 void scan_row(const gae_batch<A, G>& batch, const gae_row& row) {
 #if defined(__x86_64__)
-  if (has_avx2()) return scan_row_avx2(batch, row);
+  if (uses_avx2()) return scan_row_avx2(batch, row);
 #endif
   scan_row_loop(batch, row);
 }

@@ -114,7 +114,7 @@ template <class X, class F, class T>
 template <class X, class F, class T>
 void whiten_run(const X* x, const F* flags, index size, bool is_masked, const whitening& f, double elsewhere, T* out) {
 #if defined(__x86_64__)
-  if (has_avx2()) return whiten_run_avx2(x, flags, size, is_masked, f, elsewhere, out);
+  if (uses_avx2()) return whiten_run_avx2(x, flags, size, is_masked, f, elsewhere, out);
 #endif
   whiten_run_loop(x, flags, size, is_masked, f, elsewhere, out);
 }

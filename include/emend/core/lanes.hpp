@@ -1,38 +1,22 @@
 #pragma once
 
 #include <emend/core/index.hpp>
+#include <emend/core/instruction_set.hpp>
 
 #include <type_traits>
 
 namespace emend::detail {
 
 // Four numbers side by side, as GCC and Clang both know them. Without AVX they are two registers each; the loops over
-// them are compiled a second time for AVX2, and which runs is found once. The arithmetic is the same, and so are the
-// bits. They stay within a function: how they are passed between functions depends on the instruction set.
+// them are compiled a second time for AVX2; the instruction set of the process decides which runs. The arithmetic is
+// the same, and so are the bits. They stay within a function: how they are passed between functions depends on the
+// instruction set.
 using double_lanes [[gnu::vector_size(32)]] = double;
 using flag_lanes [[gnu::vector_size(32)]] = long long;
 using float_lanes [[gnu::vector_size(16)]] = float;
 using byte_lanes [[gnu::vector_size(32)]] = signed char;
 using four_bytes [[gnu::vector_size(4)]] = signed char;
 inline constexpr index lanes = 4;
-
-inline bool has_avx2() {
-#if defined(__x86_64__)
-  static const bool has = __builtin_cpu_supports("avx2");
-  return has;
-#else
-  return false;
-#endif
-}
-
-inline bool has_avx512() {
-#if defined(__x86_64__)
-  static const bool has = __builtin_cpu_supports("avx512f");
-  return has;
-#else
-  return false;
-#endif
-}
 
 /// Four numbers as double, and back.
 template <class T>
@@ -176,20 +160,20 @@ template <class T>
 template <class T>
 void read_numbers(const T* from, index stride, index count, double* out) {
 #if defined(__x86_64__)
-  if (has_avx2()) return read_numbers_avx2(from, stride, count, out);
+  if (uses_avx2()) return read_numbers_avx2(from, stride, count, out);
 #endif
   read_numbers_loop(from, stride, count, out);
 }
 inline index count_bytes(const signed char* from, index count) {
 #if defined(__x86_64__)
-  if (has_avx2()) return count_bytes_avx2(from, count);
+  if (uses_avx2()) return count_bytes_avx2(from, count);
 #endif
   return count_bytes_loop(from, count);
 }
 template <class T>
 index read_flags(const T* from, index stride, index count, long long* out) {
 #if defined(__x86_64__)
-  if (has_avx2()) return read_flags_avx2(from, stride, count, out);
+  if (uses_avx2()) return read_flags_avx2(from, stride, count, out);
 #endif
   return read_flags_loop(from, stride, count, out);
 }

@@ -98,7 +98,7 @@ moments moments_of_run(const T* x, const F* flags, index size, index count) {
   while (count < size && flags[first] == 0) ++first;
   const auto pivot = static_cast<double>(x[first]);
 #if defined(__x86_64__)
-  if (has_avx2()) {
+  if (uses_avx2()) {
     moments_of_run_avx2(x, flags, size, count, pivot, result);
     return result;
   }

@@ -56,6 +56,11 @@ void check_apart(score_view<const U> teacher, score_view<T> out) {
   }
 }
 
+/// The divergence of each row, summed in one order for any number of threads.
+struct divergence_values {
+  std::vector<double> of_row;
+};
+
 /// Every row of the batch. Each is worked on whole by one thread: the same bits for any executor.
 template <class T, class U, class E>
 divergence_sum run_divergence(divergence_kind kind, score_view<const T> student, score_view<const U> teacher,
@@ -69,9 +74,8 @@ divergence_sum run_divergence(divergence_kind kind, score_view<const T> student,
   const bool is_streaming =
       out && out->data != student.data && rows * student.vocab * static_cast<index>(sizeof(T)) > cached_bytes;
 
-  static thread_local std::vector<double> kept_values;
-  std::vector<double> values;
-  values.swap(kept_values);
+  const scratch_lease<divergence_values> lease;
+  std::vector<double>& values = lease->of_row;
   values.assign(static_cast<std::size_t>(rows), 0);
   if (options.entropy) options.entropy->assign(static_cast<std::size_t>(rows), 0);
   const auto factor = [&](index i) {
@@ -96,7 +100,6 @@ divergence_sum run_divergence(divergence_kind kind, score_view<const T> student,
     ++result.evaluated;
   }
   if (options.per_token) options.per_token->assign(values.begin(), values.end());
-  kept_values.swap(values);
   return result;
 }
 

@@ -188,7 +188,8 @@ top_k_sum run_top_k(const X& student, const top_k& ids, const top_k_options& opt
     for (index k = 0; k < ids.ids.size(); ++k) require_position("ids", k, ids.ids[k], vocab);
     const term_plan plan(rows, vocab, targets, passes, buffers);
     const auto visit = [&](index i) {
-      static thread_local top_k_row work;
+      const scratch_lease<top_k_row> lease_of_row;
+      top_k_row& work = *lease_of_row;
       work.log_p.clear();
       work.log_q.clear();
       const row_statistics& row = buffers.statistics[static_cast<std::size_t>(i)];

@@ -108,7 +108,7 @@ class linear_source {
     executor.for_each_chunk((vocab_ + column_block - 1) / column_block, [&](index first, index last) {
       const index from = first * column_block, to = last * column_block < vocab_ ? last * column_block : vocab_;
       multiply_(hidden_rows_.data(), depth_, 1, weight_ + from * weight_row_, weight_column_, weight_row_,
-                scores_.data() + from, vocab_, false, rows, to - from, depth_, packing());
+                scores_.data() + from, vocab_, false, rows, to - from, depth_, scratch_lease<packing>()->panels);
     });
   }
 
@@ -119,9 +119,10 @@ class linear_source {
     statistics_.resize(static_cast<std::size_t>(end - begin));
     const chunk_view chunk(*this, begin, end);
     executor.for_each_chunk(end - begin, [&](index first, index last) {
+      const scratch_lease<typename row_head<A>::scratch> work;
       for (index k = first; k < last; ++k) {
         const index row = row_at(begin + k);
-        chunk.head.statistics(k, k + 1, nullptr, statistics_.data(), scratch());
+        chunk.head.statistics(k, k + 1, nullptr, statistics_.data(), *work);
         buffers.statistics[static_cast<std::size_t>(row)] = statistics_[static_cast<std::size_t>(k)];
         plan.for_each_term(
             row, [&](index i) { buffers.scores[static_cast<std::size_t>(i)] = chunk.head.score(k, plan.target(i)); });
@@ -141,11 +142,12 @@ class linear_source {
     }
     const chunk_view chunk(*this, begin, end);
     executor.for_each_chunk(end - begin, [&](index first, index last) {
+      const scratch_lease<typename row_head<A>::scratch> work;
       for (index k = first; k < last; ++k) {
         const index row = row_at(begin + k);
         chunk.head.gradient(
             k, k + 1, nullptr, statistics_.data(), adjoints_.data(), [&](index, auto&& f) { targets(row, f); },
-            chunk.view, false, scratch());
+            chunk.view, false, *work);
       }
     });
     // Rows with no derivative leave here: their products are exactly zero.
@@ -168,7 +170,8 @@ class linear_source {
     executor.for_each_chunk((kept + row_share - 1) / row_share, [&](index first, index last) {
       const index from = first * row_share, to = last * row_share < kept ? last * row_share : kept;
       multiply_(scores_.data() + from * vocab_, vocab_, 1, weight_, weight_row_, weight_column_,
-                d_hidden_rows_.data() + from * depth_, depth_, false, to - from, depth_, vocab_, packing());
+                d_hidden_rows_.data() + from * depth_, depth_, false, to - from, depth_, vocab_,
+                scratch_lease<packing>()->panels);
     });
     for (index k = 0; k < kept; ++k)
       for (index d = 0; d < depth_; ++d)
@@ -177,7 +180,7 @@ class linear_source {
     executor.for_each_chunk((vocab_ + column_block - 1) / column_block, [&](index first, index last) {
       const index from = first * column_block, to = last * column_block < vocab_ ? last * column_block : vocab_;
       multiply_(scores_.data() + from, 1, vocab_, hidden_rows_.data(), depth_, 1, d_weight_sum() + from * depth_,
-                depth_, has_d_weight_, to - from, depth_, kept, packing());
+                depth_, has_d_weight_, to - from, depth_, kept, scratch_lease<packing>()->panels);
     });
     has_d_weight_ = true;
   }
@@ -239,14 +242,10 @@ class linear_source {
     row_head<A> head;
   };
 
-  static typename row_head<A>::scratch& scratch() {
-    static thread_local typename row_head<A>::scratch work;
-    return work;
-  }
-  static std::vector<A>& packing() {
-    static thread_local std::vector<A> buffer;
-    return buffer;
-  }
+  /// The panels that a product packs on one thread.
+  struct packing {
+    std::vector<A> panels;
+  };
 
   score_view<const T> hidden_;
   score_view<T> d_hidden_, d_weight_;

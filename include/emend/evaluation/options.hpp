@@ -2,7 +2,7 @@
 
 #include <emend/core/column.hpp>
 #include <emend/heads/score_transform.hpp>
-#include <emend/heads/simd/instruction_set.hpp>
+#include <emend/core/instruction_set.hpp>
 
 #include <vector>
 

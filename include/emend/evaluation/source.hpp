@@ -88,7 +88,7 @@ class host_source {
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
       const scratch_lease<typename row_head<T>::scratch> work;
       for_each_tile(begin, end, head_.statistics_tile(),
-                    [&](index first, index last) { statistics(first, last, plan, buffers, visit, false, *work); });
+                    [&](index first, index last) { statistics(first, last, plan, buffers, visit, nullptr, *work); });
     });
   }
 
@@ -97,7 +97,7 @@ class host_source {
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
       const scratch_lease<typename row_head<T>::scratch> work;
       for_each_tile(begin, end, head_.tile(),
-                    [&](index first, index last) { gradient(first, last, plan, buffers, *work); });
+                    [&](index first, index last) { gradient(first, last, plan, buffers, nullptr, *work); });
       finish_stores();
     });
   }
@@ -106,11 +106,12 @@ class host_source {
   void fused(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit) const {
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
       const scratch_lease<typename row_head<T>::scratch> work;
+      typename row_head<T>::fused_pass pass;
       for_each_tile(begin, end, head_.gradient_tile(), [&](index first, index last) {
-        statistics(first, last, plan, buffers, visit, true, *work);
-        gradient(first, last, plan, buffers, *work);
+        statistics(first, last, plan, buffers, visit, &pass, *work);
+        gradient(first, last, plan, buffers, &pass, *work);
       });
-      head_.flush(*work);
+      head_.flush(pass);
       finish_stores();
     });
   }
@@ -126,15 +127,16 @@ class host_source {
     });
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
       const scratch_lease<typename row_head<T>::scratch> work;
+      typename row_head<T>::fused_pass pass;
       for_each_tile(begin, end, head_.gradient_tile(), [&](index first, index last) {
-        head_.statistics(first, last, plan.active_rows(), buffers.statistics.data(), *work, true);
+        head_.statistics(first, last, plan.active_rows(), buffers.statistics.data(), *work, &pass);
         for (index row = first; row < last; ++row)
           if (plan.active_rows()[row]) visit(row);
         head_.gradient(
             first, last, plan.active_rows(), buffers.statistics.data(), buffers.adjoints.data(), [](index, auto&&) {},
-            gradient_, is_streaming_, *work);
+            gradient_, is_streaming_, *work, &pass);
       });
-      head_.flush(*work);
+      head_.flush(pass);
       finish_stores();
     });
     finish();
@@ -178,8 +180,8 @@ class host_source {
 
   template <class Visit>
   void statistics(index begin, index end, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit,
-                  bool is_followed, typename row_head<T>::scratch& work) const {
-    head_.statistics(begin, end, plan.active_rows(), buffers.statistics.data(), work, is_followed);
+                  typename row_head<T>::fused_pass* pass, typename row_head<T>::scratch& work) const {
+    head_.statistics(begin, end, plan.active_rows(), buffers.statistics.data(), work, pass);
     for (index row = begin; row < end; ++row) {
       if (!plan.active_rows()[row]) continue;
       plan.for_each_term(
@@ -189,9 +191,9 @@ class host_source {
   }
 
   void gradient(index begin, index end, const term_plan& plan, evaluation_buffers& buffers,
-                typename row_head<T>::scratch& work) const {
+                typename row_head<T>::fused_pass* pass, typename row_head<T>::scratch& work) const {
     head_.gradient(begin, end, plan.active_rows(), buffers.statistics.data(), buffers.adjoints.data(),
-                   plan.target_adjoints(), gradient_, is_streaming_, work);
+                   plan.target_adjoints(), gradient_, is_streaming_, work, pass);
   }
 
   void finish_stores() const {

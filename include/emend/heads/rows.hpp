@@ -52,6 +52,7 @@ class row_head {
   index gradient_tile() const { return can_save() ? tile() : rows_within(index{512} << 10); }
 
   struct scratch;
+  class fused_pass;
 
   /// The gradient at one id of a row, from its z: for a row whose other entries have been written.
   double entry(index row, double z, const row_statistics& statistics, const row_adjoint& adjoint,
@@ -68,12 +69,12 @@ class row_head {
     return transformed(row, scores_(row, id));
   }
 
-  /// Statistics of rows [begin, end), at most a tile, where is_active says so (null: all). With `is_followed` the
-  /// caller takes the gradient of these rows next, with the same scratch, and calls `flush` after its last: the powers
-  /// of a lone row may be kept, and its gradient be written while the next row is read.
+  /// Statistics of rows [begin, end), at most a tile, where is_active says so (null: all). With a fused pass the
+  /// caller takes the gradient of these rows next, with the same pass and scratch, and calls `flush` after the last
+  /// row of the pass: the powers of a lone row may be kept, and its gradient be written while the next row is read.
   void statistics(index begin, index end, const std::uint8_t* is_active, row_statistics* out, scratch& work,
-                  bool is_followed = false) const {
-    work.saved_row = -1;
+                  fused_pass* pass = nullptr) const {
+    if (pass) pass->saved_row = -1;
     if (is_tiled_) {
       for (index k = 0; k < end - begin; ++k) work.sums[k] = {};
       kernels_.columns_of[features_ != 0](work.sums, scores_.row(begin), end - begin, scores_.vocab,
@@ -82,7 +83,7 @@ class row_head {
         if (!is_active || is_active[row]) out[row] = finish(row, work.sums[row - begin].totals());
       return;
     }
-    if ((!is_followed || !can_save()) && !is_gathered_) {
+    if ((!pass || !can_save()) && !is_gathered_) {
       for (index row = begin; row < end; ++row) {
         if (is_active && !is_active[row]) continue;
         // Apart from what is kept of it: sums that the row before pushed out of the caches would have to be waited for.
@@ -97,13 +98,13 @@ class row_head {
     for (index row = begin; row < end; ++row) {
       if (is_active && !is_active[row]) continue;
       row_sums<A> sums;
-      if (is_followed && can_save()) {
-        const int pending = work.pending.x == nullptr ? 0 : 1 + work.pending.coefficients.terms;
-        work.side ^= 1;
+      if (pass && can_save()) {
+        const int pending = pass->pending.x == nullptr ? 0 : 1 + pass->pending.coefficients.terms;
+        pass->side ^= 1;
         kernels_.save_powers[pending](sums, scores_.row(row), scores_.vocab, row_multiplier<A>(multiplier(row)),
-                                      saved_in(work), work.pending);
-        if (pending != 0) finish_pending(work);
-        work.saved_row = row;
+                                      saved_in(work, pass->side), pass->pending);
+        if (pending != 0) pass->finish_pending();
+        pass->saved_row = row;
       } else if (!is_gathered_) {
         kernels_.rows_of[features_ != 0](sums, scores_.row(row), scores_.vocab, 0, row_multiplier<A>(multiplier(row)));
       } else {
@@ -122,11 +123,11 @@ class row_head {
 
   /// Gradient of rows [begin, end), at most a tile, into `out`, which may be the scores' own memory. `targets(row, f)`
   /// calls f(score_adjoint) for each target of the row. Rows that are not active, and rows with nothing to pass back,
-  /// become zeros without being read.
+  /// become zeros without being read. pass: the one whose statistics of these rows have just been taken, or null.
   template <class Targets>
   void gradient(index begin, index end, const std::uint8_t* is_active, const row_statistics* rows,
                 const row_adjoint* adjoints, const Targets& targets, score_view<T> out, bool is_streaming,
-                scratch& work) const {
+                scratch& work, fused_pass* pass = nullptr) const {
     if (is_tiled_ && tile_gradient(begin, end, is_active, rows, adjoints, targets, out, work)) return;
     for (index row = begin; row < end; ++row) {
       const bool is_silent = (is_active && !is_active[row]) || (adjoints[row].is_zero() && has_no_target(row, targets));
@@ -137,15 +138,16 @@ class row_head {
       target_entries entries(*this, row, rows[row], adjoints[row], targets);
       if (rows[row].needs_reference_path) {
         write_reference(row, rows[row], adjoints[row], out);
-      } else if (work.saved_row == row && out.vocab_stride == 1 && adjoints[row].log_sum_squares == 0) {
+      } else if (pass && pass->saved_row == row && out.vocab_stride == 1 && adjoints[row].log_sum_squares == 0) {
         const row_gradient<A> g = saved_coefficients(rows[row], adjoints[row], multiplier(row));
-        const saved_row<T, A> saved{scores_.row(row), out.row(row), saved_in(work), g, rows[row].log_z * log2_e};
+        const saved_row<T, A> saved{scores_.row(row), out.row(row), saved_in(work, pass->side), g,
+                                    rows[row].log_z * log2_e};
         constexpr std::uintptr_t line = 64;
         if (is_streaming && kernels_.save_powers[1 + g.terms] &&
             reinterpret_cast<std::uintptr_t>(saved.out) % line == 0) {
-          work.pending = saved;
-          work.pending_entries.emplace(std::move(entries));
-          work.pending_out = out;
+          pass->pending = saved;
+          pass->pending_entries.emplace(std::move(entries));
+          pass->pending_out = out;
           continue;
         }
         kernels_.saved_gradient_of[g.terms](saved, scores_.vocab, is_streaming);
@@ -161,10 +163,10 @@ class row_head {
   }
 
   /// Writes the gradient that still waits for a next row.
-  void flush(scratch& work) const {
-    if (work.pending.x == nullptr) return;
-    kernels_.saved_gradient_of[work.pending.coefficients.terms](work.pending, scores_.vocab, true);
-    finish_pending(work);
+  void flush(fused_pass& pass) const {
+    if (pass.pending.x == nullptr) return;
+    kernels_.saved_gradient_of[pass.pending.coefficients.terms](pass.pending, scores_.vocab, true);
+    pass.finish_pending();
   }
 
  private:
@@ -186,15 +188,9 @@ class row_head {
     return !is_gathered_ && features_ == 0 && scores_.vocab <= most_saved && kernels_.save_powers[0] != nullptr;
   }
 
-  void finish_pending(scratch& work) const {
-    work.pending_entries->write(work.pending_out);
-    work.pending_entries.reset();
-    work.pending = {};
-  }
-
-  saved_powers<A> saved_in(scratch& work) const {
-    auto& powers = work.powers[work.side];
-    auto& references = work.power_references[work.side];
+  saved_powers<A> saved_in(scratch& work, int side) const {
+    auto& powers = work.powers[side];
+    auto& references = work.power_references[side];
     if (powers.size() < static_cast<std::size_t>(scores_.vocab)) {
       powers.resize(static_cast<std::size_t>(scores_.vocab));
       references.resize(static_cast<std::size_t>(scores_.vocab / row_block + 2));
@@ -448,21 +444,35 @@ class row_head {
     // Two sides: the powers of the pending row, and those of the row that is being read.
     std::vector<A, aligned_allocator<A>> powers[2];
     std::vector<double> power_references[2];
-    int side = 0;
-    index saved_row = -1;
-    emend::detail::saved_row<T, A> pending;
-    std::optional<target_entries> pending_entries;
-    score_view<T> pending_out;
     row_sums<A> sums[tile_rows];
     row_totals totals[tile_rows];
     row_gradient<A> coefficients[tile_rows];
     std::vector<target_entries> entries;
     std::vector<double> special_rows;
+  };
 
-    void abandon() {
-      pending = {};
+  /// What a run of rows, taken one after the other for statistics and gradient, holds from one call to the next: whose
+  /// powers are kept in the scratch, and the gradient that is written while the next row is read. It lives as long as
+  /// that run. A run that ends by an exception takes it along, and no other run can see it.
+  class fused_pass {
+   public:
+    fused_pass() = default;
+    fused_pass(const fused_pass&) = delete;
+    fused_pass& operator=(const fused_pass&) = delete;
+
+   private:
+    friend row_head;
+    void finish_pending() {
+      pending_entries->write(pending_out);
       pending_entries.reset();
+      pending = {};
     }
+
+    int side = 0;
+    index saved_row = -1;
+    emend::detail::saved_row<T, A> pending{};
+    std::optional<target_entries> pending_entries;
+    score_view<T> pending_out;
   };
 
  private:

@@ -104,8 +104,8 @@ template <class A>
 index compact(const A* keys, index first, index last, A low, A high, const compaction<A>& to, index kept) {
 #if defined(__x86_64__)
   if constexpr (sizeof(A) == 4) {
-    if (has_avx512()) return compact_avx512(keys, first, last, low, high, to, kept);
-    if (has_avx2()) return compact_avx2(keys, first, last, low, high, to, kept);
+    if (uses_avx512()) return compact_avx512(keys, first, last, low, high, to, kept);
+    if (uses_avx2()) return compact_avx2(keys, first, last, low, high, to, kept);
   }
 #endif
   return compact_loop(keys, first, last, low, high, to, kept);

@@ -303,10 +303,6 @@ template <class A>
                                                        float* powers, double* sums) {
   row_powers_loop(x, n, largest, multiplier, powers, sums);
 }
-inline bool has_fma() {
-  static const bool has = has_avx2() && __builtin_cpu_supports("fma");
-  return has;
-}
 /// Sixteen at a time, rounded and scaled by the instructions for it; the bits of row_powers_fma, sums included.
 [[gnu::target("avx512f,avx2,fma")]] inline void row_powers_avx512(const float* x, index n, float largest,
                                                                   float multiplier, float* powers, double* sums) {
@@ -346,7 +342,7 @@ template <class A>
 template <class A>
 bool block_maxima(const A* x, index n, A* maxima) {
 #if defined(__x86_64__)
-  if (has_avx2()) return block_maxima_avx2(x, n, maxima);
+  if (uses_avx2()) return block_maxima_avx2(x, n, maxima);
 #endif
   return block_maxima_loop(x, n, maxima);
 }
@@ -354,17 +350,17 @@ template <class A>
 void row_powers(const A* x, index n, A largest, A multiplier, A* powers, double* sums) {
 #if defined(__x86_64__)
   if constexpr (sizeof(A) == 4) {
-    if (has_fma() && has_avx512()) return row_powers_avx512(x, n, largest, multiplier, powers, sums);
-    if (has_fma()) return row_powers_fma(x, n, largest, multiplier, powers, sums);
+    if (uses_avx512()) return row_powers_avx512(x, n, largest, multiplier, powers, sums);
+    if (uses_avx2()) return row_powers_fma(x, n, largest, multiplier, powers, sums);
   }
-  if (has_avx2()) return row_powers_avx2(x, n, largest, multiplier, powers, sums);
+  if (uses_avx2()) return row_powers_avx2(x, n, largest, multiplier, powers, sums);
 #endif
   row_powers_loop(x, n, largest, multiplier, powers, sums);
 }
 template <class A>
 void block_sums(const A* powers, index n, double* sums) {
 #if defined(__x86_64__)
-  if (has_avx2()) return block_sums_avx2(powers, n, sums);
+  if (uses_avx2()) return block_sums_avx2(powers, n, sums);
 #endif
   block_sums_loop(powers, n, sums);
 }
@@ -372,28 +368,28 @@ void block_sums(const A* powers, index n, double* sums) {
 template <class A>
 weight_sums weights_from(const A* keys, const A* weights, index n, A low, A high) {
 #if defined(__x86_64__)
-  if (has_avx2()) return weights_from_avx2(keys, weights, n, low, high);
+  if (uses_avx2()) return weights_from_avx2(keys, weights, n, low, high);
 #endif
   return weights_from_loop(keys, weights, n, low, high);
 }
 template <class A>
 void key_range(const A* keys, index n, A& low, A& high) {
 #if defined(__x86_64__)
-  if (has_avx2()) return key_range_avx2(keys, n, low, high);
+  if (uses_avx2()) return key_range_avx2(keys, n, low, high);
 #endif
   key_range_loop(keys, n, low, high);
 }
 template <class A>
 void bucket_numbers(const A* keys, index n, A high, A scale, std::int32_t buckets, std::int32_t* numbers) {
 #if defined(__x86_64__)
-  if (has_avx2()) return bucket_numbers_avx2(keys, n, high, scale, buckets, numbers);
+  if (uses_avx2()) return bucket_numbers_avx2(keys, n, high, scale, buckets, numbers);
 #endif
   bucket_numbers_loop(keys, n, high, scale, buckets, numbers);
 }
 template <class A>
 void clear_below(const A* x, index n, A bound, A* powers, double* sums) {
 #if defined(__x86_64__)
-  if (has_avx2()) return clear_below_avx2(x, n, bound, powers, sums);
+  if (uses_avx2()) return clear_below_avx2(x, n, bound, powers, sums);
 #endif
   clear_below_loop(x, n, bound, powers, sums);
 }

@@ -107,7 +107,7 @@ inline constexpr std::size_t edit_columns = position_words::rows_at_once;
 #endif
 inline void eight_edit_columns(const std::uint64_t* const* match, std::uint64_t* up, std::uint64_t* down, index words) {
 #if defined(__x86_64__)
-  if (has_avx2()) return edit_columns_avx2(match, up, down, words);
+  if (uses_avx2()) return edit_columns_avx2(match, up, down, words);
 #endif
   edit_columns_loop(match, up, down, words);
 }

@@ -12,7 +12,7 @@ using namespace emend;
 
 #if defined(__x86_64__)
 TEST_CASE("powers by AVX-512 are those by AVX2, bit by bit, and so are their sums") {
-  if (!detail::has_fma() || !detail::has_avx512()) {
+  if (!is_supported(instruction_set::avx512)) {
     MESSAGE("skipped: the processor has no AVX-512");
     return;
   }

@@ -2,7 +2,7 @@
 
 #include <emend/heads/simd/avx2.hpp>
 #include <emend/heads/simd/avx512.hpp>
-#include <emend/heads/simd/instruction_set.hpp>
+#include <emend/core/instruction_set.hpp>
 #include <emend/heads/simd/portable.hpp>
 
 namespace emend::detail {

@@ -1,0 +1,114 @@
+#pragma once
+
+#include <emend/core/errors.hpp>
+
+#include <atomic>
+#include <cstdlib>
+#include <string>
+
+namespace emend {
+
+/// Instructions that the library's loops are compiled for. Each set has the ones before it; `best` stands for the most
+/// capable one that may be used.
+///   portable  what every processor of the target has
+///   avx2      AVX2, FMA and F16C
+///   avx512    the above and AVX-512 F, DQ, BW, VL
+enum class instruction_set { best, portable, avx2, avx512 };
+
+/// Whether this processor has the instructions. `best` and `portable` are always supported.
+inline bool is_supported(instruction_set set) {
+#if defined(__x86_64__)
+  static const bool has_avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  static const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                                 __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+  if (set == instruction_set::avx512) return has_avx512;
+  if (set == instruction_set::avx2) return has_avx2;
+#endif
+  return set == instruction_set::best || set == instruction_set::portable;
+}
+
+namespace detail {
+
+/// The set of the process, never `best`; below 0 until somebody asks.
+inline constinit std::atomic<int> chosen_instruction_set{-1};
+
+inline instruction_set best_supported() {
+  return is_supported(instruction_set::avx512) ? instruction_set::avx512
+         : is_supported(instruction_set::avx2) ? instruction_set::avx2
+                                               : instruction_set::portable;
+}
+
+/// `wanted` itself, for `best` the most capable one. argument: what an error names.
+inline instruction_set require_supported(const char* argument, const char* name, instruction_set wanted) {
+  if (!is_supported(wanted)) fail(argument, "an instruction set that this processor has", name);
+  return wanted == instruction_set::best ? best_supported() : wanted;
+}
+
+inline const char* name_of(instruction_set set) {
+  switch (set) {
+    case instruction_set::best:
+      return "best";
+    case instruction_set::portable:
+      return "portable";
+    case instruction_set::avx2:
+      return "avx2";
+    default:
+      return "avx512";
+  }
+}
+
+/// The choice of the environment, made once.
+inline instruction_set choose_from_environment() {
+  constexpr const char* variable = "EMEND_INSTRUCTION_SET";
+  instruction_set set = instruction_set::best;
+  if (const char* const text = std::getenv(variable); text != nullptr && *text != 0) {
+    const std::string name = text;
+    bool is_known = false;
+    for (const instruction_set known :
+         {instruction_set::best, instruction_set::portable, instruction_set::avx2, instruction_set::avx512})
+      if (name == name_of(known)) set = known, is_known = true;
+    if (!is_known) fail(variable, "best, portable, avx2 or avx512", name);
+  }
+  int none = -1;
+  const instruction_set chosen = require_supported(variable, name_of(set), set);
+  // If somebody was faster, their choice holds.
+  return chosen_instruction_set.compare_exchange_strong(none, static_cast<int>(chosen)) ? chosen
+                                                                                        : instruction_set(none);
+}
+
+}  // namespace detail
+
+/// The instruction set that every loop of this process uses, never `best`. Until `set_instruction_set` is called it is
+/// what the environment variable EMEND_INSTRUCTION_SET names (best, portable, avx2 or avx512), and without it the most
+/// capable one that the processor has.
+/// Throws std::invalid_argument if the variable names no set, or one that this processor lacks.
+inline instruction_set active_instruction_set() {
+  const int set = detail::chosen_instruction_set.load(std::memory_order_relaxed);
+  return set >= 0 ? instruction_set(set) : detail::choose_from_environment();
+}
+
+/// Pins the instruction set of the whole process: heads, sampling, advantages, whitening, moments, columns and edit
+/// distances alike. A run on another processor with the same set pinned has the same bits. No option of a call goes
+/// beyond it. `best`: the most capable set that the processor has.
+/// Throws std::invalid_argument if the processor lacks the set; the choice is then as it was. Calls that run on other
+/// threads at the same time may use either set, each of them one for each of its loops.
+inline void set_instruction_set(instruction_set set) {
+  detail::chosen_instruction_set.store(
+      static_cast<int>(detail::require_supported("set_instruction_set", detail::name_of(set), set)));
+}
+
+}  // namespace emend
+
+namespace emend::detail {
+
+inline bool uses_avx2() { return active_instruction_set() >= instruction_set::avx2; }
+inline bool uses_avx512() { return active_instruction_set() >= instruction_set::avx512; }
+
+/// The set of one call: the wanted one, but none beyond the set of the process.
+inline instruction_set supported(instruction_set wanted) {
+  const instruction_set active = active_instruction_set();
+  return wanted == instruction_set::best || wanted > active ? active : wanted;
+}
+
+}  // namespace emend::detail
