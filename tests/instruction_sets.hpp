@@ -2,6 +2,9 @@
 
 #include <emend/core/instruction_set.hpp>
 
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <vector>
 
 /// Pins the instruction set of the process for a scope.
@@ -25,4 +28,17 @@ inline std::vector<emend::instruction_set> supported_instruction_sets() {
        {emend::instruction_set::portable, emend::instruction_set::avx2, emend::instruction_set::avx512})
     if (emend::is_supported(set)) sets.push_back(set);
   return sets;
+}
+
+/// Whether this processor has the set that EMEND_INSTRUCTION_SET names; if not, one line says that the tests are
+/// skipped. A name that is no set is left to the tests, which fail.
+inline bool is_named_set_supported() {
+  const char* const name = std::getenv("EMEND_INSTRUCTION_SET");
+  if (name == nullptr) return true;
+  for (const auto set : {emend::instruction_set::avx2, emend::instruction_set::avx512})
+    if (std::strcmp(name, emend::detail::name_of(set)) == 0 && !emend::is_supported(set)) {
+      std::printf("skipped: this processor has no %s\n", name);
+      return false;
+    }
+  return true;
 }

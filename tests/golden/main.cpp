@@ -1,6 +1,7 @@
 // golden [--backend NAME] FILE...: runs every case of a vector file whose group it knows: float64 cases in double and
 // in float, float32 cases in float.
 
+#include "instruction_sets.hpp"
 #include "vector_case.hpp"
 
 #include <zlib.h>
@@ -57,6 +58,7 @@ int main(int argc, char** argv) {
         "libtorch.\n");
     return argc < 2 ? 2 : 0;
   }
+  if (!is_named_set_supported()) return 0;
   const golden::registry& groups = golden::groups();
   std::string backend = "emend";
   counts total;
