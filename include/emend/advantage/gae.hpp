@@ -1,5 +1,6 @@
 #pragma once
 
+#include <emend/core/output_column.hpp>
 #include <emend/advantage/gae_scan.hpp>
 
 namespace emend {
@@ -39,16 +40,19 @@ inline void check(const gae_options& options) {
 
 }  // namespace detail
 
-/// `gae` into memory of the caller's: advantage and returns are contiguous ranges of float or double, which receive the
-/// numbers of `gae`, rounded to their type. Allocates nothing for the layouts of the library.
+/// `gae` into memory of the caller's: advantage and returns are ranges, rows, blocks or maps of float or double, which
+/// receive the numbers of `gae`, rounded to their type. Allocates nothing for padded and ragged layouts, if the memory
+/// is contiguous; else a buffer of its size.
 template <sequence_layout L, detail::number_output A, detail::number_output G>
 void gae_into(column reward, column value, const L& layout, const gae_options& options, A&& advantage, G&& returns) {
   detail::require_length("reward", reward.size(), layout.tokens());
   detail::require_length("value", value.size(), layout.tokens());
-  detail::require_length("advantage", static_cast<index>(advantage.size()), layout.tokens());
-  detail::require_length("returns", static_cast<index>(returns.size()), layout.tokens());
-  if (!options.bootstrap.empty()) detail::require_length("bootstrap", options.bootstrap.size(), layout.sequences());
+  detail::contiguous_output advantage_memory("advantage", advantage, layout.tokens());
+  detail::contiguous_output returns_memory("returns", returns, layout.tokens());
+  if (options.bootstrap.is_given()) detail::require_length("bootstrap", options.bootstrap.size(), layout.sequences());
   detail::check(options);
+  auto* const advantage_data = advantage_memory.data();
+  auto* const returns_data = returns_memory.data();
   const double value_lambda = options.value_lambda < 0 ? options.lambda : options.value_lambda;
   const auto row_of = [&](index b) {
     double lambda = options.lambda;
@@ -59,14 +63,14 @@ void gae_into(column reward, column value, const L& layout, const gae_options& o
     detail::gae_row row;
     row.decay = options.gamma * lambda;
     row.value_decay = options.gamma * value_lambda;
-    row.next_value = options.bootstrap.empty() ? 0 : options.bootstrap[b];
+    row.next_value = options.bootstrap.is_given() ? options.bootstrap[b] : 0;
     return row;
   };
   if constexpr (detail::contiguous_layout<L>) {
     const column& mask = layout.mask();
-    const detail::gae_batch<std::remove_reference_t<decltype(*advantage.data())>,
-                            std::remove_reference_t<decltype(*returns.data())>>
-        batch{reward, value, mask, options.gamma, options.holes == hole_rule::decay, advantage.data(), returns.data()};
+    const detail::gae_batch<std::remove_reference_t<decltype(*advantage_data)>,
+                            std::remove_reference_t<decltype(*returns_data)>>
+        batch{reward, value, mask, options.gamma, options.holes == hole_rule::decay, advantage_data, returns_data};
     for (index b = 0; b < layout.sequences(); ++b) {
       detail::gae_row row = row_of(b);
       row.first = layout.first(b);
@@ -74,10 +78,12 @@ void gae_into(column reward, column value, const L& layout, const gae_options& o
       detail::scan_row(batch, row);
     }
   } else {
-    for (index t = 0; t < layout.tokens(); ++t) advantage.data()[t] = 0, returns.data()[t] = 0;
+    for (index t = 0; t < layout.tokens(); ++t) advantage_data[t] = 0, returns_data[t] = 0;
     for (index b = 0; b < layout.sequences(); ++b)
-      detail::scan_positions(reward, value, layout, b, options.gamma, row_of(b), advantage.data(), returns.data());
+      detail::scan_positions(reward, value, layout, b, options.gamma, row_of(b), advantage_data, returns_data);
   }
+  advantage_memory.finish();
+  returns_memory.finish();
 }
 
 /// Generalised advantage estimation over every sequence of a layout.

@@ -168,7 +168,7 @@ template <class A, class G>
   bool has_holes = false, has_begun = false;
   while (row.end > row.first) {
     index size = row.end - row.first < gae_run ? row.end - row.first : gae_run;
-    const index counted = batch.mask.empty() ? size : batch.mask.read_flags(row.end - size, size, flags);
+    const index counted = batch.mask.is_given() ? batch.mask.read_flags(row.end - size, size, flags) : size;
     const bool is_all_counted = counted == size;
     has_holes = has_holes || !is_all_counted;
     // A run without holes first fills up what waits, so that the next one needs no queue.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <emend/core/output_column.hpp>
 #include <emend/carriers/real.hpp>
 #include <emend/core/moments.hpp>
 
@@ -124,7 +125,7 @@ void whiten_range(const column& values, const column& mask, index first, index l
                   uncounted_value uncounted, T* out) {
   const float* const in_place = values.contiguous<float>();
   const double elsewhere = uncounted == uncounted_value::zero ? 0 : f(0);
-  const bool has_mask = !mask.empty() && uncounted != uncounted_value::transformed;
+  const bool has_mask = mask.is_given() && uncounted != uncounted_value::transformed;
   const signed char* const bytes = mask.contiguous_bytes();
   double x[run_length];
   long long flags[run_length] = {};
@@ -158,18 +159,20 @@ inline void check(const whiten_options& options) {
 
 }  // namespace detail
 
-/// `whiten` into memory of the caller's: out is a contiguous range of float or double, and may be the values
-/// themselves. Allocates nothing for padded and ragged layouts.
+/// `whiten` into memory of the caller's: out is a range, row, block or map of float or double, and may be the values
+/// themselves. Allocates nothing for padded and ragged layouts, if the memory is contiguous; else a buffer of its size.
 template <sequence_layout L, detail::number_output T>
 void whiten_into(column values, const L& layout, const whiten_options& options, T&& out) {
   detail::require_length("values", values.size(), layout.tokens());
-  detail::require_length("out", static_cast<index>(out.size()), layout.tokens());
+  detail::contiguous_output memory("out", out, layout.tokens());
   detail::check(options);
   std::vector<char> storage;
   const column mask = detail::counted_positions(layout, storage);
   const moments m =
       options.given.count > 0 ? options.given : detail::moments_of_range(values, mask, 0, layout.tokens());
-  detail::whiten_range(values, mask, 0, layout.tokens(), detail::whitening(m, options), options.uncounted, out.data());
+  detail::whiten_range(values, mask, 0, layout.tokens(), detail::whitening(m, options), options.uncounted,
+                       memory.data());
+  memory.finish();
 }
 
 /// Values shifted and scaled to mean 0 and variance 1 over the counted tokens of a batch.

@@ -60,6 +60,9 @@ struct dual {
   friend constexpr condition operator>(const dual& a, const dual& b) { return a.value > b.value; }
   friend constexpr condition operator<=(const dual& a, const dual& b) { return a.value <= b.value; }
   friend constexpr condition operator>=(const dual& a, const dual& b) { return a.value >= b.value; }
+  /// Of the values: whether two numbers are the same says nothing of their derivatives.
+  friend constexpr condition operator==(const dual& a, const dual& b) { return a.value == b.value; }
+  friend constexpr condition operator!=(const dual& a, const dual& b) { return a.value != b.value; }
 
   /// A function of a and b with value `v` and the given slopes.
   static constexpr dual combine(const dual& a, const dual& b, R v, R slope_a, R slope_b) {

@@ -86,34 +86,69 @@ constexpr double chain_product(double slope, double derivative) {
 /// The number type of a loss: double, `dual`, or a backend's carrier; no integer, whose quotients would be another
 /// number.
 ///
-/// Valid expressions, with `a`, `b` of type R and `c` a double: a+b, a-b, a*b, a/b, -a, each also with c on either
-/// side; a<b and its kin, also with c; value_of, detach, exp, expm1, log, log1p, sqrt, tanh, sin, cos, pow (constant
-/// exponent), abs, square, sigmoid, log_sigmoid of a; min(a,b), max(a,b), clamp(a,c,c), min and max with c; select(a <
-/// b, a, b), also with c; R(c). What the compiler cannot check: that derivatives, where R carries them, are those of
-/// the values. Models: double, dual<double, N>; over LibTorch tensor_number and tensor_dual, a number of every token at
-/// once.
+/// Valid expressions, with `a`, `b` of type R and `c` a double:
+///   a + b, a - b, a * b, a / b, each also with c on either side; -a; a += b, a -= b, a *= b, a /= b
+///   a < b, a > b, a <= b, a >= b, a == b, a != b, each also with c on the right: something that `select` takes
+///   value_of(a), detach(a), R(c)
+///   exp, expm1, log, log1p, sqrt, tanh, sin, cos, abs, square, sigmoid, log_sigmoid of a; pow(a, c)
+///   min(a, b), max(a, b), each also with c on either side; clamp(a, c, c)
+///   select(a < b, a, b), also with c in place of either
+/// What the compiler cannot check: that derivatives, where R carries them, are those of the values. Models: double,
+/// dual<double, N>; over LibTorch tensor_number and tensor_dual, a number of every token at once.
 template <class R>
 concept real = std::copyable<R> && !std::integral<R> && std::constructible_from<R, double> &&
-               requires(const R a, const R b, const double c) {
+               requires(const R a, const R b, R& m, const double c) {
                  { a + b } -> std::convertible_to<R>;
                  { a - b } -> std::convertible_to<R>;
                  { a* b } -> std::convertible_to<R>;
                  { a / b } -> std::convertible_to<R>;
                  { -a } -> std::convertible_to<R>;
                  { a + c } -> std::convertible_to<R>;
+                 { a - c } -> std::convertible_to<R>;
+                 { a* c } -> std::convertible_to<R>;
+                 { a / c } -> std::convertible_to<R>;
+                 { c + a } -> std::convertible_to<R>;
                  { c - a } -> std::convertible_to<R>;
                  { c* a } -> std::convertible_to<R>;
                  { c / a } -> std::convertible_to<R>;
-                 { a < b } -> std::convertible_to<bool>;
-                 { a < c } -> std::convertible_to<bool>;
+                 m += b;
+                 m -= b;
+                 m *= b;
+                 m /= b;
+                 { select(a < b, a, b) } -> std::convertible_to<R>;
+                 { select(a > b, a, b) } -> std::convertible_to<R>;
+                 { select(a <= b, a, b) } -> std::convertible_to<R>;
+                 { select(a >= b, a, b) } -> std::convertible_to<R>;
+                 { select(a == b, a, b) } -> std::convertible_to<R>;
+                 { select(a != b, a, b) } -> std::convertible_to<R>;
+                 { select(a < c, a, c) } -> std::convertible_to<R>;
+                 { select(a > c, c, b) } -> std::convertible_to<R>;
+                 { select(a <= c, a, b) } -> std::convertible_to<R>;
+                 { select(a >= c, a, b) } -> std::convertible_to<R>;
+                 { select(a == c, a, b) } -> std::convertible_to<R>;
+                 { select(a != c, a, b) } -> std::convertible_to<R>;
+                 value_of(a);
+                 { detach(a) } -> std::convertible_to<R>;
                  { exp(a) } -> std::convertible_to<R>;
+                 { expm1(a) } -> std::convertible_to<R>;
                  { log(a) } -> std::convertible_to<R>;
                  { log1p(a) } -> std::convertible_to<R>;
+                 { sqrt(a) } -> std::convertible_to<R>;
+                 { tanh(a) } -> std::convertible_to<R>;
+                 { sin(a) } -> std::convertible_to<R>;
+                 { cos(a) } -> std::convertible_to<R>;
+                 { pow(a, c) } -> std::convertible_to<R>;
+                 { abs(a) } -> std::convertible_to<R>;
+                 { square(a) } -> std::convertible_to<R>;
+                 { sigmoid(a) } -> std::convertible_to<R>;
+                 { log_sigmoid(a) } -> std::convertible_to<R>;
                  { min(a, b) } -> std::convertible_to<R>;
                  { max(a, b) } -> std::convertible_to<R>;
+                 { min(a, c) } -> std::convertible_to<R>;
+                 { max(c, a) } -> std::convertible_to<R>;
+                 { min(c, a) } -> std::convertible_to<R>;
+                 { max(a, c) } -> std::convertible_to<R>;
                  { clamp(a, c, c) } -> std::convertible_to<R>;
-                 { detach(a) } -> std::convertible_to<R>;
-                 { select(a < b, a, b) } -> std::convertible_to<R>;
                };
 
 static_assert(real<double>);

@@ -3,8 +3,10 @@
 #include <emend/core/errors.hpp>
 #include <emend/core/index.hpp>
 #include <emend/core/lanes.hpp>
+#include <emend/core/shared_owner.hpp>
 #include <emend/core/strided_numbers.hpp>
 
+#include <algorithm>
 #include <concepts>
 #include <functional>
 #include <initializer_list>
@@ -29,7 +31,7 @@ class entry_range {
   constexpr entry_range() = default;
   constexpr entry_range(const void* data, index size) : data_(data), size_(size), row_(size), is_given_(true) {}
   template <class T>
-  entry_range(const strided_numbers<T>& numbers, std::shared_ptr<const void> owner)
+  entry_range(const strided_numbers<T>& numbers, shared_owner owner)
       : data_(numbers.data),
         size_(numbers.size),
         stride_(numbers.stride),
@@ -56,7 +58,7 @@ class entry_range {
   const void* data_ = nullptr;
   index size_ = 0, stride_ = 1, row_ = 0, row_stride_ = 0;
   bool is_given_ = false;
-  std::shared_ptr<const void> owner_;
+  shared_owner owner_;
 };
 
 /// Whether an X that is about to end takes its numbers with it. An object that is trivially destroyed owns no memory
@@ -78,28 +80,29 @@ bool ends_with_its_numbers(const X& x, const void* data) {
 template <class T>
 struct kept_numbers {
   strided_numbers<const T> numbers;
-  std::shared_ptr<const void> owner;
+  shared_owner owner;
 };
 template <class T>
 kept_numbers<T> copy_numbers(const T* data, index size) {
-  const std::shared_ptr<T[]> copy = std::make_shared<T[]>(static_cast<std::size_t>(size));
-  for (index i = 0; i < size; ++i) copy[i] = data[i];
-  return {strided_numbers<const T>(copy.get(), size), copy};
+  // Not std::vector, which holds bool as bits.
+  std::unique_ptr<T[]> copy(new T[static_cast<std::size_t>(size)]);
+  std::copy(data, data + size, copy.get());
+  kept_numbers<T> kept;
+  kept.numbers = {kept.owner.take_over(std::move(copy)).get(), size};
+  return kept;
 }
 template <class X>
 auto keep_numbers(X&& x) {
   using range = std::remove_cvref_t<X>;
-  using kept = kept_numbers<std::remove_const_t<number_of<const range>>>;
-  const auto numbers = numbers_of(std::as_const(x));
+  kept_numbers<std::remove_const_t<number_of<const range>>> kept;
+  kept.numbers = numbers_of(std::as_const(x));
   if constexpr (!std::is_lvalue_reference_v<X>) {
-    if constexpr (std::is_array_v<range>) {
-      return kept(copy_numbers(numbers.data, numbers.size));
-    } else if (ends_with_its_numbers(x, numbers.data)) {
-      const auto owner = std::make_shared<const range>(std::forward<X>(x));
-      return kept{numbers_of(*owner), owner};
-    }
+    if constexpr (std::is_array_v<range>)
+      kept = copy_numbers(kept.numbers.data, kept.numbers.size);
+    else if (ends_with_its_numbers(x, kept.numbers.data))
+      kept.numbers = numbers_of(kept.owner.take_over(std::forward<X>(x)));
   }
-  return kept{numbers, nullptr};
+  return kept;
 }
 
 template <class X>
@@ -130,7 +133,7 @@ class column : public detail::entry_range {
   column(X&& values) : column(detail::keep_numbers(std::forward<X>(values))) {}
   column(std::initializer_list<double> values)
       : column(detail::copy_numbers(values.begin(), static_cast<index>(values.size()))) {}
-  template <detail::number T>
+  template <detail::plain_number T>
   column(std::initializer_list<T> values)
       : column(detail::copy_numbers(values.begin(), static_cast<index>(values.size()))) {}
   /// Last resort for ranges that cannot be viewed: says the remedy.
@@ -144,7 +147,7 @@ class column : public detail::entry_range {
   template <class T>
     requires std::is_arithmetic_v<T>
   column(const T* data, index size, index stride = 1)
-      : column(detail::kept_numbers<T>{strided_numbers<const T>(data, size, stride), nullptr}) {}
+      : column(detail::kept_numbers<T>{strided_numbers<const T>(data, size, stride), {}}) {}
 
   /// Entries that lie elsewhere until somebody reads one: source->here() brings them, a column. The source must outlive
   /// this view.
@@ -245,7 +248,7 @@ class id_column : public detail::entry_range {
   constexpr id_column() = default;
   template <detail::column_range X>
   id_column(X&& values) : id_column(detail::keep_numbers(std::forward<X>(values))) {}
-  template <detail::number T>
+  template <detail::plain_number T>
   id_column(std::initializer_list<T> values)
       : id_column(detail::copy_numbers(values.begin(), static_cast<index>(values.size()))) {}
   /// Last resort for ranges that cannot be viewed: says the remedy.
@@ -259,7 +262,7 @@ class id_column : public detail::entry_range {
   template <class T>
     requires std::is_arithmetic_v<T>
   id_column(const T* data, index size, index stride = 1)
-      : id_column(detail::kept_numbers<T>{strided_numbers<const T>(data, size, stride), nullptr}) {}
+      : id_column(detail::kept_numbers<T>{strided_numbers<const T>(data, size, stride), {}}) {}
   /// As of `column`: source->ids_here() brings the entries.
   template <class S>
     requires requires(const S& s) {

@@ -18,8 +18,8 @@ enum class instruction_set { best, portable, avx2, avx512 };
 /// Whether this processor has the instructions. `best` and `portable` are always supported.
 inline bool is_supported(instruction_set set) {
 #if defined(__x86_64__)
-  static const bool has_avx2 =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  // Every processor with AVX2 has F16C, which not every compiler can ask for.
+  static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   static const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                                  __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
   if (set == instruction_set::avx512) return has_avx512;

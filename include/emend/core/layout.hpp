@@ -30,7 +30,7 @@ class padded {
   padded(index sequences, index length, column mask = {}) : sequences_(sequences), length_(length), mask_(mask) {
     if (sequences < 0 || length < 0)
       detail::fail("padded extents", "numbers not below 0", std::to_string(sequences) + " x " + std::to_string(length));
-    if (!mask.empty()) detail::require_length("padded mask", mask.size(), sequences * length);
+    if (mask.is_given()) detail::require_length("padded mask", mask.size(), sequences * length);
   }
   index tokens() const { return sequences_ * length_; }
   index sequences() const { return sequences_; }
@@ -41,7 +41,7 @@ class padded {
   template <class F>
   void for_each_token(index b, F&& f) const {
     for (index t = b * length_; t < (b + 1) * length_; ++t)
-      if (mask_.empty() || mask_[t] != 0) f(t);
+      if (!mask_.is_given() || mask_[t] != 0) f(t);
   }
 
  private:
@@ -60,7 +60,7 @@ class ragged {
       if (offsets[b + 1] < offsets[b])
         detail::fail("ragged offsets", "entry " + std::to_string(b + 1) + " not below " + std::to_string(offsets[b]),
                      std::to_string(offsets[b + 1]));
-    if (!mask.empty()) detail::require_length("ragged mask", mask.size(), tokens());
+    if (mask.is_given()) detail::require_length("ragged mask", mask.size(), tokens());
   }
   index tokens() const { return offsets_[offsets_.size() - 1]; }
   index sequences() const { return offsets_.size() - 1; }
@@ -71,7 +71,7 @@ class ragged {
   template <class F>
   void for_each_token(index b, F&& f) const {
     for (index t = offsets_[b]; t < offsets_[b + 1]; ++t)
-      if (mask_.empty() || mask_[t] != 0) f(t);
+      if (!mask_.is_given() || mask_[t] != 0) f(t);
   }
 
  private:
@@ -81,15 +81,25 @@ class ragged {
 
 /// Rows into which several sequences are packed: each token names its sequence, -1 where it belongs to none. The tokens
 /// of a sequence keep their order; they need not be neighbours. Copies the ids into an index of its own.
-/// Throws std::invalid_argument if an id is below -1.
+/// sequences: their number, where some of the last may have no token; without it, one more than the largest id.
+/// Throws std::invalid_argument if an id is below -1, not below `sequences`, or, without that number, not below the
+/// number of tokens.
 class packed {
  public:
-  explicit packed(id_column sequence_of_token) : tokens_(sequence_of_token.size()) {
-    index count = 0;
+  explicit packed(id_column sequence_of_token) : packed(sequence_of_token, -1) {}
+  packed(id_column sequence_of_token, index sequences) : tokens_(sequence_of_token.size()) {
+    if (sequences < -1) detail::fail("packed sequences", "a number not below 0", std::to_string(sequences));
+    const index end = sequences < 0 ? tokens_ : sequences;
+    index count = sequences < 0 ? 0 : sequences;
     for (index t = 0; t < tokens_; ++t) {
-      if (sequence_of_token[t] < -1)
-        detail::fail("packed sequence ids", "numbers not below -1", std::to_string(sequence_of_token[t]));
-      if (sequence_of_token[t] >= count) count = sequence_of_token[t] + 1;
+      const index id = sequence_of_token[t];
+      if (id < -1 || id >= end)
+        detail::fail(
+            "packed sequence ids",
+            "numbers from -1 to " + std::to_string(end - 1) +
+                (sequences < 0 ? ", below the number of tokens; if there are more sequences, say how many" : ""),
+            std::to_string(id));
+      if (id >= count) count = id + 1;
     }
     offsets_.assign(static_cast<std::size_t>(count) + 1, 0);
     for (index t = 0; t < tokens_; ++t)
@@ -168,13 +178,6 @@ column counted_positions(const L& layout, std::vector<char>& storage) {
 /// Entries of a column that a scan holds at a time: small enough for the first-level cache, large enough to hide the
 /// call.
 inline constexpr index run_length = 2048;
-
-/// Somewhere to write one number per token: a contiguous range of float or double.
-template <class X>
-concept number_output = requires(X& x) {
-  { x.size() } -> std::convertible_to<index>;
-  x.data()[0] = 0.0F;
-} && std::is_floating_point_v<std::remove_reference_t<decltype(*std::declval<X&>().data())>>;
 
 }  // namespace detail
 

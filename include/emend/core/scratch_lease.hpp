@@ -94,7 +94,7 @@ class scratch_lease {
 /// scores, 8 for double:
 ///   evaluations, the calling thread     at most 200 bytes a row or term, and 8 a metric and term
 ///   rows of V scores, every thread      at most (2 V + 4 K + 12288) s bytes, K the largest kept set of a row
-///   divergences, every thread           at most 51 (V + 64) s bytes, and 8 a row on the calling thread
+///   divergences, every thread           at most 51 (V + 64) s bytes, and 16 a row on the calling thread
 ///   linear scores, every thread         at most 2 MiB for the products' panels, beside the rows above
 ///   sampling, every thread              at most 64 bytes a score of the row
 ///   edit distances, masks               at most 64 bytes a token of the longest pair or row

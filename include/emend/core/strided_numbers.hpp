@@ -81,9 +81,9 @@ strided_numbers<T> numbers_of_array(T* data, index dimensions, const Extent& ext
 }
 
 template <class X>
-concept number = std::is_arithmetic_v<X>;
+concept plain_number = std::is_arithmetic_v<X>;
 template <class P>
-concept number_pointer = std::is_pointer_v<P> && number<std::remove_cv_t<std::remove_pointer_t<P>>>;
+concept number_pointer = std::is_pointer_v<P> && plain_number<std::remove_cv_t<std::remove_pointer_t<P>>>;
 
 // How numbers lie in X, told by the members of X. The names are those that libraries give them.
 
@@ -134,7 +134,7 @@ concept tensor_of_dimensions = requires(X& x, std::size_t d) {
 };
 /// A built-in array of numbers, of any number of dimensions. One of const char is taken for text.
 template <class X>
-concept number_array = std::is_array_v<X> && number<std::remove_cv_t<std::remove_all_extents_t<X>>> &&
+concept number_array = std::is_array_v<X> && plain_number<std::remove_cv_t<std::remove_all_extents_t<X>>> &&
                        !(std::is_same_v<std::remove_all_extents_t<X>, const char>);
 /// Strings are text, not numbers.
 template <class X>
@@ -153,7 +153,7 @@ concept plain_range = !with_strides<X> && !text<std::remove_cv_t<X>> && !std::is
                         { x.size() } -> std::convertible_to<index>;
                       } || requires(X& x) {
                         requires std::ranges::contiguous_range<X> && std::ranges::sized_range<X> &&
-                                     number<std::ranges::range_value_t<X>>;
+                                     plain_number<std::ranges::range_value_t<X>>;
                       });
 
 /// Anything whose numbers can be read where they lie.

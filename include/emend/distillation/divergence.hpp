@@ -1,5 +1,6 @@
 #pragma once
 
+#include <emend/core/output_column.hpp>
 #include <emend/evaluation/source.hpp>
 #include <emend/heads/divergence_rows.hpp>
 
@@ -12,8 +13,8 @@ struct divergence_options {
   double normaliser = 1;  ///< an explicit count, so that parts of a batch add up to the whole
   double mixture = 0.5;   ///< b of jensen_shannon, in [0, 1]: the teacher's share of the mixture (TRL's beta)
   score_transform student_transform = {}, teacher_transform = {};
-  std::vector<double>* per_token = nullptr;  ///< receives the divergence of each row, [N], 0 where not evaluated [nats]
-  std::vector<double>* entropy = nullptr;    ///< receives the student's entropy of each row, [N], 0 likewise [nats]
+  output_column per_token = {};  ///< receives the divergence of each row, [N], 0 where not evaluated [nats]
+  output_column entropy = {};    ///< receives the student's entropy of each row, [N], 0 likewise [nats]
   instruction_set instructions = instruction_set::best;
 };
 
@@ -36,9 +37,11 @@ struct divergence_evaluation {
 namespace detail {
 
 inline void check(const divergence_options& options, index rows, index vocab) {
-  if (!options.mask.empty()) require_length("mask", options.mask.size(), rows);
-  if (!options.weight.empty()) require_length("weight", options.weight.size(), rows);
+  if (options.mask.is_given()) require_length("mask", options.mask.size(), rows);
+  if (options.weight.is_given()) require_length("weight", options.weight.size(), rows);
   require_positive("normaliser", options.normaliser);
+  options.per_token.check("per_token", rows);
+  options.entropy.check("entropy", rows);
   if (!(options.mixture >= 0 && options.mixture <= 1))
     fail("mixture", "a number in [0, 1]", std::to_string(options.mixture));
   check_transform(options.student_transform, rows, "student_transform.");
@@ -58,7 +61,7 @@ void check_apart(score_view<const U> teacher, score_view<T> out) {
 
 /// The divergence of each row, summed in one order for any number of threads.
 struct divergence_values {
-  std::vector<double> of_row;
+  std::vector<double> of_row, entropy_of_row;
 };
 
 /// Every row of the batch. Each is worked on whole by one thread: the same bits for any executor.
@@ -77,16 +80,17 @@ divergence_sum run_divergence(divergence_kind kind, score_view<const T> student,
   const scratch_lease<divergence_values> lease;
   std::vector<double>& values = lease->of_row;
   values.assign(static_cast<std::size_t>(rows), 0);
-  if (options.entropy) options.entropy->assign(static_cast<std::size_t>(rows), 0);
+  std::vector<double>& entropies = lease->entropy_of_row;
+  if (options.entropy) entropies.assign(static_cast<std::size_t>(rows), 0);
   const auto factor = [&](index i) {
-    if (!options.mask.empty() && options.mask[i] == 0) return 0.0;
-    return (options.weight.empty() ? 1 : options.weight[i]) / options.normaliser;
+    if (options.mask.is_given() && options.mask[i] == 0) return 0.0;
+    return (options.weight.is_given() ? options.weight[i] : 1) / options.normaliser;
   };
   executor.for_each_chunk(rows, [&](index begin, index end) {
     const scratch_lease<divergence_scratch<typename divergence_head<T, U>::A>> work;
     head(begin, end, factor, out, is_streaming, *work, [&](index i, const divergence_row& row) {
       values[static_cast<std::size_t>(i)] = row.value;
-      if (options.entropy) (*options.entropy)[static_cast<std::size_t>(i)] = row.entropy;
+      if (options.entropy) entropies[static_cast<std::size_t>(i)] = row.entropy;
     });
 #if defined(__x86_64__)
     if (is_streaming) __builtin_ia32_sfence();
@@ -99,7 +103,8 @@ divergence_sum run_divergence(divergence_kind kind, score_view<const T> student,
     result.value += f * values[static_cast<std::size_t>(i)];
     ++result.evaluated;
   }
-  if (options.per_token) options.per_token->assign(values.begin(), values.end());
+  options.per_token.write(values);
+  if (options.entropy) options.entropy.write(entropies);
   return result;
 }
 
@@ -107,13 +112,13 @@ template <class X, class Y, class G, class E>
 divergence_sum run_divergence(divergence_kind kind, const X& student, const Y& teacher,
                               const divergence_options& options, G* gradient, E& executor) {
   divergence_sum result;
-  backend<X>::visit(student, [&]<class T>(score_view<const T> x) {
-    backend<Y>::visit(teacher, [&]<class U>(score_view<const U> y) {
+  visit_scores("student", student, [&]<class T>(score_view<const T> x) {
+    visit_scores("teacher", teacher, [&]<class U>(score_view<const U> y) {
       if (!gradient) {
         result = run_divergence<T, U>(kind, x, y, options, nullptr, executor);
         return;
       }
-      backend<G>::visit(*gradient, [&]<class V>(score_view<V> out) {
+      visit_gradient("gradient", *gradient, [&]<class V>(score_view<V> out) {
         if constexpr (std::is_same_v<V, T>) {
           check_shape("gradient", out.rows(), out.vocab, x.rows(), x.vocab);
           check_overlap<T>(x, out);
@@ -155,8 +160,8 @@ divergence_evaluation<gradient_type<X>> divergence(divergence_kind kind, const X
   with_columns.entropy = &result.entropy;
   const divergence_sum sum =
       detail::run_divergence(kind, student, teacher, with_columns, __builtin_addressof(result.gradient), executor);
-  if (options.per_token) *options.per_token = result.per_token;
-  if (options.entropy) *options.entropy = result.entropy;
+  options.per_token.write(result.per_token);
+  options.entropy.write(result.entropy);
   result.value = sum.value;
   result.evaluated = sum.evaluated;
   return result;
@@ -177,15 +182,34 @@ divergence_sum divergence_value(divergence_kind kind, const X& student, const Y&
   return detail::run_divergence(kind, student, teacher, options, static_cast<gradient_type<X>*>(nullptr), executor);
 }
 
-/// Last resort for types that are no scores in memory: says the remedy.
-template <class X, class Y, class... Rest>
-  requires(!host_scores<X> || !host_scores<Y>)
-void divergence(divergence_kind, const X&, const Y&, const divergence_options& = {}, Rest&&...) {
+namespace detail {
+
+template <class X, class Y>
+constexpr void refuse_pair() {
   static_assert(
       host_scores<X> && host_scores<Y>,
       "emend: a divergence needs two blocks of scores in memory. Include the backend of these types (for Eigen: "
       "<emend/eigen.hpp>; evaluate an expression with .eval() first) or specialise emend::backend<X>; see "
       "backends/README.md");
+}
+
+}  // namespace detail
+
+/// Last resorts for types that are no scores in memory: say the remedy.
+template <class X, class Y, class... Rest>
+  requires(!host_scores<X> || !host_scores<Y>)
+void divergence(divergence_kind, const X&, const Y&, const divergence_options& = {}, Rest&&...) {
+  detail::refuse_pair<X, Y>();
+}
+template <class X, class Y, class... Rest>
+  requires(!host_scores<X> || !host_scores<Y>)
+void divergence_value(divergence_kind, const X&, const Y&, const divergence_options& = {}, Rest&&...) {
+  detail::refuse_pair<X, Y>();
+}
+template <class X, class Y, class G, class... Rest>
+  requires(!host_scores<X> || !host_scores<Y>)
+void divergence_into(divergence_kind, const X&, const Y&, const divergence_options&, G&, Rest&&...) {
+  detail::refuse_pair<X, Y>();
 }
 
 }  // namespace emend

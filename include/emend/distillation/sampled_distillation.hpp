@@ -57,7 +57,7 @@ std::vector<double> distillation_advantage(column log_prob, column teacher_log_p
                                            const distillation_advantage_options& options = {}) {
   detail::require_length("log_prob", log_prob.size(), layout.tokens());
   detail::require_length("teacher_log_prob", teacher_log_prob.size(), layout.tokens());
-  if (!options.task_advantage.empty())
+  if (options.task_advantage.is_given())
     detail::require_length("task_advantage", options.task_advantage.size(), layout.tokens());
   detail::require_bound("clamp", options.clamp);
   std::vector<double> advantage(static_cast<std::size_t>(layout.tokens()), 0);
@@ -66,7 +66,7 @@ std::vector<double> distillation_advantage(column log_prob, column teacher_log_p
       const double estimate =
           kl_estimate(options.estimate, log_prob[t] - teacher_log_prob[t], {.output = options.clamp});
       advantage[static_cast<std::size_t>(t)] =
-          (options.task_advantage.empty() ? 0 : options.task_advantage[t]) - options.coefficient * estimate;
+          (options.task_advantage.is_given() ? options.task_advantage[t] : 0) - options.coefficient * estimate;
     });
   return advantage;
 }

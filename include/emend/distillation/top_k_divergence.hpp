@@ -31,7 +31,7 @@ struct top_k_options {
   double normaliser = 1;           ///< an explicit count, so that parts of a batch add up to the whole
   score_transform transform = {};  ///< of the student's scores
   double smallest_tail = 1e-7;     ///< a bucket below it, which rounding makes, has this probability, and no gradient
-  std::vector<double>* per_token = nullptr;  ///< receives the divergence of each row, [N], 0 where not evaluated [nats]
+  output_column per_token = {};    ///< receives the divergence of each row, [N], 0 where not evaluated [nats]
   instruction_set instructions = instruction_set::best;
 };
 
@@ -132,9 +132,10 @@ inline void check(const top_k& ids, const top_k_options& options, index rows) {
            std::to_string(ids.offsets[i + 1]));
   require_length("ids", ids.ids.size(), ids.offsets[rows]);
   require_length("teacher_log_prob", ids.teacher_log_prob.size(), ids.offsets[rows]);
-  if (!options.mask.empty()) require_length("mask", options.mask.size(), rows);
-  if (!options.weight.empty()) require_length("weight", options.weight.size(), rows);
+  if (options.mask.is_given()) require_length("mask", options.mask.size(), rows);
+  if (options.weight.is_given()) require_length("weight", options.weight.size(), rows);
   require_positive("normaliser", options.normaliser);
+  options.per_token.check("per_token", rows);
   if (!(options.mixture >= 0 && options.mixture <= 1))
     fail("mixture", "a number in [0, 1]", std::to_string(options.mixture));
   if (!(options.smallest_tail > 0 && options.smallest_tail < 1))
@@ -146,9 +147,9 @@ template <class X>
 index rows_of(const X& x) {
   index rows = 0;
   if constexpr (is_linear_scores<X>)
-    backend<std::remove_cvref_t<decltype(x.hidden)>>::visit(x.hidden, [&](auto view) { rows = view.rows(); });
+    visit_scores("hidden", x.hidden, [&](auto view) { rows = view.rows(); });
   else if constexpr (host_scores<X>)
-    backend<X>::visit(x, [&](auto view) { rows = view.rows(); });
+    visit_scores("student", x, [&](auto view) { rows = view.rows(); });
   else
     rows = backend<X>::shape(x).rows;
   return rows;
@@ -159,8 +160,8 @@ top_k_sum run_top_k(const X& student, const top_k& ids, const top_k_options& opt
   const index rows = rows_of(student);
   check(ids, options, rows);
   const auto factor = [&](index i) {
-    if (!options.mask.empty() && options.mask[i] == 0) return 0.0;
-    return (options.weight.empty() ? 1 : options.weight[i]) / options.normaliser;
+    if (options.mask.is_given() && options.mask[i] == 0) return 0.0;
+    return (options.weight.is_given() ? options.weight[i] : 1) / options.normaliser;
   };
   // A term an id: the rows' scores at the ids come, and their derivatives go, the way of every target.
   std::vector<index> row_of(static_cast<std::size_t>(ids.ids.size()));
@@ -170,23 +171,15 @@ top_k_sum run_top_k(const X& student, const top_k& ids, const top_k_options& opt
       row_of[static_cast<std::size_t>(k)] = i;
       mask[static_cast<std::size_t>(k)] = factor(i) != 0;
     }
-  id_column targets = ids.ids;
-  static constexpr index no_id = 0;
-  if (row_of.empty() && rows > 0) {
-    // Terms say which rows they read; without an id one that is masked says it.
-    row_of.push_back(0);
-    mask.push_back(0);
-    targets = id_column(&no_id, 1);
-  }
   evaluation_options passes{
       .mask = mask, .rows = row_of, .transform = options.transform, .instructions = options.instructions};
   if (options.tail == top_k_tail::renormalised) passes.kept = {.offsets = ids.offsets, .ids = ids.ids};
   std::vector<double> values(static_cast<std::size_t>(rows), 0);
   buffer_lease lease;
   evaluation_buffers& buffers = *lease;
-  with_source(student, gradient, targets, passes, false, [&](auto& source, index, index vocab) {
+  with_source(student, gradient, ids.ids, passes, false, [&](auto& source, index, index vocab) {
     for (index k = 0; k < ids.ids.size(); ++k) require_position("ids", k, ids.ids[k], vocab);
-    const term_plan plan(rows, vocab, targets, passes, buffers);
+    const term_plan plan(rows, vocab, ids.ids, passes, buffers);
     const auto visit = [&](index i) {
       const scratch_lease<top_k_row> lease_of_row;
       top_k_row& work = *lease_of_row;
@@ -218,7 +211,7 @@ top_k_sum run_top_k(const X& student, const top_k& ids, const top_k_options& opt
     result.value += f * values[static_cast<std::size_t>(i)];
     ++result.evaluated;
   }
-  if (options.per_token) options.per_token->assign(values.begin(), values.end());
+  options.per_token.write(values);
   return result;
 }
 
@@ -240,7 +233,7 @@ top_k_evaluation<gradient_type<X>> top_k_divergence(const X& student, const top_
   top_k_options with_column = options;
   with_column.per_token = &result.per_token;
   const top_k_sum sum = detail::run_top_k(student, ids, with_column, __builtin_addressof(result.gradient), executor);
-  if (options.per_token) *options.per_token = result.per_token;
+  options.per_token.write(result.per_token);
   result.value = sum.value;
   result.evaluated = sum.evaluated;
   return result;
@@ -258,6 +251,18 @@ template <scores X, executor E = const sequential>
 top_k_sum top_k_divergence_value(const X& student, const top_k& ids, const top_k_options& options = {},
                                  E&& executor = sequential{}) {
   return detail::run_top_k(student, ids, options, static_cast<gradient_type<X>*>(nullptr), executor);
+}
+
+/// Last resorts for types that are no scores: say the remedy.
+template <class X, class... Rest>
+  requires(!scores<X>)
+void top_k_divergence(const X&, const top_k&, const top_k_options& = {}, Rest&&...) {
+  evaluation_refusals::refuse_scores<X>();
+}
+template <class X, class... Rest>
+  requires(!scores<X>)
+void top_k_divergence_value(const X&, const top_k&, const top_k_options& = {}, Rest&&...) {
+  evaluation_refusals::refuse_scores<X>();
 }
 
 }  // namespace emend

@@ -3,6 +3,7 @@
 #include <emend/core/layout.hpp>
 #include <emend/core/token.hpp>
 #include <emend/evaluation/metrics.hpp>
+#include <emend/evaluation/refusals.hpp>
 #include <emend/evaluation/source.hpp>
 
 #include <array>
@@ -150,7 +151,7 @@ evaluation_value<Loss> sum_up(const term_plan& plan, const evaluation_buffers& b
       result.metrics[k] += buffers.metrics[static_cast<std::size_t>(i) * metric_count<Loss> + k];
   }
   for (double& metric : result.metrics) metric /= static_cast<double>(plan.evaluated() > 0 ? plan.evaluated() : 1);
-  if (options.per_token) options.per_token->assign(buffers.values.begin(), buffers.values.end());
+  options.per_token.write(buffers.values);
   return result;
 }
 
@@ -165,7 +166,7 @@ evaluation_value<Loss> run(const Loss& loss, const X& x, id_column targets, cons
                 const term_plan plan(rows, vocab, targets, options, buffers);
                 check_loss(loss, plan.terms());
                 const loss_pass<Loss> pass(loss, plan, buffers);
-                const bool is_linked = !options.links.empty();
+                const bool is_linked = options.links.is_given();
                 if (gradient && !is_linked) {
                   source.fused(executor, plan, buffers, [&](index row) { pass.visit_row(row); });
                 } else if (!is_linked) {
@@ -227,24 +228,40 @@ evaluation_value<Loss> evaluate_value(const Loss& loss, const X& x, id_column ta
   return detail::run(loss, x, targets, options, static_cast<gradient_type<X>*>(nullptr), executor);
 }
 
-/// Last resort for types that are no scores: says the remedy.
+/// Last resorts of `evaluate`: say the remedy.
 template <class Loss, class X, class... Rest>
   requires(!scores<X>)
 void evaluate(const Loss&, const X&, id_column, const evaluation_options& = {}, Rest&&...) {
-  static_assert(
-      scores<X>,
-      "emend: this type is not known to hold scores. Include its backend (for Eigen: <emend/eigen.hpp>; evaluate "
-      "an expression with .eval() first) or specialise emend::backend<X>; see backends/README.md");
+  evaluation_refusals::refuse_scores<X>();
 }
-
-/// Last resort for losses that cannot be called on a token: says the remedy.
 template <class Loss, scores X, class... Rest>
   requires(!token_loss<Loss>)
 void evaluate(const Loss&, const X&, id_column, const evaluation_options& = {}, Rest&&...) {
-  static_assert(
-      token_loss<Loss>,
-      "emend: a loss must be callable on token<double> and on token<token_dual>; write it as a generic lambda, "
-      "[](const auto& t) { return -t.log_prob; }, and call emend::exp, emend::min, emend::clamp in it");
+  evaluation_refusals::refuse_token_loss<token_loss<Loss>>();
+}
+
+/// Last resorts of `evaluate_value`: say the remedy.
+template <class Loss, class X, class... Rest>
+  requires(!scores<X>)
+void evaluate_value(const Loss&, const X&, id_column, const evaluation_options& = {}, Rest&&...) {
+  evaluation_refusals::refuse_scores<X>();
+}
+template <class Loss, scores X, class... Rest>
+  requires(!token_loss<Loss>)
+void evaluate_value(const Loss&, const X&, id_column, const evaluation_options& = {}, Rest&&...) {
+  evaluation_refusals::refuse_token_loss<token_loss<Loss>>();
+}
+
+/// Last resorts of `evaluate_into`: say the remedy.
+template <class Loss, class X, class G, class... Rest>
+  requires(!scores<X>)
+void evaluate_into(const Loss&, const X&, id_column, const evaluation_options&, G&, Rest&&...) {
+  evaluation_refusals::refuse_scores<X>();
+}
+template <class Loss, scores X, class G, class... Rest>
+  requires(!token_loss<Loss>)
+void evaluate_into(const Loss&, const X&, id_column, const evaluation_options&, G&, Rest&&...) {
+  evaluation_refusals::refuse_token_loss<token_loss<Loss>>();
 }
 
 }  // namespace emend

@@ -24,7 +24,7 @@ log_prob_evaluation<Loss> evaluate_log_prob_sequences(const Loss& loss, column l
   for (index b = 0; b < layout.sequences(); ++b) {
     members.clear();
     layout.for_each_token(b, [&](index t) {
-      if (options.mask.empty() || options.mask[t] != 0) members.push_back(t);
+      if (!options.mask.is_given() || options.mask[t] != 0) members.push_back(t);
     });
     const auto length = static_cast<index>(members.size());
     const auto variable = [&](index t) { return detail::token_of_log_prob(number_type::variable(log_prob[t], 0), t); };

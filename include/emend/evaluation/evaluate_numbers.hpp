@@ -64,15 +64,15 @@ struct value_evaluation : number_evaluation {
 namespace detail {
 
 inline void check_numbers(const number_options& options, index n) {
-  if (!options.mask.empty()) require_length("mask", options.mask.size(), n);
-  if (!options.weight.empty()) require_length("weight", options.weight.size(), n);
+  if (options.mask.is_given()) require_length("mask", options.mask.size(), n);
+  if (options.weight.is_given()) require_length("weight", options.weight.size(), n);
   require_positive("normaliser", options.normaliser);
 }
 
 /// weight_i / normaliser, 0 where the token is masked.
 inline double factor_of(const number_options& options, index i) {
-  if (!options.mask.empty() && options.mask[i] == 0) return 0;
-  return (options.weight.empty() ? 1 : options.weight[i]) / options.normaliser;
+  if (options.mask.is_given() && options.mask[i] == 0) return 0;
+  return (options.weight.is_given() ? options.weight[i] : 1) / options.normaliser;
 }
 
 template <class F>
@@ -89,6 +89,14 @@ void evaluate_numbers(column numbers, const number_options& options, number_eval
   }
 }
 
+template <bool IsLoss>
+constexpr void refuse_other_loss() {
+  static_assert(IsLoss,
+                "emend: the loss must be callable on dual numbers; write it as a generic lambda, [](const auto& t) "
+                "{ .. }, and call emend::exp, emend::min, emend::clamp in it, not the functions of std, which know no "
+                "derivatives");
+}
+
 /// A token of which the log-probability alone is known.
 template <class R>
 token<R> token_of_log_prob(const R& log_prob, index i) {
@@ -103,6 +111,7 @@ token<R> token_of_log_prob(const R& log_prob, index i) {
 /// log_prob: [N]; the token's other statistics read as NaN. Throws std::invalid_argument on a length that does not fit.
 template <class Loss>
 log_prob_evaluation<Loss> evaluate_log_probs(const Loss& loss, column log_prob, const number_options& options = {}) {
+  detail::refuse_other_loss<std::is_invocable_r_v<dual<double, 1>, const Loss&, const token<dual<double, 1>>&>>();
   if constexpr (requires { loss.check(log_prob.size()); }) loss.check(log_prob.size());
   log_prob_evaluation<Loss> result;
   detail::evaluate_numbers(log_prob, options, result, [&](index i, const dual<double, 1>& x) -> dual<double, 1> {
@@ -122,6 +131,7 @@ log_prob_evaluation<Loss> evaluate_log_probs(const Loss& loss, column log_prob, 
 /// Throws std::invalid_argument on a length that does not fit.
 template <class Loss>
 value_evaluation<Loss> evaluate_values(const Loss& loss, column values, const number_options& options = {}) {
+  detail::refuse_other_loss<std::is_invocable_r_v<dual<double, 1>, const Loss&, const number<dual<double, 1>>&>>();
   if constexpr (requires { loss.check(values.size()); }) loss.check(values.size());
   value_evaluation<Loss> result;
   detail::evaluate_numbers(values, options, result, [&](index i, const dual<double, 1>& x) -> dual<double, 1> {

@@ -41,12 +41,16 @@ template <class Loss, class X, class L, class G, class E>
 evaluation_value<Loss> run_sequences(const Loss& loss, const X& x, id_column targets, const L& layout,
                                      const evaluation_options& options, G* gradient, E& executor) {
   require_length("targets", targets.size(), layout.tokens());
-  if (!options.mask.empty()) require_length("mask", options.mask.size(), targets.size());
-  if (!options.rows.empty()) fail("rows", "no rows in evaluate_sequences", "some");
+  if (options.mask.is_given()) require_length("mask", options.mask.size(), targets.size());
+  if (options.rows.is_given()) fail("rows", "no rows in evaluate_sequences", "some");
   std::vector<std::uint8_t> counted(static_cast<std::size_t>(layout.tokens()), 0);
   for (index b = 0; b < layout.sequences(); ++b)
     layout.for_each_token(
-        b, [&](index t) { counted[static_cast<std::size_t>(t)] = options.mask.empty() || options.mask[t] != 0; });
+        b, [&](index t) { counted[static_cast<std::size_t>(t)] = !options.mask.is_given() || options.mask[t] != 0; });
+  // An ignored target is no token of its sequence.
+  if (options.ignore_id)
+    for (index t = 0; t < targets.size(); ++t)
+      if (targets[t] == *options.ignore_id) counted[static_cast<std::size_t>(t)] = 0;
   evaluation_options inner = options;
   inner.mask = counted;
 
@@ -56,7 +60,7 @@ evaluation_value<Loss> run_sequences(const Loss& loss, const X& x, id_column tar
   // Every token has a say in its sequence's summary, so weight 0 must not hide it: weights are applied here.
   inner.weight = {};
   inner.normaliser = 1;
-  if (!options.weight.empty()) require_length("weight", options.weight.size(), targets.size());
+  if (options.weight.is_given()) require_length("weight", options.weight.size(), targets.size());
   require_positive("normaliser", options.normaliser);
   with_source(
       x, gradient, targets, inner, wants_log_sum_squares(loss, options), [&](auto& source, index rows, index vocab) {
@@ -74,7 +78,7 @@ evaluation_value<Loss> run_sequences(const Loss& loss, const X& x, id_column tar
           double summary = 0, summary_slope = 0;
           for (index t : members) summary += loss.summand(pass.template make<double>(t));
           for (index t : members) {
-            const double factor = (options.weight.empty() ? 1 : options.weight[t]) / options.normaliser;
+            const double factor = (options.weight.is_given() ? options.weight[t] : 1) / options.normaliser;
             if (factor == 0) continue;
             const sequence_dual value =
                 loss(pass.template make<sequence_dual>(t), sequence_dual::variable(summary, statistic_count), length);
@@ -98,7 +102,7 @@ evaluation_value<Loss> run_sequences(const Loss& loss, const X& x, id_column tar
         for (double& metric : result.metrics)
           metric /= static_cast<double>(result.evaluated > 0 ? result.evaluated : 1);
         if (gradient) source.backward(executor, plan, buffers);
-        if (options.per_token) options.per_token->assign(buffers.values.begin(), buffers.values.end());
+        options.per_token.write(buffers.values);
       });
   return result;
 }
@@ -138,6 +142,42 @@ evaluation<Loss, gradient_type<X>> evaluate_sequences(const Loss& loss, const X&
   result.evaluated = value.evaluated;
   result.metrics = value.metrics;
   return result;
+}
+
+/// Last resorts of `evaluate_sequences`: say the remedy.
+template <class Loss, class X, class L, class... Rest>
+  requires(!scores<X>)
+void evaluate_sequences(const Loss&, const X&, id_column, const L&, const evaluation_options& = {}, Rest&&...) {
+  evaluation_refusals::refuse_scores<X>();
+}
+template <class Loss, scores X, class L, class... Rest>
+  requires(!sequence_loss<Loss>)
+void evaluate_sequences(const Loss&, const X&, id_column, const L&, const evaluation_options& = {}, Rest&&...) {
+  evaluation_refusals::refuse_sequence_loss<sequence_loss<Loss>>();
+}
+
+/// Last resorts of `evaluate_sequences_value`: say the remedy.
+template <class Loss, class X, class L, class... Rest>
+  requires(!scores<X>)
+void evaluate_sequences_value(const Loss&, const X&, id_column, const L&, const evaluation_options& = {}, Rest&&...) {
+  evaluation_refusals::refuse_scores<X>();
+}
+template <class Loss, scores X, class L, class... Rest>
+  requires(!sequence_loss<Loss>)
+void evaluate_sequences_value(const Loss&, const X&, id_column, const L&, const evaluation_options& = {}, Rest&&...) {
+  evaluation_refusals::refuse_sequence_loss<sequence_loss<Loss>>();
+}
+
+/// Last resorts of `evaluate_sequences_into`: say the remedy.
+template <class Loss, class X, class L, class G, class... Rest>
+  requires(!scores<X>)
+void evaluate_sequences_into(const Loss&, const X&, id_column, const L&, const evaluation_options&, G&, Rest&&...) {
+  evaluation_refusals::refuse_scores<X>();
+}
+template <class Loss, scores X, class L, class G, class... Rest>
+  requires(!sequence_loss<Loss>)
+void evaluate_sequences_into(const Loss&, const X&, id_column, const L&, const evaluation_options&, G&, Rest&&...) {
+  evaluation_refusals::refuse_sequence_loss<sequence_loss<Loss>>();
 }
 
 }  // namespace emend

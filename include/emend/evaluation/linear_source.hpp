@@ -211,13 +211,13 @@ class linear_source {
   /// What a chunk's rows ask for: temperatures and kept sets follow their rows.
   struct chunk_options {
     chunk_options(const linear_source& source, index begin, index end) : transform(source.options_.transform) {
-      if (!transform.temperatures.empty()) {
+      if (transform.temperatures.is_given()) {
         for (index k = begin; k < end; ++k)
           temperatures.push_back(source.options_.transform.temperatures[source.row_at(k)]);
         transform.temperatures = column(temperatures);
       }
       const kept_ids& all = source.options_.kept;
-      if (all.offsets.empty()) return;
+      if (!all.offsets.is_given()) return;
       offsets.push_back(0);
       for (index k = begin; k < end; ++k) {
         const index row = source.row_at(k);

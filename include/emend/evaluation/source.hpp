@@ -281,13 +281,13 @@ void with_source(const X& x, G* gradient, id_column targets, const evaluation_op
       f(source, hidden.rows(), weight.rows());
     });
   } else if constexpr (host_scores<X>) {
-    backend<X>::visit(x, [&]<class T>(score_view<const T> view) {
+    visit_scores("scores", x, [&]<class T>(score_view<const T> view) {
       if (!gradient) {
         host_source<T> source(view, no_gradient<T>(), options, with_extras);
         f(source, view.rows(), view.vocab);
         return;
       }
-      backend<G>::visit(*gradient, [&]<class U>(score_view<U> out) {
+      visit_gradient("gradient", *gradient, [&]<class U>(score_view<U> out) {
         if constexpr (std::is_same_v<U, T>) {
           check_shape("gradient", out.rows(), out.vocab, view.rows(), view.vocab);
           check_overlap<T>(view, out);

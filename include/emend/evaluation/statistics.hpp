@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/evaluation/evaluate.hpp>
+#include <emend/evaluation/refusals.hpp>
 
 namespace emend {
 
@@ -49,19 +50,19 @@ statistics_columns statistics(const X& x, id_column targets, const statistics_op
   detail::with_source(
       x, static_cast<gradient_type<X>*>(nullptr), targets, common, with_extras,
       [&](auto& source, index n, index vocab) {
-        if (!targets.empty()) detail::require_length("targets", targets.size(), n);
-        if (!options.mask.empty()) detail::require_length("mask", options.mask.size(), n);
-        const index chosen = options.chosen.empty() ? 0 : options.chosen_per_row;
+        if (targets.is_given()) detail::require_length("targets", targets.size(), n);
+        if (options.mask.is_given()) detail::require_length("mask", options.mask.size(), n);
+        const index chosen = options.chosen.is_given() ? options.chosen_per_row : 0;
         detail::require_length("chosen", options.chosen.size(), n * chosen);
-        const auto is_counted = [&](index row) { return options.mask.empty() || options.mask[row] != 0; };
+        const auto is_counted = [&](index row) { return !options.mask.is_given() || options.mask[row] != 0; };
         evaluation_options terms = common;
-        if (chosen > 0 || targets.empty()) {
+        if (chosen > 0 || !targets.is_given()) {
           for (index row = 0; row < n; ++row)
             for (index k = 0; k <= chosen; ++k) {
-              ids.push_back(!is_counted(row)  ? 0
-                            : k > 0           ? options.chosen[row * chosen + k - 1]
-                            : targets.empty() ? 0
-                                              : targets[row]);
+              ids.push_back(!is_counted(row)      ? 0
+                            : k > 0               ? options.chosen[row * chosen + k - 1]
+                            : !targets.is_given() ? 0
+                                                  : targets[row]);
               rows.push_back(row);
               mask.push_back(is_counted(row));
             }
@@ -70,7 +71,7 @@ statistics_columns statistics(const X& x, id_column targets, const statistics_op
         }
         const detail::term_plan plan(n, vocab, ids.empty() ? targets : id_column(ids), terms, buffers);
         const auto size = static_cast<std::size_t>(n);
-        const bool has_targets = !targets.empty();
+        const bool has_targets = targets.is_given();
         result.log_z.assign(size, 0);
         result.entropy.assign(size, 0);
         if (has_targets) result.log_prob.assign(size, 0), result.score.assign(size, 0);
@@ -98,6 +99,13 @@ statistics_columns statistics(const X& x, id_column targets, const statistics_op
         });
       });
   return result;
+}
+
+/// Last resort of `statistics`: says the remedy.
+template <class X, class... Rest>
+  requires(!scores<X>)
+void statistics(const X&, id_column, const statistics_options& = {}, Rest&&...) {
+  evaluation_refusals::refuse_scores<X>();
 }
 
 }  // namespace emend

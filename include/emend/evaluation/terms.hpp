@@ -30,14 +30,14 @@ inline void check_transform(const score_transform& transform, index rows, const 
   require("temperature", transform.temperature);
   require("logit_scale", transform.logit_scale);
   if (transform.soft_cap != 0) require("soft_cap", transform.soft_cap);
-  if (transform.temperatures.empty()) return;
+  if (!transform.temperatures.is_given()) return;
   if (transform.temperatures.size() != rows)
     require_length(std::string(of).append("temperatures").c_str(), transform.temperatures.size(), rows);
   for (index i = 0; i < rows; ++i) require("temperatures", transform.temperatures[i]);
 }
 
 inline void check_kept(const kept_ids& kept, index rows, index vocab) {
-  if (kept.offsets.empty()) return;
+  if (!kept.offsets.is_given()) return;
   require_length("kept.offsets", kept.offsets.size(), rows + 1);
   if (kept.offsets[0] != 0) fail("kept.offsets", "a first entry of 0", std::to_string(kept.offsets[0]));
   for (index i = 0; i < rows; ++i)
@@ -54,12 +54,13 @@ class term_plan {
   term_plan(index rows, index vocab, id_column targets, const evaluation_options& options, evaluation_buffers& buffers)
       : rows_(rows), targets_(targets), options_(options), buffers_(buffers) {
     const index terms = targets.size();
-    if (options.rows.empty() && (terms > 0 || rows > 0)) require_length("targets", terms, rows);
-    if (!options.rows.empty()) require_length("rows", options.rows.size(), terms);
-    if (!options.mask.empty()) require_length("mask", options.mask.size(), terms);
-    if (!options.weight.empty()) require_length("weight", options.weight.size(), terms);
-    if (!options.links.empty()) require_length("links", options.links.size(), terms);
+    if (!options.rows.is_given() && (terms > 0 || rows > 0)) require_length("targets", terms, rows);
+    if (options.rows.is_given()) require_length("rows", options.rows.size(), terms);
+    if (options.mask.is_given()) require_length("mask", options.mask.size(), terms);
+    if (options.weight.is_given()) require_length("weight", options.weight.size(), terms);
+    if (options.links.is_given()) require_length("links", options.links.size(), terms);
     require_positive("normaliser", options.normaliser);
+    options.per_token.check("per_token", terms);
     check_transform(options.transform, rows);
     check_kept(options.kept, rows, vocab);
     if (vocab < 1 && rows > 0) fail("scores", "a vocabulary of at least 1", std::to_string(vocab));
@@ -73,11 +74,12 @@ class term_plan {
     buffers.statistics.resize(static_cast<std::size_t>(rows));
     buffers.adjoints.assign(static_cast<std::size_t>(rows), {});
     for (index i = 0; i < terms; ++i) {
-      if (!options.mask.empty() && options.mask[i] == 0) continue;
-      if (!options.weight.empty() && options.weight[i] == 0) continue;
+      if (options.mask.is_given() && options.mask[i] == 0) continue;
+      if (options.weight.is_given() && options.weight[i] == 0) continue;
+      if (options.ignore_id && targets[i] == *options.ignore_id) continue;
       require_position("targets", i, targets[i], vocab);
-      if (!options.rows.empty()) require_position("rows", i, options.rows[i], rows);
-      if (!options.links.empty() && options.links[i] != -1) {
+      if (options.rows.is_given()) require_position("rows", i, options.rows[i], rows);
+      if (options.links.is_given() && options.links[i] != -1) {
         require_position("links", i, options.links[i], rows);
         buffers.is_active[static_cast<std::size_t>(options.links[i])] = 1;
       }
@@ -85,7 +87,7 @@ class term_plan {
       buffers.is_active[static_cast<std::size_t>(row_of(i))] = 1;
       ++evaluated_;
     }
-    if (!options.rows.empty()) index_terms();
+    if (options.rows.is_given()) index_terms();
   }
 
   index terms() const { return targets_.size(); }
@@ -94,15 +96,15 @@ class term_plan {
   bool is_evaluated(index i) const { return buffers_.is_evaluated[static_cast<std::size_t>(i)] != 0; }
   const std::uint8_t* active_rows() const { return buffers_.is_active.data(); }
   index target(index i) const { return targets_[i]; }
-  index row_of(index i) const { return options_.rows.empty() ? i : options_.rows[i]; }
-  index link(index i) const { return options_.links.empty() ? -1 : options_.links[i]; }
+  index row_of(index i) const { return options_.rows.is_given() ? options_.rows[i] : i; }
+  index link(index i) const { return options_.links.is_given() ? options_.links[i] : -1; }
   /// weight_i / normaliser
-  double factor(index i) const { return (options_.weight.empty() ? 1 : options_.weight[i]) / options_.normaliser; }
+  double factor(index i) const { return (options_.weight.is_given() ? options_.weight[i] : 1) / options_.normaliser; }
 
   /// f(i) for every evaluated term of a row, in ascending order.
   template <class F>
   void for_each_term(index row, F&& f) const {
-    if (options_.rows.empty()) {
+    if (!options_.rows.is_given()) {
       if (is_evaluated(row)) f(row);
       return;
     }

@@ -81,7 +81,7 @@ class transformed_scores {
 
  private:
   double temperature(index i) const {
-    return transform_.temperatures.empty() ? transform_.temperature : transform_.temperatures[i];
+    return transform_.temperatures.is_given() ? transform_.temperatures[i] : transform_.temperature;
   }
   double scale(index i) const { return transform_.logit_scale / temperature(i); }
 

@@ -42,8 +42,8 @@ inline constexpr bool is_linear_scores<linear_scores<H, W>> = host_scores<H> && 
 /// f(hidden, weight, d_hidden, d_weight) with views of one storage type; without a gradient the last two are empty.
 template <class H, class W, class G, class F>
 void linear_views(const linear_scores<H, W>& x, G* gradient, F&& f) {
-  backend<H>::visit(x.hidden, [&]<class T>(score_view<const T> hidden) {
-    backend<W>::visit(x.weight, [&]<class U>(score_view<const U> weight) {
+  visit_scores("hidden", x.hidden, [&]<class T>(score_view<const T> hidden) {
+    visit_scores("weight", x.weight, [&]<class U>(score_view<const U> weight) {
       if constexpr (!std::is_same_v<T, U>) {
         fail("linear_scores", "hidden and weight of one storage type", "two");
       } else {
@@ -54,10 +54,8 @@ void linear_views(const linear_scores<H, W>& x, G* gradient, F&& f) {
           f(hidden, weight, score_view<T>{}, score_view<T>{});
           return;
         }
-        using d_hidden_type = std::remove_cvref_t<decltype(gradient->d_hidden)>;
-        using d_weight_type = std::remove_cvref_t<decltype(gradient->d_weight)>;
-        backend<d_hidden_type>::visit(gradient->d_hidden, [&]<class P>(score_view<P> d_hidden) {
-          backend<d_weight_type>::visit(gradient->d_weight, [&]<class Q>(score_view<Q> d_weight) {
+        visit_gradient("d_hidden", gradient->d_hidden, [&]<class P>(score_view<P> d_hidden) {
+          visit_gradient("d_weight", gradient->d_weight, [&]<class Q>(score_view<Q> d_weight) {
             if constexpr (std::is_same_v<P, T> && std::is_same_v<Q, T>)
               f(hidden, weight, d_hidden, d_weight);
             else

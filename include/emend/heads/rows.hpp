@@ -36,8 +36,8 @@ class row_head {
         kernels_(kernels_for<T>(set)),
         arithmetic_kernels_(kernels_for<A>(set)),
         features_(features) {
-    is_gathered_ = !kept.offsets.empty() || transform.soft_cap != 0 || scores.vocab_stride != 1;
-    is_tiled_ = kept.offsets.empty() && transform.soft_cap == 0 && transform.temperatures.empty() &&
+    is_gathered_ = kept.offsets.is_given() || transform.soft_cap != 0 || scores.vocab_stride != 1;
+    is_tiled_ = !kept.offsets.is_given() && transform.soft_cap == 0 && !transform.temperatures.is_given() &&
                 // A single row of column-major scores, too, whose stride along the vocabulary is 1: its bits are those
                 // of the row in a batch.
                 scores.vocab > 1 && scores.token_stride == 1 && scores.batch == 1;
@@ -65,7 +65,7 @@ class row_head {
 
   /// z of one id of a row, -inf outside the kept set.
   double score(index row, index id) const {
-    if (!kept_.offsets.empty() && kept_position(row, id) < 0) return -infinity;
+    if (kept_.offsets.is_given() && kept_position(row, id) < 0) return -infinity;
     return transformed(row, scores_(row, id));
   }
 
@@ -244,7 +244,7 @@ class row_head {
   };
 
   double temperature(index row) const {
-    return transform_.temperatures.empty() ? transform_.temperature : transform_.temperatures[row];
+    return transform_.temperatures.is_given() ? transform_.temperatures[row] : transform_.temperature;
   }
   double multiplier(index row) const { return transform_.logit_scale / temperature(row); }
   /// Factor that remains once a block has been read: the soft cap has taken the scale with it.
@@ -266,9 +266,9 @@ class row_head {
 
   /// Number of scores of the row that count, and the id of the k-th.
   index width(index row) const {
-    return kept_.offsets.empty() ? scores_.vocab : kept_.offsets[row + 1] - kept_.offsets[row];
+    return kept_.offsets.is_given() ? kept_.offsets[row + 1] - kept_.offsets[row] : scores_.vocab;
   }
-  index id_of(index row, index k) const { return kept_.offsets.empty() ? k : kept_.ids[kept_.offsets[row] + k]; }
+  index id_of(index row, index k) const { return kept_.offsets.is_given() ? kept_.ids[kept_.offsets[row] + k] : k; }
   index kept_position(index row, index id) const {
     for (index k = 0; k < width(row); ++k)
       if (id_of(row, k) == id) return k;
@@ -277,7 +277,7 @@ class row_head {
 
   void read_block(index row, index first, index count, A* values) const {
     const T* x = scores_.row(row);
-    if (!kept_.offsets.empty())
+    if (kept_.offsets.is_given())
       for (index k = 0; k < count; ++k) values[k] = static_cast<A>(x[id_of(row, first + k) * scores_.vocab_stride]);
     else
       for (index k = 0; k < count; ++k) values[k] = static_cast<A>(x[(first + k) * scores_.vocab_stride]);
@@ -369,7 +369,7 @@ class row_head {
       const double g = reference_gradient(transformed(row, x), statistics, adjoint);
       gradient[static_cast<std::size_t>(k)] = g == 0 ? 0 : g * slope(row, x);
     }
-    if (!kept_.offsets.empty()) write_zeros(row, out);
+    if (kept_.offsets.is_given()) write_zeros(row, out);
     for (index k = 0; k < width(row); ++k)
       out(row, id_of(row, k)) = T(static_cast<A>(gradient[static_cast<std::size_t>(k)]));
   }
@@ -380,7 +380,7 @@ class row_head {
     const double factor = block_multiplier(row);
     const row_gradient<A> g =
         coefficients(statistics, adjoint, factor, transform_.soft_cap != 0 ? 1 / temperature(row) : factor);
-    const bool is_kept = !kept_.offsets.empty();
+    const bool is_kept = kept_.offsets.is_given();
     const index block = is_kept ? size : row_block;
     work.values.resize(static_cast<std::size_t>(block > row_block ? block : row_block));
     work.gradients.resize(work.values.size());

@@ -63,11 +63,11 @@ std::vector<drawn_id> sample_rows(const X& x, const sampler<P...>& how, const co
                                   std::uint64_t step, const sample_rows_options& options = {},
                                   E&& executor = sequential{}) {
   std::vector<drawn_id> result;
-  backend<X>::visit(x, [&](const auto& scores) {
+  detail::visit_scores("scores", x, [&](const auto& scores) {
     const index n = scores.rows();
-    if (!options.streams.empty()) detail::require_length("streams", options.streams.size(), n);
+    if (options.streams.is_given()) detail::require_length("streams", options.streams.size(), n);
     std::vector<index> text;
-    if (!options.offsets.empty()) {
+    if (options.offsets.is_given()) {
       const ragged rows(options.offsets);
       detail::require_length("offsets", rows.sequences(), n);
       detail::require_length("previous", options.previous.size(), rows.tokens());
@@ -76,9 +76,9 @@ std::vector<drawn_id> sample_rows(const X& x, const sampler<P...>& how, const co
     result.resize(static_cast<std::size_t>(n));
     executor.for_each_chunk(n, [&](index begin, index end) {
       for (index i = begin; i < end; ++i) {
-        const auto stream = static_cast<std::uint64_t>(options.streams.empty() ? i : options.streams[i]);
+        const auto stream = static_cast<std::uint64_t>(options.streams.is_given() ? options.streams[i] : i);
         id_column previous;
-        if (!options.offsets.empty())
+        if (options.offsets.is_given())
           previous = id_column(text.data() + options.offsets[i], options.offsets[i + 1] - options.offsets[i]);
         result[static_cast<std::size_t>(i)] =
             how.draw(scores.row(i), scores.vocab, random.uniform(stream, step), previous, scores.vocab_stride);

@@ -43,7 +43,7 @@ drawn_errors draw_errors(index length, Noise&& noise, const error_options& optio
   };
   require_run("run_length", options.run_length);
   require_run("longest_run", options.longest_run);
-  if (!options.is_allowed.empty()) detail::require_length("is_allowed", options.is_allowed.size(), length);
+  if (options.is_allowed.is_given()) detail::require_length("is_allowed", options.is_allowed.size(), length);
   const counter_random random{options.seed};
   // One number a place, then two for each error that there may be: a purpose's numbers never depend on another's.
   const auto uniform = [&](index position, std::uint64_t purpose) {
@@ -52,7 +52,7 @@ drawn_errors draw_errors(index length, Noise&& noise, const error_options& optio
   drawn_errors errors;
   errors.run_length.assign(static_cast<std::size_t>(length), 0);
   for (index t = 0; t < length; ++t) {
-    if ((!options.is_allowed.empty() && options.is_allowed[t] == 0) || !(uniform(t, 0) < options.level)) continue;
+    if ((options.is_allowed.is_given() && options.is_allowed[t] == 0) || !(uniform(t, 0) < options.level)) continue;
     index run = options.run_length;
     if (options.continuation > 0)
       for (run = 1;

@@ -89,8 +89,6 @@ class trajectory_pass {
     b_.floor_term.assign(objective.masked_at_floor >= 0 ? static_cast<std::size_t>(rows) : 0, -1);
     for (index j = 0; j + 1 < columns.offsets.size(); ++j)
       add(j, is_rollout(j) ? options.rollout_normaliser : options.data_normaliser);
-    // term_plan takes no rows for one term a row: a term that is not evaluated stands in.
-    if (b_.rows.empty() && rows > 0) b_.is_term[at(add_term(0, 0))] = 0;
   }
 
   /// What of the scores is read, as `term_plan` wants it. The views live as long as the buffers.
@@ -151,8 +149,8 @@ class trajectory_pass {
   static std::size_t at(index i) { return static_cast<std::size_t>(i); }
   index entries() const { return columns_.at.size(); }
   bool has(index i, entry_flag flag) const { return (b_.flags[at(i)] & flag) != 0; }
-  bool is_rollout(index j) const { return !columns_.is_rollout.empty() && columns_.is_rollout[j] != 0; }
-  bool is_complete(index j) const { return columns_.is_complete.empty() || columns_.is_complete[j] != 0; }
+  bool is_rollout(index j) const { return columns_.is_rollout.is_given() && columns_.is_rollout[j] != 0; }
+  bool is_complete(index j) const { return !columns_.is_complete.is_given() || columns_.is_complete[j] != 0; }
 
   void check(const trajectory_options& options, index rows, index vocab) const {
     objective_.check();
@@ -168,8 +166,8 @@ class trajectory_pass {
              std::to_string(offsets[j + 1]));
     require_length("at", columns_.at.size(), offsets[trajectories]);
     require_length("label", columns_.label.size(), offsets[trajectories]);
-    if (!columns_.is_rollout.empty()) require_length("is_rollout", columns_.is_rollout.size(), trajectories);
-    if (!columns_.is_complete.empty()) require_length("is_complete", columns_.is_complete.size(), trajectories);
+    if (columns_.is_rollout.is_given()) require_length("is_rollout", columns_.is_rollout.size(), trajectories);
+    if (columns_.is_complete.is_given()) require_length("is_complete", columns_.is_complete.size(), trajectories);
     if (objective_.masked_at_floor >= 0) {
       if (objective_.masked_at_floor >= vocab)
         fail("masked_at_floor", "an id below " + std::to_string(vocab), std::to_string(objective_.masked_at_floor));
@@ -367,6 +365,25 @@ template <trajectory_objective O, scores X, executor E = const sequential>
 trajectory_value evaluate_trajectories_value(const O& objective, const X& x, const trajectory_columns& columns,
                                              const trajectory_options& options = {}, E&& executor = sequential{}) {
   return detail::run_trajectories(objective, x, columns, options, static_cast<gradient_type<X>*>(nullptr), executor);
+}
+
+/// Last resorts of the entries above: say the remedy.
+template <class O, class X, class... Rest>
+  requires(!scores<X>)
+void evaluate_trajectories(const O&, const X&, const trajectory_columns&, const trajectory_options& = {}, Rest&&...) {
+  evaluation_refusals::refuse_scores<X>();
+}
+template <class O, class X, class... Rest>
+  requires(!scores<X>)
+void evaluate_trajectories_value(const O&, const X&, const trajectory_columns&, const trajectory_options& = {},
+                                 Rest&&...) {
+  evaluation_refusals::refuse_scores<X>();
+}
+template <class O, class X, class G, class... Rest>
+  requires(!scores<X>)
+void evaluate_trajectories_into(const O&, const X&, const trajectory_columns&, const trajectory_options&, G&,
+                                Rest&&...) {
+  evaluation_refusals::refuse_scores<X>();
 }
 
 }  // namespace emend

@@ -103,7 +103,7 @@ inline at::Tensor token_rewards_on_device(const at::Tensor& score, const at::Ten
   reward = rows.only_counted(reward);
   if (const at::Tensor given = rows.of_sequences("scalar_reward", options.scalar_reward); given.defined()) {
     const at::Tensor scalar = options.scalar_scale * given.clamp(options.scalar_low, options.scalar_high);
-    if (options.scalar_position.empty()) {
+    if (!options.scalar_position.is_given()) {
       reward = reward + scalar.masked_fill(rows.is_last().bitwise_not(), 0);
     } else {
       const index positions = rows.sequences * rows.length;

@@ -111,14 +111,14 @@ inline group_relative_tensors group_relative_by_operations(const at::Tensor& rew
   const index sequences = static_cast<const column&>(rewards).size();
   const id_column& given = ids;
   if (given.size() > 0) require_length("group", given.size(), sequences);
-  if (!options.counts.empty()) require_length("counts", options.counts.size(), sequences);
+  if (options.counts.is_given()) require_length("counts", options.counts.size(), sequences);
   require_not_negative("epsilon", options.epsilon);
   if (sequences == 0) return {result_like(reward, reward), result_like(reward, reward), result_like(reward, reward)};
   const at::Tensor r = reward.detach().to(at::kDouble).reshape({-1});
   const at::Tensor groups =
       given.size() > 0 ? ids_on_device(given, r.device()) : at::zeros({sequences}, r.options().dtype(at::kLong));
   at::Tensor is_present = r == r;
-  if (!options.counts.empty())
+  if (options.counts.is_given())
     is_present = is_present.bitwise_and(column_on_device(options.counts, {0, sequences, r.device()}) != 0);
   group_moments batch(is_present.unsqueeze(0), r.masked_fill(r != r, 0));
   if (options.batch.count != 0) {

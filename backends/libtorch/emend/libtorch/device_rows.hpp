@@ -23,19 +23,19 @@ struct device_rows {
       : sequences(layout.sequences()),
         length(layout.sequences() == 0 ? 0 : layout.tokens() / layout.sequences()),
         device(where) {
-    if (!layout.mask().empty())
+    if (layout.mask().is_given())
       counted = (column_on_device(layout.mask(), {0, layout.tokens(), device}) != 0).view({sequences, length});
   }
 
   /// A column of a number a token, [B, T] in double; undefined if it is empty.
   at::Tensor numbers(const char* argument, const column& values) const {
-    if (values.empty()) return {};
+    if (!values.is_given()) return {};
     require_length(argument, values.size(), sequences * length);
     return column_on_device(values, {0, sequences * length, device}).view({sequences, length});
   }
   /// A column of a number a sequence, [B, 1] in double; undefined if it is empty.
   at::Tensor of_sequences(const char* argument, const column& values) const {
-    if (values.empty()) return {};
+    if (!values.is_given()) return {};
     require_length(argument, values.size(), sequences);
     return column_on_device(values, {0, sequences, device}).view({sequences, 1});
   }

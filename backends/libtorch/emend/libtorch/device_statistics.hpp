@@ -28,7 +28,7 @@ inline void check_known_targets(const tensor_column& targets, const column& mask
   const id_column& ids = targets;
   if (!is_here(targets) || !is_here(mask) || !is_here(weight)) return;
   for (index i = 0; i < ids.size(); ++i)
-    if ((mask.empty() || mask[i] != 0) && (weight.empty() || weight[i] != 0))
+    if ((!mask.is_given() || mask[i] != 0) && (!weight.is_given() || weight[i] != 0))
       require_position("targets", i, ids[i], vocab);
 }
 

@@ -21,9 +21,9 @@ class device_terms {
                const at::Device& device)
       : device_(device), targets_(targets, vocab, device), normaliser_(normaliser) {
     const tensor_terms all{0, targets.numel(), device};
-    if (!mask.empty()) is_counted_ = column_on_device(mask, all) != 0;
+    if (mask.is_given()) is_counted_ = column_on_device(mask, all) != 0;
     is_evaluated_ = is_counted_;
-    if (weight.empty()) return;
+    if (!weight.is_given()) return;
     factor_ = column_on_device(weight, all);
     is_evaluated_ = is_counted_.defined() ? is_counted_.bitwise_and(factor_ != 0) : factor_ != 0;
     factor_ = factor_ / normaliser;

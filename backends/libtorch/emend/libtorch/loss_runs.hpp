@@ -35,7 +35,7 @@ struct tensor_call {
       : targets(ids, "targets") {
     if (!ids.defined()) fail("targets", "a tensor", "an undefined one");
     require_score_tensor("scores", scores);
-    if (given.rows.empty())
+    if (!given.rows.is_given())
       require_leading_shape("targets", ids, scores.sizes().slice(0, static_cast<std::size_t>(scores.dim()) - 1));
     require_leading_shape("mask", given.mask.tensor(), ids.sizes());
     require_leading_shape("weight", given.weight.tensor(), ids.sizes());
@@ -67,8 +67,8 @@ bool wants_metrics(const tensor_loss_options& options) {
 template <class Terms, class Loss>
 bool stays_on_device(const Loss& l, const at::Tensor& scores, const at::Tensor& targets,
                      const tensor_loss_options& options) {
-  const bool has_rows_of_its_own = !options.rows.empty() || !options.links.empty() || !options.kept.offsets.empty() ||
-                                   !options.transform.temperatures.empty();
+  const bool has_rows_of_its_own = options.rows.is_given() || options.links.is_given() ||
+                                   options.kept.offsets.is_given() || options.transform.temperatures.is_given();
   const bool with_metrics = wants_metrics<Loss>(options), has_host_metrics = with_metrics && !Terms::has_metrics;
   if (has_rows_of_its_own || has_host_metrics || targets.numel() == 0) return false;
   const at::NoGradGuard no_graph;
@@ -81,8 +81,8 @@ void check_on_device(const Loss& l, const tensor_call& call, const column& mask,
                      const tensor_loss_options& options, index rows, index vocab) {
   const id_column& ids = call.targets;
   require_length("targets", ids.size(), rows);
-  if (!options.mask.empty()) require_length("mask", call.options.mask.size(), rows);
-  if (!options.weight.empty()) require_length("weight", call.options.weight.size(), rows);
+  if (options.mask.is_given()) require_length("mask", call.options.mask.size(), rows);
+  if (options.weight.is_given()) require_length("weight", call.options.weight.size(), rows);
   require_positive("normaliser", options.normaliser);
   check_transform(options.transform, rows);
   check_loss(l, rows);
@@ -165,10 +165,10 @@ struct joint_mask {
   column mask;
 
   joint_mask(const column& of_layout, const column& of_call, index tokens, const at::Device& device) {
-    if (!of_call.empty()) require_length("mask", of_call.size(), tokens);
+    if (of_call.is_given()) require_length("mask", of_call.size(), tokens);
     const auto is_here = [](const column& values) { return !values.source<device_entries>(); };
-    if (of_layout.empty() || of_call.empty()) {
-      mask = of_layout.empty() ? of_call : of_layout;
+    if (!of_layout.is_given() || !of_call.is_given()) {
+      mask = !of_layout.is_given() ? of_call : of_layout;
     } else if (is_here(of_layout) && is_here(of_call)) {
       for (index t = 0; t < tokens; ++t) here.push_back(of_layout[t] != 0 && of_call[t] != 0);
       mask = here;
@@ -273,7 +273,7 @@ at::Tensor loss_of_product(const Loss& l, const at::Tensor& hidden, const at::Te
   tensor_call call = product_call(hidden, targets, options);
   const bool is_on_host = !is_by_chain && hidden.is_cpu() && weight.is_cpu();
   // Rows that the host knows to be masked are left out of the products, which is worth more.
-  const bool has_known_mask = !options.mask.empty() && !call.options.mask.source<device_entries>();
+  const bool has_known_mask = options.mask.is_given() && !call.options.mask.source<device_entries>();
   if constexpr (loss_of_all_tokens<Loss>)
     if (!is_on_host && !has_known_mask && stays_on_device<device_tokens<Loss>>(l, hidden, targets, options))
       return loss_of_product_on_device(l, call, hidden, weight, targets, options);

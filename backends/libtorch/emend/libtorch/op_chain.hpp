@@ -216,7 +216,7 @@ class op_chain {
       y.values = at::where(given.isfinite(), ratio * f.soft_cap, given);
       y.slope = ratio.square_().neg_().add_(1);
     }
-    if (f.temperatures.empty()) {
+    if (!f.temperatures.is_given()) {
       // Not copied there, for which the host would wait.
       if (multiplier_of(0) != 1) y.multiplier = at::full({1, 1}, multiplier_of(0), x.options().dtype(type_));
     } else {
@@ -261,7 +261,7 @@ class op_chain {
     result.view({-1}).index_add_(0, at, inside);
   }
 
-  bool has_kept() const { return !request_.kept.offsets.empty(); }
+  bool has_kept() const { return request_.kept.offsets.is_given(); }
   index kept_count(index row, index vocab) const {
     return has_kept() ? request_.kept.offsets[row + 1] - request_.kept.offsets[row] : vocab;
   }
@@ -272,8 +272,8 @@ class op_chain {
     return lowest;
   }
   double temperature_of(index row) const {
-    return request_.transform.temperatures.empty() ? request_.transform.temperature
-                                                   : request_.transform.temperatures[row];
+    return !request_.transform.temperatures.is_given() ? request_.transform.temperature
+                                                       : request_.transform.temperatures[row];
   }
 
   const head_request& request_;

@@ -102,7 +102,7 @@ inline at::Tensor token_weights(const at::Tensor& mask, aggregation how = aggreg
 inline seq2seq_reward_tensors extract_rewards(const at::Tensor& x, const at::Tensor& response, const at::Tensor& mask,
                                               const seq2seq_reward_options& options = {}) {
   detail::require_score_tensor("scores", x);
-  if (detail::is_on_device(x) && options.transform.temperatures.empty() && response.numel() > 0)
+  if (detail::is_on_device(x) && !options.transform.temperatures.is_given() && response.numel() > 0)
     return detail::rewards_by_operations(x, response, mask, options);
   const tensor_column ids(response, "response");
   const tensor_layout layout(response, mask);

@@ -29,7 +29,7 @@ inline statistics_tensors statistics_on_device(const device_scores& x, const at:
   const tensor_column ids(targets, "targets");
   const head_shape shape = backend<device_scores>::shape(x);
   require_length("targets", static_cast<const id_column&>(ids).size(), shape.rows);
-  if (!options.mask.empty()) require_length("mask", options.mask.size(), shape.rows);
+  if (options.mask.is_given()) require_length("mask", options.mask.size(), shape.rows);
   require_length("chosen", options.chosen.size(), 0);
   check_transform(options.transform, shape.rows);
   if (shape.vocab < 1) fail("scores", "a vocabulary of at least 1", std::to_string(shape.vocab));
@@ -40,7 +40,7 @@ inline statistics_tensors statistics_on_device(const device_scores& x, const at:
   const device_targets known(targets, shape.vocab, x.scores.device());
   const device_statistics rows = statistics_of_block(chain, in_three_dimensions(x.scores), known.ids);
   const at::Tensor is_left_out =
-      options.mask.empty() ? at::Tensor() : column_on_device(options.mask, {0, shape.rows, x.scores.device()}) == 0;
+      !options.mask.is_given() ? at::Tensor() : column_on_device(options.mask, {0, shape.rows, x.scores.device()}) == 0;
   const auto counted = [&](const at::Tensor& values, double other) {
     return (is_left_out.defined() ? values.masked_fill(is_left_out, other) : values).view(targets.sizes());
   };
@@ -79,8 +79,8 @@ inline statistics_tensors statistics(const at::Tensor& x, const at::Tensor& targ
                                      const statistics_options& options = {}) {
   detail::require_score_tensor("scores", x);
   const device_scores on_device{x.detach()};
-  const bool goes_through_host = options.chosen_per_row != 0 || !options.kept.offsets.empty() ||
-                                 !options.transform.temperatures.empty() || targets.numel() == 0;
+  const bool goes_through_host = options.chosen_per_row != 0 || options.kept.offsets.is_given() ||
+                                 options.transform.temperatures.is_given() || targets.numel() == 0;
   if (!x.is_cpu() && !goes_through_host) return detail::statistics_on_device(on_device, targets, options);
   const tensor_column ids(targets, "targets");
   const statistics_columns got = x.is_cpu() ? statistics(on_device.scores, id_column(ids), options, torch_threads{})
@@ -96,7 +96,7 @@ inline statistics_tensors statistics(const at::Tensor& x, const at::Tensor& targ
                             tensor(got.log_sum_squares), tensor(got.mean_score),
                             tensor(got.max_log_prob),    tensor(got.arg_max),
                             tensor(got.is_arg_max),      {}};
-  if (!got.chosen_log_prob.empty()) {
+  if (!!got.chosen_log_prob.empty()) {
     std::vector<std::int64_t> shape = targets.sizes().vec();
     shape.push_back(options.chosen_per_row);
     result.chosen_log_prob = tensor(got.chosen_log_prob).view(shape);

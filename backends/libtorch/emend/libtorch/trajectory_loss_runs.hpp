@@ -52,7 +52,7 @@ at::Tensor loss_of_trajectories(const O& objective, const at::Tensor& logits, co
   require_score_tensor("scores", logits);
   objective.check();
   if constexpr (objective_of_all_steps<O>) {
-    const bool has_one_temperature = options.transform.temperatures.empty();
+    const bool has_one_temperature = !options.transform.temperatures.is_given();
     if ((is_by_chain || !logits.is_cpu()) && has_one_temperature && columns.at.size() > 0 &&
         device_trajectories<O>::can_be_called(objective, logits.device()))
       return loss_of_trajectories_on_device(objective, logits, columns, options, result, is_in_place);

@@ -54,7 +54,7 @@ inline advantage_tensors gae(const at::Tensor& reward, const at::Tensor& value, 
   const at::Tensor rewards = detail::on_device("reward", reward, at::kFloat);
   const c10::cuda::CUDAGuard guard(rewards.device());
   if (rewards.dim() < 1) emend::detail::fail("reward", "[.., T]", "a scalar");
-  if (!options.bootstrap.empty())
+  if (options.bootstrap.is_given())
     emend::detail::fail("options.bootstrap", "the tensor argument instead", "a column of the host");
   emend::detail::check(options);
   const at::Tensor values = detail::beside("value", value, at::kFloat, rewards.sizes(), rewards.device()),
@@ -199,13 +199,13 @@ inline seq2seq_reward_tensors extract_rewards(const at::Tensor& x, const at::Ten
   emend::detail::require_score_tensor("scores", x);
   if (x.dim() != 3 || !x.is_cuda())
     emend::detail::fail("scores", "[B, T, V] on a device of CUDA", c10::str(x.sizes(), " on ", x.device()));
-  if (options.transform.soft_cap != 0 || !options.transform.temperatures.empty())
+  if (options.transform.soft_cap != 0 || options.transform.temperatures.is_given())
     emend::detail::fail("transform", "a temperature and a scale alone", "a soft cap or a temperature of each row");
   emend::detail::require_positive("temperature", options.transform.temperature);
   emend::detail::require_positive("logit_scale", options.transform.logit_scale);
   emend::detail::require_bound("clip", options.clip);
   emend::detail::require_not_negative("whiten_epsilon", options.whiten_epsilon);
-  if (!options.reference_log_prob.empty())
+  if (options.reference_log_prob.is_given())
     emend::detail::fail("options.reference_log_prob", "the tensor argument instead", "a column of the host");
   if (options.has_truncation_penalty && options.end_ids.empty())
     emend::detail::fail("end_ids", "at least one id, since has_truncation_penalty is set", "none");
