@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/carriers/real.hpp>
+#include <emend/evaluation/refusals.hpp>
 #include <emend/evaluation/source.hpp>
 #include <emend/heads/divergence_sums.hpp>
 
