@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/carriers/real.hpp>
+#include <emend/core/errors.hpp>
 
 namespace emend {
 
@@ -27,10 +28,32 @@ struct kl_clamps {
 
 namespace detail {
 
-/// The number `value` with the derivative `slope` with respect to x.
+/// log(p / q) of one token, from the logarithms of p and q. Where both are 0, that of two policies that agree to
+/// exclude the token: the constant 0, for a ratio of 1 without a gradient.
+template <class R>
+constexpr R log_ratio_between(const R& log_p, const R& log_q) {
+  const R lowest(-__DBL_MAX__);
+  return select(log_p < lowest && log_q < lowest, R(0), R(log_p - log_q));
+}
+
+/// weight x; 0 where the weight is exactly 0, however infinite x is.
+template <class R>
+constexpr R product_or_zero(const R& weight, const R& x) {
+  return select(weight <= R(0) && weight >= R(0), R(0), R(weight * x));
+}
+/// The same of a plain number.
+constexpr double scaled_or_zero(double factor, double x) { return factor == 0 ? 0 : factor * x; }
+
+/// The number `value` with the derivative `slope` with respect to x; without a derivative where x is infinite.
 template <class R>
 constexpr R with_slope(const R& value, const R& slope, const R& x) {
-  return detach(value) + detach(slope) * (x - detach(x));
+  const R step = select(x < R(-__DBL_MAX__) || x > R(__DBL_MAX__), R(0), R(x - detach(x)));
+  return detach(value) + product_or_zero(R(detach(slope)), step);
+}
+
+inline void check(const kl_clamps& clamps, const char* input = "clamps.input", const char* output = "clamps.output") {
+  require_bound(input, clamps.input);
+  require_bound(output, clamps.output);
 }
 
 }  // namespace detail
@@ -67,14 +90,16 @@ constexpr R kl_estimate(kl_kind kind, const R& log_ratio, kl_clamps clamps = {})
 /// slime.
 template <class R>
 constexpr R importance_weighted_kl(const R& log_ratio, const R& ratio, kl_clamps clamps = {}) {
-  return detail::with_slope(R(ratio * kl_estimate(kl_kind::k3, log_ratio, clamps)), R(ratio * log_ratio), log_ratio);
+  return detail::with_slope(detail::product_or_zero(ratio, kl_estimate(kl_kind::k3, log_ratio, clamps)),
+                            detail::product_or_zero(ratio, log_ratio), log_ratio);
 }
 
 /// An estimate whose gradient is the divergence's own, weighted: value k(d), gradient w d.
 /// weight: policy / old policy, capped (OpenRLHF "unbiased_gradient": at 10); 1 gives the kinds through k2.
 template <class R>
 constexpr R unbiased_gradient_kl(kl_kind kind, const R& log_ratio, const R& weight, kl_clamps clamps = {}) {
-  return detail::with_slope(kl_estimate(kind, log_ratio, clamps), R(weight * log_ratio), log_ratio);
+  return detail::with_slope(kl_estimate(kind, log_ratio, clamps), detail::product_or_zero(weight, log_ratio),
+                            log_ratio);
 }
 
 /// An estimate with the score-function term: value k(d), gradient k(d) + dk/dd.
