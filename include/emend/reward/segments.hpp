@@ -54,6 +54,7 @@ std::vector<double> segment_rewards(column entropy, column value, const L& layou
                                     const segment_options& options = {}) {
   detail::require_length("value", value.size(), layout.tokens());
   detail::require_bound("clamp", options.clamp);
+  if (options.entropy_threshold != options.entropy_threshold) detail::fail("entropy_threshold", "a number", "NaN");
   std::vector<double> result(static_cast<std::size_t>(layout.tokens()), 0);
   std::vector<index> members;
   for (index b = 0; b < layout.sequences(); ++b) {

@@ -66,6 +66,8 @@ std::vector<drawn_id> sample_rows(const X& x, const sampler<P...>& how, const co
   backend<X>::visit(x, [&](const auto& scores) {
     const index n = scores.rows();
     if (!options.streams.empty()) detail::require_length("streams", options.streams.size(), n);
+    if (options.offsets.empty() && !options.previous.empty())
+      detail::fail("offsets", std::to_string(n + 1) + " entries, since previous is given", "none");
     std::vector<index> text;
     if (!options.offsets.empty()) {
       const ragged rows(options.offsets);
