@@ -36,6 +36,13 @@ constexpr R log_ratio_between(const R& log_p, const R& log_q) {
   return select(log_p < lowest && log_q < lowest, R(0), R(log_p - log_q));
 }
 
+/// e^-d - 1 + d, +inf at either end.
+template <class R>
+constexpr R k3_of(const R& d) {
+  const R e = expm1(-d);
+  return select(d < R(-__DBL_MAX__), e, R(e + d));
+}
+
 /// weight x; 0 where the weight is exactly 0, however infinite x is.
 template <class R>
 constexpr R product_or_zero(const R& weight, const R& x) {
@@ -47,8 +54,8 @@ constexpr double scaled_or_zero(double factor, double x) { return factor == 0 ? 
 /// The number `value` with the derivative `slope` with respect to x; without a derivative where x is infinite.
 template <class R>
 constexpr R with_slope(const R& value, const R& slope, const R& x) {
-  const R step = select(x < R(-__DBL_MAX__) || x > R(__DBL_MAX__), R(0), R(x - detach(x)));
-  return detach(value) + product_or_zero(R(detach(slope)), step);
+  return select(x < R(-__DBL_MAX__) || x > R(__DBL_MAX__), R(detach(value)),
+                R(detach(value) + detach(slope) * (x - detach(x))));
 }
 
 inline void check(const kl_clamps& clamps, const char* input = "clamps.input", const char* output = "clamps.output") {
@@ -70,7 +77,7 @@ constexpr R kl_estimate(kl_kind kind, const R& log_ratio, kl_clamps clamps = {})
     case kl_kind::k2:
       return bounded(0.5 * square(d));
     case kl_kind::k3:
-      return bounded(expm1(-d) + d);
+      return bounded(detail::k3_of(d));
     case kl_kind::absolute:
       return bounded(abs(d));
     case kl_kind::positive_part:
@@ -78,7 +85,7 @@ constexpr R kl_estimate(kl_kind kind, const R& log_ratio, kl_clamps clamps = {})
     case kl_kind::k1_through_k2:
       return detail::with_slope(bounded(d), log_ratio, log_ratio);
     case kl_kind::k3_through_k2:
-      return detail::with_slope(bounded(expm1(-d) + d), log_ratio, log_ratio);
+      return detail::with_slope(bounded(detail::k3_of(d)), log_ratio, log_ratio);
     default:
       return bounded(d);
   }
