@@ -21,7 +21,8 @@ inline std::vector<double> normalise_then_sum(const std::vector<column>& rewards
     detail::require_length("rewards", rewards[k].size(), rewards[0].size());
     const std::vector<double> one = group_relative(rewards[k], of, options).advantage;
     const double factor = weight.empty() ? 1 : weight[static_cast<index>(k)];
-    for (std::size_t b = 0; b < total.size(); ++b) total[b] += factor * one[b];
+    if (factor != factor) detail::fail("weight", "numbers", "NaN");
+    for (std::size_t b = 0; b < total.size() && factor != 0; ++b) total[b] += factor * one[b];
   }
   return total;
 }

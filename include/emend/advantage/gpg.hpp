@@ -18,6 +18,10 @@ struct gpg_options {
 /// does not fit. Chu et al. 2025.
 inline std::vector<double> gpg(column reward, id_column group, const gpg_options& options = {}) {
   if (!(options.scale > 0)) detail::fail("scale", "a number above 0", std::to_string(options.scale));
+  detail::require_not_negative("sequences", options.sequences);
+  detail::require_not_negative("earning", options.earning);
+  if (options.sequences == 0 && options.earning != 0)
+    detail::fail("sequences", "a number above 0, since earning is given", "0");
   std::vector<double> advantage =
       group_relative(reward, group, {.deviation = reward_scope::none, .epsilon = 0, .lone = options.lone}).advantage;
   double earning = options.earning, present = options.sequences;

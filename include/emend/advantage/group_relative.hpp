@@ -42,15 +42,17 @@ struct group_relative_advantages {
 ///   A_i = (R_i - mean) / (deviation + epsilon)       mean, deviation over the scopes of the options
 /// reward: [B], NaN where there is none: such a reward is in no mean, and its advantage is 0. group: [B] ids of the
 /// prompts; empty: the batch is one group. `to_tokens` spreads the result. Throws std::invalid_argument on a length
-/// that does not fit. Cost: linear; a leave-one-out deviation is quadratic in the group, because differences of sums of
-/// squares leave residues where the others are equal. Shao et al. 2024 (GRPO); Liu et al. 2025 (Dr. GRPO); Ahmadian et
-/// al. 2024 (RLOO).
+/// that does not fit, or an infinite reward. Cost: linear; a leave-one-out deviation is quadratic in the group, because
+/// differences of sums of squares leave residues where the others are equal. Shao et al. 2024 (GRPO); Liu et al. 2025
+/// (Dr. GRPO); Ahmadian et al. 2024 (RLOO).
 inline group_relative_advantages group_relative(column reward, const groups& group,
                                                 const group_relative_options& options = {}) {
   const index sequences = reward.size();
   detail::require_length("group", group.sequences(), sequences);
   if (!options.counts.empty()) detail::require_length("counts", options.counts.size(), sequences);
   detail::require_not_negative("epsilon", options.epsilon);
+  detail::require_finite_rewards(reward);
+  detail::require_finite_moments("batch", options.batch.count, options.batch.mean, options.batch.squares);
   const auto is_present = [&](index b) {
     return reward[b] == reward[b] && (options.counts.empty() || options.counts[b] != 0);
   };

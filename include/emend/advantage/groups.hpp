@@ -2,7 +2,26 @@
 
 #include <emend/core/layout.hpp>
 
+#include <initializer_list>
+
 namespace emend {
+
+namespace detail {
+
+/// Throws std::invalid_argument if a reward is infinite: its group would have no mean. NaN is an absent reward.
+inline void require_finite_rewards(const column& reward) {
+  for (index b = 0; b < reward.size(); ++b)
+    if (const double x = reward[b]; x == x && x - x != 0)
+      fail("reward", "entry " + std::to_string(b) + " finite, or NaN where there is none", std::to_string(x));
+}
+
+/// Throws std::invalid_argument on a NaN or an infinity among some moments.
+inline void require_finite_moments(const char* argument, double count, double mean, double squares) {
+  for (const double x : {count, mean, squares})
+    if (x - x != 0) fail(argument, "finite numbers", std::to_string(x));
+}
+
+}  // namespace detail
 
 /// Which sequences answer the same prompt.
 ///

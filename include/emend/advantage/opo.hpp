@@ -8,11 +8,12 @@ namespace emend {
 ///   A_i = R_i - sum_j l_j R_j / sum_j l_j          j over the group of i, l_j its number of counted tokens
 /// reward: [B], NaN: absent, advantage 0. group: [B]; empty: one group. A sequence alone in its group gets 0, or its
 /// reward with lone_sequence::raw (verl). A group without tokens has the baseline 0. Throws std::invalid_argument on a
-/// length that does not fit. Hao et al. 2025, arXiv 2505.23585.
+/// length that does not fit, or an infinite reward. Hao et al. 2025, arXiv 2505.23585.
 template <sequence_layout L>
 std::vector<double> opo(column reward, id_column group, const L& layout, lone_sequence lone = lone_sequence::zero) {
   detail::require_length("reward", reward.size(), layout.sequences());
   const groups of(group, reward.size());
+  detail::require_finite_rewards(reward);
   std::vector<double> advantage(static_cast<std::size_t>(reward.size()), 0);
   for (index g = 0; g < of.count(); ++g) {
     double weighted = 0, total = 0;

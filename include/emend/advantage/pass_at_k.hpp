@@ -15,9 +15,11 @@ struct pass_at_k_options {
 ///   A_best = (R_best - R_second) / (deviation + epsilon),  0 for the others
 /// reward: [B], NaN: absent. group: [B]; empty: one group. At a tie the first of the best ones is it, with the lead 0.
 /// A group with fewer than two rewards gets 0 (verl raises). Throws std::invalid_argument on a length that does not
-/// fit. Tang et al. 2025, arXiv 2503.19595.
+/// fit, or an infinite reward. Tang et al. 2025, arXiv 2503.19595.
 inline std::vector<double> pass_at_k(column reward, id_column group, const pass_at_k_options& options = {}) {
   const groups of(group, reward.size());
+  detail::require_finite_rewards(reward);
+  detail::require_not_negative("epsilon", options.epsilon);
   std::vector<double> advantage(static_cast<std::size_t>(reward.size()), 0);
   for (index g = 0; g < of.count(); ++g) {
     moments m;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <emend/advantage/groups.hpp>
 #include <emend/core/moments.hpp>
 
 namespace emend {
@@ -17,14 +18,18 @@ struct running_moments {
   /// 1 before the first batch, and while less than two numbers have come.
   double deviation() const { return all.count > 1 ? all.deviation() : 1; }
 
-  /// Takes in a batch and returns its own moments.
+  /// Takes in a batch and returns its own moments. Throws std::invalid_argument on a NaN or an infinity in it, which
+  /// would stay for ever; nothing is taken in then.
   moments update(column batch) {
     const moments of_batch = moments_of(batch);
-    all.merge(of_batch);
+    update(of_batch);
     return of_batch;
   }
   /// Takes in the moments of a batch that is spread over ranks.
-  void update(const moments& of_batch) { all.merge(of_batch); }
+  void update(const moments& of_batch) {
+    detail::require_finite_moments("batch", of_batch.count, of_batch.mean, of_batch.squares);
+    all.merge(of_batch);
+  }
 };
 
 }  // namespace emend

@@ -155,6 +155,7 @@ void whiten_range(const column& values, const column& mask, index first, index l
 inline void check(const whiten_options& options) {
   require_not_negative("epsilon", options.epsilon);
   require_not_negative("count_epsilon", options.count_epsilon);
+  require_not_negative("given.count", options.given.count);
 }
 
 }  // namespace detail

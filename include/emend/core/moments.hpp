@@ -29,6 +29,10 @@ struct moments {
   /// Takes in the numbers of another set. Chan, Golub, LeVeque 1983.
   constexpr void merge(const moments& other) {
     if (other.count == 0) return;
+    if (count == 0) {
+      *this = other;  // to the last bit
+      return;
+    }
     const double total = count + other.count, step = other.mean - mean;
     mean += step * other.count / total;
     squares += other.squares + step * step * count * other.count / total;

@@ -18,7 +18,7 @@ std::vector<double> remaining_share_weights(column advantage, const L& layout, d
     double total = 0, before = 0;
     layout.for_each_token(b, [&](index t) { total += emend::abs(advantage[t]); });
     layout.for_each_token(b, [&](index t) {
-      weight[static_cast<std::size_t>(t)] = 1 + gamma * (1 - (total == 0 ? 0 : before / total));
+      weight[static_cast<std::size_t>(t)] = gamma == 0 ? 1 : 1 + gamma * (1 - (total == 0 ? 0 : before / total));
       before += emend::abs(advantage[t]);
     });
   }

@@ -29,11 +29,11 @@ struct sampled_distillation {
 
   template <class R>
   R operator()(const token<R>& t) const {
-    return kl_estimate(estimate, R(t.log_prob - t(teacher_log_prob)), {.output = clamp});
+    return kl_estimate(estimate, detail::log_ratio_between(t.log_prob, t(teacher_log_prob)), {.output = clamp});
   }
 
   std::array<double, 2> metrics(const token<double>& t) const {
-    const double value = kl_estimate(estimate, t.log_prob - t(teacher_log_prob));
+    const double value = kl_estimate(estimate, detail::log_ratio_between(t.log_prob, t(teacher_log_prob)));
     return {value, emend::abs(value) > clamp ? 1.0 : 0.0};
   }
 };
@@ -63,10 +63,10 @@ std::vector<double> distillation_advantage(column log_prob, column teacher_log_p
   std::vector<double> advantage(static_cast<std::size_t>(layout.tokens()), 0);
   for (index b = 0; b < layout.sequences(); ++b)
     layout.for_each_token(b, [&](index t) {
-      const double estimate =
-          kl_estimate(options.estimate, log_prob[t] - teacher_log_prob[t], {.output = options.clamp});
-      advantage[static_cast<std::size_t>(t)] =
-          (options.task_advantage.is_given() ? options.task_advantage[t] : 0) - options.coefficient * estimate;
+      const double estimate = kl_estimate(options.estimate, detail::log_ratio_between(log_prob[t], teacher_log_prob[t]),
+                                          {.output = options.clamp});
+      advantage[static_cast<std::size_t>(t)] = (options.task_advantage.is_given() ? options.task_advantage[t] : 0) -
+                                               detail::scaled_or_zero(options.coefficient, estimate);
     });
   return advantage;
 }

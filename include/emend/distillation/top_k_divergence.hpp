@@ -3,7 +3,7 @@
 #include <emend/carriers/real.hpp>
 #include <emend/evaluation/refusals.hpp>
 #include <emend/evaluation/source.hpp>
-#include <emend/heads/divergence_sums.hpp>
+#include <emend/heads/reference_divergence.hpp>
 
 namespace emend {
 
@@ -65,19 +65,16 @@ inline double small_divergence(divergence_kind kind, double mixture, const std::
   for (std::size_t k = 0; k < log_p.size(); ++k) {
     const double p = emend::exp(log_p[k]), q = emend::exp(log_q[k]);
     if (kind == divergence_kind::forward_kl) {
-      if (q == 0) continue;
-      total += q * (log_q[k] - log_p[k]);
+      total += divergence_term(log_q[k], log_p[k]);
       derivative[k] = -q;
     } else if (kind == divergence_kind::reverse_kl) {
-      if (p == 0) continue;
-      total += p * (log_p[k] - log_q[k]);
-      derivative[k] = p * (log_p[k] - log_q[k] + 1);
+      total += divergence_term(log_p[k], log_q[k]);
+      if (p != 0) derivative[k] = p * (log_p[k] - log_q[k] + 1);
     } else {
-      const double log_m = emend::log((1 - mixture) * p + mixture * q);
-      if (q != 0) total += mixture * q * (log_q[k] - log_m);
-      if (p == 0) continue;
-      total += (1 - mixture) * p * (log_p[k] - log_m);
-      derivative[k] = (1 - mixture) * p * (log_p[k] - log_m);
+      const double log_m = log_mixture(log_p[k], log_q[k], mixture);
+      total += mixture * divergence_term(log_q[k], log_m);
+      derivative[k] = (1 - mixture) * divergence_term(log_p[k], log_m);
+      total += derivative[k];
     }
   }
   if (kind == divergence_kind::reverse_kl && total == infinity) derivative.assign(log_p.size(), 0);
@@ -93,6 +90,13 @@ inline double log_sum(const std::vector<double>& x) {
   return maximum + emend::log(sum);
 }
 
+/// Whether all probabilities are 0.
+inline bool is_none(const std::vector<double>& log_probs) {
+  for (const double x : log_probs)
+    if (x != -infinity) return false;
+  return true;
+}
+
 /// One row's outcomes, kept between rows.
 struct top_k_row {
   std::vector<double> log_p, log_q, derivative;
@@ -101,9 +105,12 @@ struct top_k_row {
   double evaluate(const top_k_options& options) {
     const std::size_t count = log_p.size();
     if (options.tail == top_k_tail::renormalised) {
+      if (count > 0 && (is_none(log_p) || is_none(log_q))) {
+        derivative.assign(count, 0);
+        return not_a_number;
+      }
       const double all = log_sum(log_q);
-      if (all > -infinity)
-        for (double& x : log_q) x -= all;
+      for (double& x : log_q) x -= all;
     }
     double tail = 0;
     bool is_tail_constant = true;
@@ -223,7 +230,8 @@ top_k_sum run_top_k(const X& student, const top_k& ids, const top_k_options& opt
 ///   says
 /// student: [N, V] (any `scores`); D as in `divergence_kind`, in nats; the gradient is exact, through the student's
 /// whole softmax. A teacher's log-probability of -inf is a probability of 0, which adds nothing; where the student has
-/// some, reverse_kl is +inf and its gradient 0. A row without ids is not evaluated. Throws std::invalid_argument on a
+/// some, reverse_kl is +inf and its gradient 0. Of nothing but -inf, on either side, `renormalised` makes no
+/// distribution: value NaN, gradient 0. A row without ids is not evaluated. Throws std::invalid_argument on a
 /// length that does not fit, an id out of range, or a bad option. Cost: as `evaluate`: each row read once and its
 /// gradient written once; a few operations an id. Teacher's ids, forward: verl. Student's ids, tail: TRL's
 /// self-distillation (SDPO).

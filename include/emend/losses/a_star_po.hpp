@@ -1,6 +1,6 @@
 #pragma once
 
-#include <emend/core/token.hpp>
+#include <emend/losses/policy_loss.hpp>
 
 #include <vector>
 
@@ -24,8 +24,8 @@ inline double optimal_value(column reward, double beta) {
 /// Regression of the policy's log-ratio on the optimal advantage; for `evaluate_sequences`.
 ///   loss_b = (beta sum_t (log_prob_t - reference_log_prob_t) - A*_b)^2,   A*_b = r_b - V*
 /// Every token of the sequence has the sequence's loss: aggregate by per_example_mean.
-/// reference_log_prob, advantage: [N], advantage A*_b at each token. Throws std::invalid_argument if a length is not N.
-/// A*-PO, Brantley et al. 2025, eq. 5; TRL "a2po".
+/// reference_log_prob, advantage: [N], advantage A*_b at each token. Throws std::invalid_argument if a length is not N,
+/// or beta is not above 0. A*-PO, Brantley et al. 2025, eq. 5; TRL "a2po".
 struct a_star_po {
   column reference_log_prob;
   column advantage;
@@ -35,10 +35,11 @@ struct a_star_po {
   void check(index n) const {
     detail::require_length("reference_log_prob", reference_log_prob.size(), n);
     detail::require_length("advantage", advantage.size(), n);
+    detail::require_positive("beta", beta);
   }
   template <class R>
   R summand(const token<R>& t) const {
-    return t.log_prob - t(reference_log_prob);
+    return detail::log_ratio_at(t, reference_log_prob);
   }
   template <class R, class Length>
   R operator()(const token<R>& t, const R& summary, const Length&) const {

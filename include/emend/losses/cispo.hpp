@@ -8,7 +8,7 @@ namespace emend {
 ///   loss_i = -sg[clamp(r_i, ratio_low, ratio_high)] A_i log_prob_i                                             [nats]
 /// old_log_prob, advantage: [N], constants. Bounds are those of the ratio itself: [1-low, 1+high] in verl, slime and
 /// NeMo, [0, epsilon_high] in TRL and Liger, [0, 1+high] in open-instruct. No token's gradient is cut off. Throws
-/// std::invalid_argument if a length is not N. MiniMax-M1 2025, eq. 4 and 5.
+/// std::invalid_argument if a length is not N, or ratio_low is above ratio_high. MiniMax-M1 2025, eq. 4 and 5.
 struct cispo {
   column old_log_prob;
   column advantage;
@@ -18,12 +18,15 @@ struct cispo {
 
   static constexpr bool uses_log_sum_squares = false;
   static constexpr std::array metric_names = detail::policy_metric_names;
-  void check(index n) const { detail::check_policy(*this, n); }
+  void check(index n) const {
+    detail::check_policy(*this, n);
+    if (!(ratio_low <= ratio_high)) detail::fail("ratio_low", "a number up to ratio_high", std::to_string(ratio_low));
+  }
 
   template <class R, class A>
   constexpr R surrogate(const R& log_ratio, const R& log_prob, const A& a) const {
-    return emend::select(a == 0, R(0),
-                         -emend::clamp(ratio_of(emend::detach(log_ratio)), ratio_low, ratio_high) * a * log_prob);
+    const R weight = emend::clamp(ratio_of(emend::detach(log_ratio)), ratio_low, ratio_high);
+    return emend::select(a == 0, R(0), -detail::product_or_zero(R(weight * a), log_prob));
   }
   template <class R, class A>
   decltype(R() < R()) is_clipped(const R& log_ratio, const A&) const {

@@ -79,13 +79,14 @@ inline std::vector<double> select_first(const std::vector<ranked_token>& candida
 template <policy_loss Loss, sequence_layout L>
 std::vector<double> select_clip_cov(const Loss& loss, column log_prob, const L& layout,
                                     const covariance_options& options = {}) {
+  loss.check(layout.tokens());
   const std::vector<double> covariance = token_covariance(loss.advantage, log_prob, layout, 1e-8);
   std::vector<detail::ranked_token> candidates;
   for (index b = 0; b < layout.sequences(); ++b)
     layout.for_each_token(b, [&](index t) {
       const double c = covariance[static_cast<std::size_t>(t)];
       if (c > options.lower && c < options.upper &&
-          !loss.is_clipped(log_prob[t] - loss.old_log_prob[t], loss.advantage[t]))
+          !loss.is_clipped(detail::log_ratio_between(log_prob[t], loss.old_log_prob[t]), loss.advantage[t]))
         candidates.push_back({counter_random{options.seed}.uniform(0, static_cast<std::uint64_t>(t)), t});
     });
   return detail::select_first(candidates, detail::selected_count(layout, options.share), layout.tokens());
@@ -118,12 +119,14 @@ struct kl_cov {
   void check(index n) const {
     detail::check_policy(*this, n);
     detail::require_length("selected", selected.size(), n);
+    if (coefficient != coefficient) detail::fail("coefficient", "a number", "NaN");
   }
   template <class R>
   R operator()(const token<R>& t) const {
-    const R log_ratio = emend::clamp(t.log_prob - t(old_log_prob), -log_ratio_bound, log_ratio_bound);
+    const R log_ratio = emend::clamp(detail::log_ratio_at(t, old_log_prob), -log_ratio_bound, log_ratio_bound);
     const auto a = t.number(advantage);
     const R loss = emend::select(a == 0, R(0), -a * emend::exp(log_ratio));
+    if (coefficient == 0) return loss;
     return emend::select(t.number(selected) != 0, loss + coefficient * emend::abs(log_ratio), loss);
   }
 };

@@ -15,11 +15,14 @@ struct dro {
 
   static constexpr bool uses_log_sum_squares = false;
   static constexpr std::array metric_names = detail::policy_metric_names;
-  void check(index n) const { detail::check_policy(*this, n); }
+  void check(index n) const {
+    detail::check_policy(*this, n);
+    if (beta != beta) detail::fail("beta", "a number", "NaN");
+  }
 
   template <class R, class A>
   constexpr R surrogate(const R& log_ratio, const R& log_prob, const A& a) const {
-    const R pull = 0.5 * beta * emend::square(log_ratio);
+    const R pull = beta == 0 ? R(0) : R(0.5 * beta * emend::square(log_ratio));
     return emend::select(a == 0, pull, -a * log_prob + pull);
   }
   template <class R, class A>

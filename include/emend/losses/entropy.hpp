@@ -11,7 +11,7 @@ struct entropy_bonus {
   double coefficient = 1;
   template <class R>
   constexpr R operator()(const token<R>& t) const {
-    return -coefficient * t.entropy;
+    return coefficient == 0 ? R(0) : R(-coefficient * t.entropy);
   }
 };
 

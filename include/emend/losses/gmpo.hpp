@@ -11,7 +11,7 @@ namespace emend {
 /// Every token of the sequence has the sequence's loss: aggregate by per_example_mean, counts_empty_sequences as verl.
 /// old_log_prob, advantage: [N]; sequence_advantage: [N] or empty, Abar at each token (`sequence_means` of the
 /// advantages), empty where an advantage is the same over its sequence. Throws std::invalid_argument if a length is not
-/// N. Zhao et al. 2025; verl "geo_mean" (clips 0.4, length_epsilon 1e-8).
+/// N, or an option is below 0. Zhao et al. 2025; verl "geo_mean" (clips 0.4, length_epsilon 1e-8).
 struct gmpo {
   column old_log_prob;
   column advantage;
@@ -26,11 +26,14 @@ struct gmpo {
   void check(index n) const {
     detail::check_policy(*this, n);
     if (!sequence_advantage.empty()) detail::require_length("sequence_advantage", sequence_advantage.size(), n);
+    detail::require_not_negative("clip_low", clip_low);
+    detail::require_not_negative("clip_high", clip_high);
+    detail::require_not_negative("length_epsilon", length_epsilon);
   }
 
   template <class R>
   R summand(const token<R>& t) const {
-    const R log_ratio = t.log_prob - t(old_log_prob);
+    const R log_ratio = detail::log_ratio_at(t, old_log_prob);
     const auto a = t.number(advantage);
     const R above = emend::clamp(log_ratio, -detail::infinity, clip_high),
             below = emend::clamp(log_ratio, -clip_low, detail::infinity);

@@ -22,19 +22,21 @@ struct ipo_mask {
   void check(index n) const {
     detail::check_policy(*this, n);
     detail::require_positive("bound", bound);
+    if (tau != tau) detail::fail("tau", "a number", "NaN");
   }
 
   template <class R>
   R operator()(const token<R>& t) const {
-    const R log_ratio = t.log_prob - t(old_log_prob);
+    const R log_ratio = detail::log_ratio_at(t, old_log_prob);
     const auto a = t.number(advantage);
-    const R pull = tau * emend::square(log_ratio);
-    const R weighted = emend::min(emend::exp(emend::detach(log_ratio)), ratio_cap) * a * t.log_prob;
+    const R pull = tau == 0 ? R(0) : R(tau * emend::square(log_ratio));
+    const R weighted =
+        detail::product_or_zero(R(emend::min(emend::exp(emend::detach(log_ratio)), ratio_cap) * a), t.log_prob);
     return emend::select(a == 0 || !is_kept(emend::detach(t.log_prob), t(old_log_prob)), pull, pull - weighted);
   }
   template <class R>
   std::array<R, 5> metrics(const token<R>& t) const {
-    const R old = t(old_log_prob), log_ratio = t.log_prob - old;
+    const R old = t(old_log_prob), log_ratio = detail::log_ratio_between(t.log_prob, old);
     return detail::policy_metrics_of(!is_kept(t.log_prob, old), log_ratio, t.entropy);
   }
 

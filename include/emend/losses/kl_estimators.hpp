@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/carriers/real.hpp>
+#include <emend/core/errors.hpp>
 
 namespace emend {
 
@@ -27,10 +28,39 @@ struct kl_clamps {
 
 namespace detail {
 
-/// The number `value` with the derivative `slope` with respect to x.
+/// log(p / q) of one token, from the logarithms of p and q. Where both are 0, that of two policies that agree to
+/// exclude the token: the constant 0, for a ratio of 1 without a gradient.
+template <class R>
+constexpr R log_ratio_between(const R& log_p, const R& log_q) {
+  const R lowest(-__DBL_MAX__);
+  return select(log_p < lowest && log_q < lowest, R(0), R(log_p - log_q));
+}
+
+/// e^-d - 1 + d, +inf at either end.
+template <class R>
+constexpr R k3_of(const R& d) {
+  const R e = expm1(-d);
+  return select(d < R(-__DBL_MAX__), e, R(e + d));
+}
+
+/// weight x; 0 where the weight is exactly 0, however infinite x is.
+template <class R>
+constexpr R product_or_zero(const R& weight, const R& x) {
+  return select(weight <= R(0) && weight >= R(0), R(0), R(weight * x));
+}
+/// The same of a plain number.
+constexpr double scaled_or_zero(double factor, double x) { return factor == 0 ? 0 : factor * x; }
+
+/// The number `value` with the derivative `slope` with respect to x; without a derivative where x is infinite.
 template <class R>
 constexpr R with_slope(const R& value, const R& slope, const R& x) {
-  return detach(value) + detach(slope) * (x - detach(x));
+  return select(x < R(-__DBL_MAX__) || x > R(__DBL_MAX__), R(detach(value)),
+                R(detach(value) + detach(slope) * (x - detach(x))));
+}
+
+inline void check(const kl_clamps& clamps, const char* input = "clamps.input", const char* output = "clamps.output") {
+  require_bound(input, clamps.input);
+  require_bound(output, clamps.output);
 }
 
 }  // namespace detail
@@ -47,7 +77,7 @@ constexpr R kl_estimate(kl_kind kind, const R& log_ratio, kl_clamps clamps = {})
     case kl_kind::k2:
       return bounded(0.5 * square(d));
     case kl_kind::k3:
-      return bounded(expm1(-d) + d);
+      return bounded(detail::k3_of(d));
     case kl_kind::absolute:
       return bounded(abs(d));
     case kl_kind::positive_part:
@@ -55,7 +85,7 @@ constexpr R kl_estimate(kl_kind kind, const R& log_ratio, kl_clamps clamps = {})
     case kl_kind::k1_through_k2:
       return detail::with_slope(bounded(d), log_ratio, log_ratio);
     case kl_kind::k3_through_k2:
-      return detail::with_slope(bounded(expm1(-d) + d), log_ratio, log_ratio);
+      return detail::with_slope(bounded(detail::k3_of(d)), log_ratio, log_ratio);
     default:
       return bounded(d);
   }
@@ -67,14 +97,16 @@ constexpr R kl_estimate(kl_kind kind, const R& log_ratio, kl_clamps clamps = {})
 /// slime.
 template <class R>
 constexpr R importance_weighted_kl(const R& log_ratio, const R& ratio, kl_clamps clamps = {}) {
-  return detail::with_slope(R(ratio * kl_estimate(kl_kind::k3, log_ratio, clamps)), R(ratio * log_ratio), log_ratio);
+  return detail::with_slope(detail::product_or_zero(ratio, kl_estimate(kl_kind::k3, log_ratio, clamps)),
+                            detail::product_or_zero(ratio, log_ratio), log_ratio);
 }
 
 /// An estimate whose gradient is the divergence's own, weighted: value k(d), gradient w d.
 /// weight: policy / old policy, capped (OpenRLHF "unbiased_gradient": at 10); 1 gives the kinds through k2.
 template <class R>
 constexpr R unbiased_gradient_kl(kl_kind kind, const R& log_ratio, const R& weight, kl_clamps clamps = {}) {
-  return detail::with_slope(kl_estimate(kind, log_ratio, clamps), R(weight * log_ratio), log_ratio);
+  return detail::with_slope(kl_estimate(kind, log_ratio, clamps), detail::product_or_zero(weight, log_ratio),
+                            log_ratio);
 }
 
 /// An estimate with the score-function term: value k(d), gradient k(d) + dk/dd.

@@ -22,7 +22,9 @@ enum class kl_weighting { none, ratio, unbiased_gradient, score_function };
 /// Divergence from a reference policy as a loss, estimated at the sampled token.
 ///   loss_i = coefficient k(d_i),   d_i = log_prob_i - reference_log_prob_i                                      [nats]
 /// reference_log_prob: [N]; old_log_prob: [N], needed by ratio and unbiased_gradient. A reference of NaN (unknown)
-/// gives 0. Throws std::invalid_argument if a length is not N. Metric: kl, the estimate without weight and coefficient.
+/// gives 0, and so does a token to which both policies give the probability 0; with a coefficient of 0 the loss is 0,
+/// however infinite the divergence. Throws std::invalid_argument if a length is not N, a bound is not above 0, or the
+/// coefficient is NaN. Metric: kl, the estimate without weight and coefficient.
 struct kl_penalty {
   column reference_log_prob;
   double coefficient = 1;
@@ -39,27 +41,32 @@ struct kl_penalty {
     detail::require_length("reference_log_prob", reference_log_prob.size(), n);
     const bool needs_old = weighting == kl_weighting::ratio || weighting == kl_weighting::unbiased_gradient;
     if (needs_old || !old_log_prob.empty()) detail::require_length("old_log_prob", old_log_prob.size(), n);
+    detail::check(clamps);
+    detail::require_bound("weight_cap", weight_cap);
+    if (coefficient != coefficient) detail::fail("coefficient", "a number", "NaN");
   }
 
   template <class R>
   R operator()(const token<R>& t) const {
+    if (coefficient == 0) return R(0);
     const auto reference = t.number(reference_log_prob);
-    return emend::select(reference != reference, R(0), weighted(t, R(t.log_prob - reference)));
+    return emend::select(reference != reference, R(0),
+                         weighted(t, detail::log_ratio_between(t.log_prob, R(reference))));
   }
 
   template <class R>
   std::array<R, 1> metrics(const token<R>& t) const {
     const auto reference = t.number(reference_log_prob);
-    return {emend::select(reference != reference, R(0), kl_estimate(kind, R(t.log_prob - reference), clamps))};
+    return {emend::select(reference != reference, R(0),
+                          kl_estimate(kind, detail::log_ratio_between(t.log_prob, R(reference)), clamps))};
   }
 
  private:
   template <class R>
   R weighted(const token<R>& t, const R& d) const {
     if (weighting == kl_weighting::none) return coefficient * kl_estimate(kind, d, clamps);
-    const R weight = emend::clamp(
-        emend::exp(old_log_prob.empty() ? t.log_prob - emend::detach(t.log_prob) : t.log_prob - t(old_log_prob)), 0,
-        weight_cap);
+    const R old = old_log_prob.empty() ? R(emend::detach(t.log_prob)) : t(old_log_prob);
+    const R weight = emend::clamp(emend::exp(detail::log_ratio_between(t.log_prob, old)), 0, weight_cap);
     switch (weighting) {
       case kl_weighting::ratio:
         return coefficient * importance_weighted_kl(d, weight, clamps);
@@ -67,7 +74,8 @@ struct kl_penalty {
         return coefficient * unbiased_gradient_kl(kind, d, weight, clamps);
       default:
         return coefficient *
-               emend::clamp(weight * kl_estimate(kind, d, {.input = clamps.input}), -clamps.output, clamps.output);
+               emend::clamp(detail::product_or_zero(weight, kl_estimate(kind, d, {.input = clamps.input})),
+                            -clamps.output, clamps.output);
     }
   }
 };

@@ -17,7 +17,8 @@ namespace emend {
 ///                                                     `if`, it can be called on all tokens at once, too
 ///   l.is_clipped(double log_ratio, double advantage) -> bool        whether the token's gradient is cut off, for the
 ///   metrics; likewise
-/// A model: `ppo_clip`. Every model is also a `token_loss`, with log_ratio = log_prob - old_log_prob of its token.
+/// A model: `ppo_clip`. Every model is also a `token_loss`, with log_ratio = log_prob - old_log_prob of its token;
+/// where both policies give the token the probability 0, log_ratio is the constant 0: a ratio of 1 without a gradient.
 template <class L>
 concept policy_loss = requires(const L& l, const token_dual& x) {
   { l.old_log_prob } -> std::convertible_to<column>;
@@ -49,16 +50,24 @@ template <class L>
 void check_policy(const L& loss, index n) {
   require_length("old_log_prob", loss.old_log_prob.size(), n);
   require_length("advantage", loss.advantage.size(), n);
+  if constexpr (requires { loss.log_ratio_bound; }) require_bound("log_ratio_bound", loss.log_ratio_bound);
+  if constexpr (requires { loss.ratio_cap; }) require_bound("ratio_cap", loss.ratio_cap);
+}
+
+/// The log-ratio of the token's new to its old policy.
+template <class R>
+R log_ratio_at(const token<R>& t, const column& old_log_prob) {
+  return log_ratio_between(t.log_prob, t(old_log_prob));
 }
 
 template <class L, class R>
 R at_token(const L& loss, const token<R>& t) {
-  return loss.surrogate(t.log_prob - t(loss.old_log_prob), t.log_prob, t.number(loss.advantage));
+  return loss.surrogate(log_ratio_at(t, loss.old_log_prob), t.log_prob, t.number(loss.advantage));
 }
 
 template <class L, class R>
 std::array<R, 5> metrics_at_token(const L& loss, const token<R>& t) {
-  return policy_metrics(loss, t, R(t.log_prob - t(loss.old_log_prob)));
+  return policy_metrics(loss, t, log_ratio_at(t, loss.old_log_prob));
 }
 
 }  // namespace detail

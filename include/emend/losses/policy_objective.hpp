@@ -10,6 +10,15 @@ namespace detail {
 template <class P>
 concept sequence_policy = requires(const P& p, const token<double>& t) { p.summand(t); };
 
+/// The names of a policy's five metrics, empty where it gives none, and that of the divergence.
+template <class P>
+constexpr std::array<const char*, 6> names_with_kl() {
+  std::array<const char*, 6> names{"", "", "", "", "", "kl"};
+  if constexpr (requires { P::metric_names[4]; })
+    for (std::size_t k = 0; k < 5; ++k) names[k] = P::metric_names[k];
+  return names;
+}
+
 }  // namespace detail
 
 /// What a policy is trained on, in one pass over its scores: a policy loss, a divergence penalty, an entropy bonus.
@@ -27,13 +36,14 @@ struct policy_objective {
   column entropy_weight = {};
 
   static constexpr bool uses_log_sum_squares = false;
-  static constexpr std::array metric_names = {"clip_fraction", "approximate_kl", "log_ratio", "ratio", "entropy", "kl"};
+  static constexpr std::array metric_names = detail::names_with_kl<Policy>();
 
   void check(index n) const {
     policy.check(n);
     detail::require_length("weight", weight.size(), n);
     if (!entropy_weight.empty()) detail::require_length("entropy_weight", entropy_weight.size(), n);
-    if (kl.coefficient != 0) kl.check(n);
+    if (entropy_coefficient != entropy_coefficient) detail::fail("entropy_coefficient", "a number", "NaN");
+    if (kl.coefficient != 0 || !kl.reference_log_prob.empty()) kl.check(n);
   }
 
   template <class R>
@@ -82,8 +92,9 @@ struct policy_objective {
   R sequence_kl(const token<R>& t, const R& summary, const Length& length) const {
     if constexpr (requires { policy.log_ratio_of(t.log_prob, summary, length); })
       if (kl.weighting == kl_weighting::ratio)
-        return kl.coefficient * emend::exp(policy.log_ratio_of(t.log_prob, summary, length)) *
-               kl_estimate(kl.kind, R(t.log_prob - t(kl.reference_log_prob)), kl.clamps);
+        return kl.coefficient *
+               detail::product_or_zero(R(emend::exp(policy.log_ratio_of(t.log_prob, summary, length))),
+                                       kl_estimate(kl.kind, detail::log_ratio_at(t, kl.reference_log_prob), kl.clamps));
     return kl(t);
   }
   template <class R>

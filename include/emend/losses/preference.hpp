@@ -2,6 +2,7 @@
 
 #include <emend/carriers/real.hpp>
 #include <emend/core/column.hpp>
+#include <emend/losses/kl_estimators.hpp>
 
 #include <vector>
 
@@ -26,6 +27,7 @@ struct pairwise_options {
 inline preference_evaluation pairwise_loss(column chosen, column rejected, const pairwise_options& options = {}) {
   detail::require_length("rejected", rejected.size(), chosen.size());
   if (!options.margin.empty()) detail::require_length("margin", options.margin.size(), chosen.size());
+  detail::require_not_negative("pairs", options.pairs);
   preference_evaluation result;
   const double pairs = options.pairs > 0 ? options.pairs : static_cast<double>(chosen.size());
   for (index p = 0; p < chosen.size(); ++p) {
@@ -59,14 +61,17 @@ inline preference_evaluation dpo_loss(column chosen, column rejected, column ref
   detail::require_length("reference_chosen", reference_chosen.size(), chosen.size());
   detail::require_length("reference_rejected", reference_rejected.size(), chosen.size());
   detail::require_positive("beta", options.beta);
+  detail::require_not_negative("pairs", options.pairs);
   const double smoothing = options.label_smoothing;
   if (!(smoothing >= 0 && smoothing < 0.5))
     detail::fail("label_smoothing", "a number from 0 to below 1/2", std::to_string(smoothing));
   preference_evaluation result;
   const double pairs = options.pairs > 0 ? options.pairs : static_cast<double>(chosen.size());
   for (index p = 0; p < chosen.size(); ++p) {
-    const double x = options.beta * ((chosen[p] - reference_chosen[p]) - (rejected[p] - reference_rejected[p]));
-    result.value -= ((1 - smoothing) * emend::log_sigmoid(x) + smoothing * emend::log_sigmoid(-x)) / pairs;
+    const double x = options.beta * (detail::log_ratio_between(chosen[p], reference_chosen[p]) -
+                                     detail::log_ratio_between(rejected[p], reference_rejected[p]));
+    result.value -=
+        ((1 - smoothing) * emend::log_sigmoid(x) + detail::scaled_or_zero(smoothing, emend::log_sigmoid(-x))) / pairs;
     const double slope = options.beta * (smoothing * emend::sigmoid(x) - (1 - smoothing) * emend::sigmoid(-x)) / pairs;
     result.chosen.push_back(slope);
     result.rejected.push_back(-slope);

@@ -32,11 +32,15 @@ struct sequence_level {
   static constexpr bool uses_log_sum_squares = false;
   static constexpr std::array metric_names = detail::policy_metric_names;
 
-  void check(index n) const { loss.check(n); }
+  void check(index n) const {
+    loss.check(n);
+    detail::require_not_negative("length_epsilon", length_epsilon);
+    if (log_ratio_cap != log_ratio_cap) detail::fail("log_ratio_cap", "a number, or infinity for none", "NaN");
+  }
 
   template <class R>
   R summand(const token<R>& t) const {
-    return t.log_prob - t(loss.old_log_prob);
+    return detail::log_ratio_at(t, loss.old_log_prob);
   }
 
   template <class R, class Length>
@@ -53,7 +57,8 @@ struct sequence_level {
   template <class R, class Length>
   R log_ratio_of(const R& log_prob, const R& summary, const Length& length) const {
     R log_ratio = ratio == sequence_ratio::mean ? summary / (as_number(length) + length_epsilon) : summary;
-    if (gradient == ratio_gradient::token) log_ratio = emend::detach(log_ratio) + (log_prob - emend::detach(log_prob));
+    if (gradient == ratio_gradient::token)
+      log_ratio = emend::detach(log_ratio) + detail::log_ratio_between(log_prob, R(emend::detach(log_prob)));
     return emend::clamp(log_ratio, -detail::infinity, log_ratio_cap);
   }
 };

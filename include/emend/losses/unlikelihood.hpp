@@ -26,7 +26,9 @@ struct unlikelihood {
   template <class R>
   constexpr R operator()(const token<R>& t) const {
     const R rest = -emend::expm1(t.log_prob);
-    const R unwanted = emend::select(rest > R(clamp_min), -alpha * emend::log(rest), R(-alpha * emend::log(clamp_min)));
+    const R unwanted = alpha == 0 ? R(0)
+                                  : emend::select(rest > R(clamp_min), R(-alpha * emend::log(rest)),
+                                                  R(-alpha * emend::log(clamp_min)));
     return emend::select(t.number(is_unwanted) == 0, -t.log_prob, unwanted);
   }
 };
@@ -51,6 +53,8 @@ template <sequence_layout L>
 unlikelihood_terms token_unlikelihood_terms(id_column target, const L& layout,
                                             const unlikelihood_prefixes& prefixes = {}) {
   detail::require_length("target", target.size(), layout.tokens());
+  if (prefixes.offsets.empty() && !prefixes.ids.empty())
+    detail::fail("prefixes.offsets", std::to_string(layout.sequences() + 1) + " entries", "none");
   if (!prefixes.offsets.empty()) {
     const ragged texts(prefixes.offsets);
     detail::require_length("prefixes.offsets", texts.sequences(), layout.sequences());
@@ -138,22 +142,33 @@ struct unlikelihood_result {
 
 /// Loss of some terms and its gradient with respect to the scores.
 ///   value = (1 / normaliser) [ sum over wanted of -log p  +  alpha sum over unwanted of -log max(1 - p, clamp_min) ]
-/// x: scores [N, V]. Throws std::invalid_argument on a row or id out of range. Cost: reads the rows once, writes the
-/// gradient once, however many terms read a row.
+/// x: scores [N, V]; without a term the value and the gradient are 0. Throws std::invalid_argument on a row or id out
+/// of range, or if the columns of the terms differ in length. Cost: reads the rows once, writes the gradient once,
+/// however many terms read a row.
 template <scores X, executor E = const sequential>
 unlikelihood_result<gradient_type<X>> unlikelihood_loss(const X& x, const unlikelihood_terms& terms,
                                                         const unlikelihood_options& options = {},
                                                         E&& executor = sequential{}) {
+  const auto count = static_cast<index>(terms.id.size());
+  detail::require_length("terms.row", static_cast<index>(terms.row.size()), count);
+  detail::require_length("terms.is_unwanted", static_cast<index>(terms.is_unwanted.size()), count);
+  // No rows would mean that every term reads its own: one that is masked says that there is none.
+  static constexpr index no_term = 0;
+  const bool is_empty = count == 0;
+  const id_column id = is_empty ? id_column(&no_term, 1) : id_column(terms.id),
+                  row = is_empty ? id_column(&no_term, 1) : id_column(terms.row);
+  const column none(&no_term, 1), is_unwanted = is_empty ? none : column(terms.is_unwanted);
   std::vector<double> per_term;
-  auto all = evaluate(unlikelihood{terms.is_unwanted, options.alpha, options.clamp_min}, x, terms.id,
-                      evaluation_options{.rows = terms.row,
+  auto all = evaluate(unlikelihood{is_unwanted, options.alpha, options.clamp_min}, x, id,
+                      evaluation_options{.mask = is_empty ? none : column(),
+                                         .rows = row,
                                          .normaliser = options.normaliser,
                                          .transform = options.transform,
                                          .per_token = &per_term,
                                          .instructions = options.instructions},
                       executor);
   unlikelihood_result<gradient_type<X>> result{.value = all.value, .gradient = std::move(all.gradient)};
-  for (std::size_t i = 0; i < per_term.size(); ++i)
+  for (std::size_t i = 0; i < terms.id.size(); ++i)
     (terms.is_unwanted[i] ? result.unlikelihood : result.likelihood) += per_term[i] / options.normaliser;
   if (options.alpha > 0) result.unlikelihood /= options.alpha;
   return result;

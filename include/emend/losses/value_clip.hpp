@@ -34,11 +34,13 @@ struct value_clip {
     detail::require_length("returns", returns.size(), n);
     detail::require_bound("clip", clip);
     detail::require_bound("huber_delta", huber_delta);
-    if (clip < detail::infinity) detail::require_length("old_value", old_value.size(), n);
+    if (clip < detail::infinity || !old_value.empty()) detail::require_length("old_value", old_value.size(), n);
+    if (factor != factor) detail::fail("factor", "a number", "NaN");
   }
 
   template <class R>
   R operator()(const number<R>& v) const {
+    if (factor == 0) return R(0);
     const R plain = error(v.value - v(returns));
     if (!(clip < detail::infinity)) return factor * plain;
     const R clipped = error(clipped_value(v.value, v.position) - v(returns));

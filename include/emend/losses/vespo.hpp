@@ -27,12 +27,12 @@ struct vespo {
 
   template <class R>
   R summand(const token<R>& t) const {
-    return emend::clamp(emend::detach(t.log_prob) - t(old_log_prob), -20, 20);
+    return emend::clamp(detail::log_ratio_between(R(emend::detach(t.log_prob)), t(old_log_prob)), -20, 20);
   }
   template <class R, class Length>
   R operator()(const token<R>& t, const R& summary, const Length&) const {
     const auto a = t.number(advantage);
-    return select(a == 0, R(0), -weight(R(emend::detach(summary)), a) * a * t.log_prob);
+    return select(a == 0, R(0), -detail::product_or_zero(R(weight(R(emend::detach(summary)), a) * a), t.log_prob));
   }
 
   /// phi of a sequence whose log-ratio is log_w.

@@ -3,6 +3,7 @@
 #include <emend/core/executor.hpp>
 #include <emend/core/matrix.hpp>
 #include <emend/core/random.hpp>
+#include <emend/metrics/finite_points.hpp>
 
 #include <vector>
 
@@ -26,9 +27,11 @@ struct clusters {
 /// k clusters of small squared distance to their means (Lloyd's iterations from k-means++ beginnings).
 ///   assignment_i = argmin_c |x_i - centre_c|^2, lowest c at ties;   centre_c = mean of its points;   until nothing
 ///   changes
-/// points: [n, d], finite; k in [1, n]. A cluster that loses all points takes the point farthest from its own centre.
-/// Every choice is drawn by (seed, restart, step): the same clusters for any number of threads. Throws
-/// std::invalid_argument on another k, or fewer than one restart or iteration. Cost: n k d an iteration. Lloyd 1982;
+/// points: [n, d], finite; k in [1, n]. A cluster that loses all points takes the point farthest from its own centre;
+/// equal points are always in one cluster, so that some clusters are empty where there are fewer different points than
+/// k. Every choice is drawn by (seed, restart, step): the same clusters for any number of threads. Throws
+/// std::invalid_argument on another k, fewer than one restart or iteration, or a point whose distances are not finite.
+/// Cost: n k d an iteration. Lloyd 1982;
 /// Arthur and Vassilvitskii 2007.
 template <executor E = const sequential>
 clusters k_means(const matrix<double>& points, index k, const k_means_options& options = {},
@@ -37,6 +40,7 @@ clusters k_means(const matrix<double>& points, index k, const k_means_options& o
   if (k < 1 || k > n) detail::fail("k", "a number in [1, " + std::to_string(n) + "]", std::to_string(k));
   if (options.restarts < 1) detail::fail("restarts", "at least 1", std::to_string(options.restarts));
   if (options.iterations < 1) detail::fail("iterations", "at least 1", std::to_string(options.iterations));
+  detail::require_finite_points("points", points);
   const counter_random random{options.seed};
   const auto distance = [&](index i, const double* centre) {
     const double* x = points.row(i);
@@ -87,20 +91,24 @@ clusters k_means(const matrix<double>& points, index k, const k_means_options& o
       ++now.iterations;
       count.assign(static_cast<std::size_t>(k), 0);
       for (index i = 0; i < n; ++i) ++count[static_cast<std::size_t>(now.assignment[static_cast<std::size_t>(i)])];
-      for (index c = 0; c < k; ++c) {
+      // The last iteration moves no point by itself: it would leave its equals behind.
+      for (index c = 0; c < k && now.iterations < options.iterations; ++c) {
         if (count[static_cast<std::size_t>(c)] > 0) continue;
         index farthest = -1;
         for (index i = 0; i < n; ++i)
-          if (count[static_cast<std::size_t>(now.assignment[static_cast<std::size_t>(i)])] > 1 &&
+          if (nearest[static_cast<std::size_t>(i)] > 0 &&
+              count[static_cast<std::size_t>(now.assignment[static_cast<std::size_t>(i)])] > 1 &&
               (farthest < 0 || nearest[static_cast<std::size_t>(i)] > nearest[static_cast<std::size_t>(farthest)]))
             farthest = i;
+        if (farthest < 0) break;  // every point is a centre
         --count[static_cast<std::size_t>(now.assignment[static_cast<std::size_t>(farthest)])];
         now.assignment[static_cast<std::size_t>(farthest)] = c;
         nearest[static_cast<std::size_t>(farthest)] = 0;
         count[static_cast<std::size_t>(c)] = 1;
       }
       if (now.assignment == before) break;
-      now.centre = matrix<double>(k, d);
+      for (index c = 0; c < k; ++c)
+        for (index j = 0; j < d && count[static_cast<std::size_t>(c)] > 0; ++j) now.centre(c, j) = 0;
       for (index i = 0; i < n; ++i)
         for (index j = 0; j < d; ++j) {
           const index c = now.assignment[static_cast<std::size_t>(i)];

@@ -57,9 +57,10 @@ inline mauve_result mauve_of_buckets(id_column p, id_column q, index buckets, co
 ///   rows divided by their length; principal components of both samples together; k-means of both together; histograms;
 ///   frontier
 /// p: [n, d], of text by humans; q: [m, d], of the model's; finite. A row of zeros stays zero. Every choice is drawn by
-/// the seed: the same score for any number of threads. Throws std::invalid_argument on an empty sample, another d, or
-/// more buckets than points. Cost: that of `find_principal_components` and `k_means` of n + m points. Pillutla et al.
-/// 2021 (arXiv 2102.01454).
+/// the seed: the same score for any number of threads. Equal rows are in one bucket, so that a
+/// sample has the score 1 with itself. Throws std::invalid_argument on an empty sample, another d, a NaN or an
+/// infinity, or more buckets than points. Cost: that of `find_principal_components` and `k_means` of n + m points.
+/// Pillutla et al. 2021 (arXiv 2102.01454).
 template <score_type T, executor E = const sequential>
 mauve_result mauve(const matrix<T>& p, const matrix<T>& q, const mauve_options& options = {},
                    E&& executor = sequential{}) {
@@ -75,9 +76,21 @@ mauve_result mauve(const matrix<T>& p, const matrix<T>& q, const mauve_options& 
   for (index i = 0; i < n + m; ++i) {
     const T* row = i < m ? q.row(i) : p.row(i - m);
     double squares = 0;
+    double largest = 0;
     for (index j = 0; j < d; ++j) {
-      points(i, j) = static_cast<double>(static_cast<arithmetic<T>>(row[j]));
-      squares += points(i, j) * points(i, j);
+      const auto x = static_cast<double>(static_cast<arithmetic<T>>(row[j]));
+      if (!(x < detail::infinity && x > -detail::infinity))
+        detail::fail(i < m ? "q" : "p",
+                     "entry (" + std::to_string(i < m ? i : i - m) + ", " + std::to_string(j) + ") finite",
+                     std::to_string(x));
+      points(i, j) = x;
+      squares += x * x;
+      largest = max(largest, abs(x));
+    }
+    // Squares that overflow, or are too small for all their bits, are taken of the row divided by its largest entry.
+    if (largest > 0 && !(squares > 1e-280 && squares < 1e300)) {
+      squares = 0;
+      for (index j = 0; j < d; ++j) points(i, j) /= largest, squares += points(i, j) * points(i, j);
     }
     for (index j = 0; squares > 0 && j < d; ++j) points(i, j) /= emend::sqrt(squares);
   }

@@ -2,6 +2,7 @@
 
 #include <emend/carriers/real.hpp>
 #include <emend/core/matrix.hpp>
+#include <emend/metrics/finite_points.hpp>
 
 #include <vector>
 
@@ -54,14 +55,15 @@ inline void diagonalise(matrix<double>& a, matrix<double>& v) {
 ///   C = (1/n) sum_i (x_i - mean)(x_i - mean)^T = sum_k variance_k u_k u_k^T;   ratio_k = variance_k / sum variance
 ///   components = least m with sum_{k<m} ratio_k >= explained_variance, at least 1
 /// points: [n, d], finite; explained_variance in (0, 1]. The sign of a direction is free. Points that are all equal
-/// have one component, and ratios of 0. Throws std::invalid_argument without points or dimensions, or on another share.
-/// Cost: n d^2 + some ten d^3: for d up to a few hundred.
+/// have one component, and ratios of 0. Throws std::invalid_argument without points or dimensions, on another share, or
+/// on a number that is not finite or whose square overflows. Cost: n d^2 + some ten d^3: for d up to a few hundred.
 inline principal_components find_principal_components(const matrix<double>& points, double explained_variance = 0.9) {
   const index n = points.rows(), d = points.columns();
   if (n < 1 || d < 1)
     detail::fail("points", "at least one of at least one dimension", std::to_string(n) + " x " + std::to_string(d));
   if (!(explained_variance > 0 && explained_variance <= 1))
     detail::fail("explained_variance", "a number in (0, 1]", std::to_string(explained_variance));
+  detail::require_finite_points("points", points);
   principal_components result;
   result.mean.assign(static_cast<std::size_t>(d), 0);
   for (index i = 0; i < n; ++i)

@@ -89,6 +89,8 @@ inline void check(const importance_options& options) {
   if (!(options.upper >= options.lower))
     fail("upper", "a number not below " + std::to_string(options.lower), std::to_string(options.upper));
   require_not_negative("batch_mean", options.batch_mean);
+  if (options.batch_mean > 0 && !options.is_batch_normalised)
+    fail("is_batch_normalised", "true, since batch_mean is given", "false");
   if (options.mode == bound_mode::truncate && options.gate != importance_gate::ratio)
     fail("mode", "mask, because a divergence is no weight to truncate", "truncate");
 }
@@ -100,11 +102,11 @@ inline void check(const importance_options& options) {
 ///   r_t = exp(clamp(log_prob_t - behaviour_log_prob_t)),   w_t = r_t or the ratio of its sequence, bounded
 /// log_prob, behaviour_log_prob: [layout.tokens()], of the sampled tokens; constants to every loss. A behaviour
 /// log-probability of NaN is missing: that ratio is exactly 1, never bounded, and counted in `missing`; in a sequence
-/// it adds a log-ratio of 0. Bounds are inclusive; a NaN value lies outside them. Dropped weights are 0 by selection,
-/// whatever the ratio was. A sequence without counted tokens is neither kept nor dropped. A mean of 1e-8 or less does
-/// not normalise. Throws std::invalid_argument on a length that does not fit, bounds that are no interval, or mode
-/// truncate with a gate that is no ratio. Cost: two passes over two numbers a token. verl, TRL, OpenRLHF, NeMo: their
-/// names are with each option.
+/// it adds a log-ratio of 0, as does a token to which both policies give the probability 0. Bounds are inclusive; a NaN
+/// value lies outside them. Dropped weights are 0 by selection, whatever the ratio was. A sequence without counted
+/// tokens is neither kept nor dropped. A mean of 1e-8 or less does not normalise. Throws std::invalid_argument on a
+/// length that does not fit, bounds that are no interval, or mode truncate with a gate that is no ratio. Cost: two
+/// passes over two numbers a token. verl, TRL, OpenRLHF, NeMo: their names are with each option.
 template <sequence_layout L>
 importance_result importance_weights(column log_prob, column behaviour_log_prob, const L& layout,
                                      const importance_options& options = {}) {

@@ -3,6 +3,7 @@
 #include <emend/carriers/real.hpp>
 #include <emend/core/layout.hpp>
 #include <emend/heads/row_sums.hpp>
+#include <emend/losses/kl_estimators.hpp>
 
 namespace emend::detail {
 
@@ -21,8 +22,10 @@ class log_ratio_source {
   }
   double learner(index t) const { return log_prob_[t]; }
   double behaviour(index t) const { return behaviour_log_prob_[t]; }
-  /// log (learner / behaviour), 0 where the sampler gave nothing.
-  double operator()(index t) const { return is_missing(t) ? 0 : log_prob_[t] - behaviour_log_prob_[t]; }
+  /// log (learner / behaviour), 0 where the sampler gave nothing, or both give the token the probability 0.
+  double operator()(index t) const {
+    return is_missing(t) ? 0 : log_ratio_between(log_prob_[t], behaviour_log_prob_[t]);
+  }
 
  private:
   column log_prob_, behaviour_log_prob_;

@@ -73,7 +73,9 @@ off_policy_measures off_policy_metrics(column log_prob, column behaviour_log_pro
     const double count = static_cast<double>(length) + options.mean_epsilon;
     learner = length == 0 ? 0 : learner / count;
     behaviour = length == 0 ? 0 : behaviour / count;
-    const double difference = learner - behaviour, r = clamped(log_ratio);
+    // Of two infinite perplexities the difference is known token by token.
+    const bool are_infinite = learner == detail::infinity && behaviour == detail::infinity;
+    const double difference = are_infinite ? -log_ratio / count : learner - behaviour, r = clamped(log_ratio);
     result.learner_log_perplexity += learner;
     result.behaviour_log_perplexity += behaviour;
     result.learner_perplexity += emend::exp(learner);

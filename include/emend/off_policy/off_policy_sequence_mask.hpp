@@ -15,6 +15,7 @@ std::vector<double> off_policy_sequence_mask(column log_prob, column behaviour_l
                                              const L& layout, double threshold) {
   const detail::log_ratio_source ratio(log_prob, behaviour_log_prob, layout.tokens());
   detail::require_length("advantage", advantage.size(), layout.sequences());
+  if (threshold != threshold) detail::fail("threshold", "a number", "NaN");
   std::vector<double> kept(static_cast<std::size_t>(layout.sequences()), 0);
   for (index b = 0; b < layout.sequences(); ++b) {
     double sum = 0;

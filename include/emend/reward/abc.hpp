@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/core/layout.hpp>
+#include <emend/losses/kl_estimators.hpp>
 
 namespace emend {
 
@@ -56,10 +57,10 @@ std::vector<double> abc_rewards(column share, column reward, const L& layout, co
   for (index b = 0; b < layout.sequences(); ++b) {
     index last = -1;
     layout.for_each_token(b, [&](index t) {
-      result[static_cast<std::size_t>(t)] = options.beta * share[t] * reward[b];
+      result[static_cast<std::size_t>(t)] = detail::scaled_or_zero(options.beta * share[t], reward[b]);
       last = t;
     });
-    if (last >= 0) result[static_cast<std::size_t>(last)] += (1 - options.beta) * reward[b];
+    if (last >= 0) result[static_cast<std::size_t>(last)] += detail::scaled_or_zero(1 - options.beta, reward[b]);
   }
   return result;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/carriers/real.hpp>
+#include <emend/losses/kl_estimators.hpp>
 
 #include <type_traits>
 
@@ -28,7 +29,7 @@ struct divergence_reward {
   constexpr R operator()(const Condition& is_match, const std::type_identity_t<Condition>& has_diverged,
                          const R& log_prob, const std::type_identity_t<R>& max_log_prob,
                          const std::type_identity_t<R>& reference) const {
-    if (mode == reward_mode::dense) return log_prob - reference;
+    if (mode == reward_mode::dense) return detail::log_ratio_between(log_prob, R(reference));
     const R otherwise =
         is_neutral_positive ? positive_value(log_prob) : R(select(has_diverged, R(neutral), positive_value(log_prob)));
     return select(has_diverged && !is_match, negative_value(log_prob, max_log_prob), otherwise);
@@ -42,6 +43,7 @@ struct divergence_reward {
   }
   template <class R>
   constexpr R negative_value(const R& log_prob, const R& max_log_prob) const {
+    if (negative == 0) return R(0);
     switch (mode) {
       case reward_mode::prob:
         return negative * expm1(log_prob);

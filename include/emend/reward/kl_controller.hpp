@@ -1,9 +1,20 @@
 #pragma once
 
-#include <emend/carriers/real.hpp>
-#include <emend/core/errors.hpp>
+#include <emend/losses/kl_estimators.hpp>
 
 namespace emend {
+
+namespace detail {
+
+/// clamp(kl / target - 1, +-bound), all of them checked.
+inline double bounded_kl_error(double coefficient, double kl, double target, double bound) {
+  require_not_negative("coefficient", coefficient);
+  require_not_negative("bound", bound);
+  if (kl != kl) fail("kl", "a number", "NaN");
+  return clamp(kl / target - 1, -bound, bound);
+}
+
+}  // namespace detail
 
 /// A coefficient of the divergence that follows a target.
 ///   coefficient *= 1 + clamp(kl / target - 1, +-0.2) steps / horizon
@@ -16,12 +27,17 @@ struct adaptive_kl_controller {
   double bound = 0.2;
 
   /// Takes the divergence of a batch of `steps` sequences and returns the new coefficient.
-  /// Throws std::invalid_argument if target or horizon is not above 0.
+  /// Throws std::invalid_argument if target or horizon is not above 0, the coefficient, bound or steps below 0, kl is
+  /// NaN, or so many steps would make the coefficient negative: at least horizon / bound. The coefficient then stays.
   double update(double kl, double steps) {
     detail::require_positive("target", target);
     detail::require_positive("horizon", horizon);
-    coefficient *= 1 + emend::clamp(kl / target - 1, -bound, bound) * steps / horizon;
-    return coefficient;
+    detail::require_not_negative("steps", steps);
+    const double error = detail::bounded_kl_error(coefficient, kl, target, bound);
+    const double factor = 1 + detail::scaled_or_zero(error, steps / horizon);
+    if (!(factor > 0))
+      detail::fail("steps", "fewer than horizon / bound = " + std::to_string(horizon / bound), std::to_string(steps));
+    return coefficient *= factor;
   }
 };
 
@@ -34,11 +50,14 @@ struct fixed_gain_kl_controller {
   double gain = 0.1;
   double bound = 0.2;
 
-  /// Throws std::invalid_argument if target is not above 0.
+  /// Throws std::invalid_argument if target is not above 0, the coefficient, gain or bound is below 0, kl is NaN, or
+  /// the gain would make the coefficient negative. The coefficient then stays.
   double update(double kl) {
     detail::require_positive("target", target);
-    coefficient *= 1 + gain * emend::clamp((kl - target) / target, -bound, bound);
-    return coefficient;
+    detail::require_not_negative("gain", gain);
+    const double factor = 1 + detail::scaled_or_zero(gain, detail::bounded_kl_error(coefficient, kl, target, bound));
+    if (!(factor > 0)) detail::fail("gain", "below 1 / bound = " + std::to_string(1 / bound), std::to_string(gain));
+    return coefficient *= factor;
   }
 };
 

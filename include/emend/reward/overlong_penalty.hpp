@@ -2,6 +2,7 @@
 
 #include <emend/carriers/real.hpp>
 #include <emend/core/column.hpp>
+#include <emend/losses/kl_estimators.hpp>
 
 #include <vector>
 
@@ -17,7 +18,8 @@ struct overlong_options {
 
 /// The soft punishment of long responses, to be added to their rewards.
 ///   -factor clamp((length - (maximum_length - buffer)) / buffer, 0, 1)
-/// length: [B], in tokens -> [B]. Throws std::invalid_argument unless 0 < buffer <= maximum_length.
+/// length: [B], in tokens -> [B]. Throws std::invalid_argument unless 0 < buffer <= maximum_length, or on a length that
+/// is below 0 or NaN.
 /// Yu et al. 2025 (DAPO).
 inline std::vector<double> overlong_penalty(column length, const overlong_options& options) {
   if (!(options.buffer > 0 && options.buffer <= options.maximum_length))
@@ -25,9 +27,10 @@ inline std::vector<double> overlong_penalty(column length, const overlong_option
   const double free = options.maximum_length - options.buffer;
   std::vector<double> result(static_cast<std::size_t>(length.size()));
   for (index b = 0; b < length.size(); ++b) {
+    detail::require_not_negative("length", length[b]);
     const double share = (length[b] - free) / options.buffer;
     result[static_cast<std::size_t>(b)] =
-        share > 0 ? -options.factor * (options.is_capped ? emend::min(share, 1.0) : share) : 0;
+        share > 0 ? -detail::scaled_or_zero(options.factor, options.is_capped ? emend::min(share, 1.0) : share) : 0;
   }
   return result;
 }

@@ -2,6 +2,7 @@
 
 #include <emend/carriers/real.hpp>
 #include <emend/core/layout.hpp>
+#include <emend/losses/kl_estimators.hpp>
 
 namespace emend {
 
@@ -25,9 +26,11 @@ std::vector<double> q_rm_advantages(column token_score, column value, column log
   std::vector<double> result(static_cast<std::size_t>(layout.tokens()), 0);
   for (index b = 0; b < layout.sequences(); ++b)
     layout.for_each_token(b, [&](index t) {
-      result[static_cast<std::size_t>(t)] = token_score[t] -
-                                            options.kl_coefficient * (log_prob[t] - reference_log_prob[t]) -
-                                            options.value_coefficient * value[t];
+      result[static_cast<std::size_t>(t)] =
+          token_score[t] -
+          detail::scaled_or_zero(options.kl_coefficient,
+                                 detail::log_ratio_between(log_prob[t], reference_log_prob[t])) -
+          detail::scaled_or_zero(options.value_coefficient, value[t]);
     });
   return result;
 }
@@ -55,6 +58,7 @@ q_rm_loss_result q_rm_loss(column chosen, const C& chosen_layout, column rejecte
   detail::require_length("chosen", chosen.size(), chosen_layout.tokens());
   detail::require_length("rejected", rejected.size(), rejected_layout.tokens());
   detail::require_length("rejected_layout", rejected_layout.sequences(), chosen_layout.sequences());
+  detail::require_not_negative("normaliser", options.normaliser);
   q_rm_loss_result result;
   result.chosen_gradient.assign(static_cast<std::size_t>(chosen.size()), 0);
   result.rejected_gradient.assign(static_cast<std::size_t>(rejected.size()), 0);

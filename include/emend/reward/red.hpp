@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/core/layout.hpp>
+#include <emend/losses/kl_estimators.hpp>
 
 namespace emend {
 
@@ -24,11 +25,12 @@ std::vector<double> red_rewards(column prefix_score, column empty_score, const L
     double before = empty_score[b];
     index last = -1;
     layout.for_each_token(b, [&](index t) {
-      result[static_cast<std::size_t>(t)] = options.dense_weight * (prefix_score[t] - before);
+      result[static_cast<std::size_t>(t)] = detail::scaled_or_zero(options.dense_weight, prefix_score[t] - before);
       before = prefix_score[t];
       last = t;
     });
-    if (last >= 0) result[static_cast<std::size_t>(last)] += (1 - options.dense_weight) * prefix_score[last];
+    if (last >= 0)
+      result[static_cast<std::size_t>(last)] += detail::scaled_or_zero(1 - options.dense_weight, prefix_score[last]);
   }
   return result;
 }

@@ -3,6 +3,7 @@
 #include <emend/evaluation/evaluate_numbers.hpp>
 #include <emend/core/layout.hpp>
 #include <emend/losses/cross_entropy.hpp>
+#include <emend/losses/kl_estimators.hpp>
 #include <emend/losses/ppo_clip.hpp>
 #include <emend/structure/edit_script.hpp>
 
@@ -30,6 +31,8 @@ std::vector<double> rlmec_rewards(column log_prob, column is_correct, const L& l
                                   const rlmec_options& options = {}) {
   detail::require_length("log_prob", log_prob.size(), layout.tokens());
   detail::require_length("is_correct", is_correct.size(), layout.sequences());
+  detail::require_not_negative("correct_high", options.correct_high);
+  if (!(options.wrong_low <= 0)) detail::fail("wrong_low", "a number up to 0", std::to_string(options.wrong_low));
   std::vector<double> reward(static_cast<std::size_t>(layout.tokens()), 0);
   for (index b = 0; b < layout.sequences(); ++b) {
     const double low = is_correct[b] != 0 ? 0 : options.wrong_low, high = is_correct[b] != 0 ? options.correct_high : 0;
@@ -43,6 +46,7 @@ std::vector<double> rlmec_rewards(column log_prob, column is_correct, const L& l
 /// Weight of each token of the rewrites, for `cross_entropy` on score rows: edited or other, divided by their number.
 /// is_edited: [M], not 0 where the token is new (`edited_tokens`).
 inline std::vector<double> rlmec_rewrite_weights(column is_edited, const rlmec_options& options = {}) {
+  detail::require_not_negative("rewrite_tokens", options.rewrite_tokens);
   std::vector<double> weight(static_cast<std::size_t>(is_edited.size()));
   const double tokens = options.rewrite_tokens > 0 ? options.rewrite_tokens : static_cast<double>(is_edited.size());
   for (index t = 0; t < is_edited.size(); ++t)
@@ -66,6 +70,7 @@ inline rlmec_loss_result rlmec_loss(column log_prob, column old_log_prob, column
   detail::require_length("old_log_prob", old_log_prob.size(), log_prob.size());
   detail::require_length("reward", reward.size(), log_prob.size());
   detail::require_length("is_edited", is_edited.size(), rewrite_log_prob.size());
+  detail::require_not_negative("tokens", options.tokens);
   rlmec_loss_result result;
   if (!log_prob.empty()) {
     const double tokens = options.tokens > 0 ? options.tokens : static_cast<double>(log_prob.size());
@@ -78,8 +83,8 @@ inline rlmec_loss_result rlmec_loss(column log_prob, column old_log_prob, column
   number_evaluation of_rewrite = evaluate_log_probs(cross_entropy{}, rewrite_log_prob, {.weight = weight});
   result.rewrite_loss = of_rewrite.value;
   result.rewrite_gradient = std::move(of_rewrite.gradient);
-  for (double& g : result.rewrite_gradient) g *= options.rewrite_coefficient;
-  result.value = result.token_loss + options.rewrite_coefficient * result.rewrite_loss;
+  for (double& g : result.rewrite_gradient) g = detail::scaled_or_zero(options.rewrite_coefficient, g);
+  result.value = result.token_loss + detail::scaled_or_zero(options.rewrite_coefficient, result.rewrite_loss);
   return result;
 }
 

@@ -2,6 +2,7 @@
 
 #include <emend/carriers/real.hpp>
 #include <emend/core/layout.hpp>
+#include <emend/losses/kl_estimators.hpp>
 
 namespace emend {
 
@@ -25,8 +26,9 @@ std::vector<double> rto_scores(column dpo_log_prob, column reference_log_prob, c
   std::vector<double> result(static_cast<std::size_t>(layout.tokens()), 0);
   for (index b = 0; b < layout.sequences(); ++b)
     layout.for_each_token(b, [&](index t) {
-      result[static_cast<std::size_t>(t)] =
-          emend::clamp(options.scale * (dpo_log_prob[t] - reference_log_prob[t]), -options.clip, options.clip);
+      result[static_cast<std::size_t>(t)] = emend::clamp(
+          detail::scaled_or_zero(options.scale, detail::log_ratio_between(dpo_log_prob[t], reference_log_prob[t])),
+          -options.clip, options.clip);
     });
   return result;
 }

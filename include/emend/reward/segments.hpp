@@ -29,6 +29,7 @@ std::vector<index> segment_ends(column entropy, const L& layout, index b, const 
   detail::require_length("entropy", entropy.size(), layout.tokens());
   if (options.minimum_length < 1)
     detail::fail("minimum_length", "a number above 0", std::to_string(options.minimum_length));
+  if (options.entropy_threshold != options.entropy_threshold) detail::fail("entropy_threshold", "a number", "NaN");
   const index length = length_of(layout, b);
   const index inside = options.is_last_token_in_segment || length == 1 ? length : length - 1;
   std::vector<index> ends;

@@ -38,6 +38,8 @@ inline std::vector<double> seq2seq_weights(id_column label, id_column offsets, c
   detail::require_length("is_identity", is_identity.size(), examples.sequences());
   if (options.normalise == aggregation::token_sum || options.normalise == aggregation::sequence_sum_per_length)
     detail::fail("normalise", "token_mean, sequence_sum or per_example_mean", "another aggregation");
+  detail::require_not_negative("counts.tokens", options.counts.tokens);
+  detail::require_not_negative("counts.sequences", options.counts.sequences);
   std::vector<double> weight(static_cast<std::size_t>(label.size()), 0);
   std::vector<index> scored(static_cast<std::size_t>(examples.sequences()), 0);
   double tokens = 0, pairs = 0;

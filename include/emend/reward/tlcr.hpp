@@ -38,6 +38,7 @@ inline number_evaluation tlcr_loss(column logit, id_column label, double normali
     mask[static_cast<std::size_t>(t)] = label[t] >= 0;
     labelled += label[t] >= 0 ? 1 : 0;
   }
+  detail::require_not_negative("normaliser", normaliser);
   if (normaliser == 0) normaliser = labelled > 0 ? labelled : 1;
   return evaluate_values(
       [&]<class R>(const number<R>& x) { return -emend::log_sigmoid(label[x.position] == 1 ? x.value : R(-x.value)); },

@@ -9,7 +9,7 @@ namespace emend {
 struct token_reward_options {
   double score_scale = 1;
   double kl_coefficient = 0.02;    ///< align-anything's default
-  double scalar_scale = 0;         ///< weight of scalar_reward
+  double scalar_scale = 0;         ///< weight of scalar_reward; not 0 where that is given
   column scalar_reward = {};       ///< [B] one reward for a whole sequence
   double clamp = __builtin_inf();  ///< bound of |reward|, applied to the sum (align-anything: 50)
   kl_kind kl = kl_kind::k1;        ///< estimator of the divergence
@@ -29,10 +29,19 @@ void check(const token_reward_options& options, const column& score, const colum
   if (!old_log_prob.empty() || !reference_log_prob.empty()) {
     require_length("old_log_prob", old_log_prob.size(), layout.tokens());
     require_length("reference_log_prob", reference_log_prob.size(), layout.tokens());
+    check(options.kl_bounds, "kl_bounds.input", "kl_bounds.output");
   }
   if (!options.scalar_reward.empty()) require_length("scalar_reward", options.scalar_reward.size(), layout.sequences());
-  if (!options.scalar_position.empty())
+  if (!options.scalar_position.empty()) {
     require_length("scalar_position", options.scalar_position.size(), layout.sequences());
+    if (options.scalar_reward.empty() && layout.sequences() > 0)
+      fail("scalar_reward", std::to_string(layout.sequences()) + " entries, since scalar_position is given", "none");
+    for (index b = 0; b < layout.sequences(); ++b)
+      if (const index place = options.scalar_position[b]; place != -1)
+        require_position("scalar_position", b, place, layout.tokens());
+  }
+  if (!options.scalar_reward.empty() && options.scalar_scale == 0)
+    fail("scalar_scale", "a number other than 0, since scalar_reward is given", "0");
   require_bound("clamp", options.clamp);
   if (!(options.scalar_low <= options.scalar_high))
     fail("scalar_low", "a number up to scalar_high", std::to_string(options.scalar_low));
@@ -67,29 +76,30 @@ std::vector<index> positions_after_last(const L& layout) {
 ///         + [t = scalar_position] scalar_scale clamp(R, scalar_low, scalar_high),          clamped to +-clamp
 /// score: [layout.tokens()] or empty; old_log_prob, reference_log_prob: [layout.tokens()], both empty: no divergence;
 /// scalar_reward: [B] or empty. Uncounted tokens get 0, but for R where scalar_position names one; a sequence without
-/// tokens gets R nowhere unless it does (OpenRLHF puts it on the padding, align-anything raises). Throws
-/// std::invalid_argument on a length or position that does not fit. Cost: one pass.
+/// tokens gets R nowhere unless it does (OpenRLHF puts it on the padding, align-anything raises). A term with the
+/// factor 0 is left out, however infinite it is; a token to which both policies give the probability 0 has no
+/// divergence. Throws std::invalid_argument on a length or position that does not fit, a scalar_reward without a scale.
+/// Cost: one pass.
 template <sequence_layout L>
 std::vector<double> token_rewards(column score, column old_log_prob, column reference_log_prob, const L& layout,
                                   const token_reward_options& options = {}) {
   detail::check(options, score, old_log_prob, reference_log_prob, layout);
-  const bool has_reference = !old_log_prob.empty();
+  const bool has_score = !score.empty() && options.score_scale != 0;
+  const bool has_reference = !old_log_prob.empty() && options.kl_coefficient != 0;
   const auto clamped = [&](double r) { return emend::clamp(r, -options.clamp, options.clamp); };
   std::vector<double> reward(static_cast<std::size_t>(layout.tokens()), 0);
   for (index b = 0; b < layout.sequences(); ++b) {
     index place = -1;
     layout.for_each_token(b, [&](index t) {
-      double r = score.empty() ? 0 : options.score_scale * score[t];
+      double r = has_score ? options.score_scale * score[t] : 0;
       if (has_reference)
-        r -= options.kl_coefficient *
-             kl_estimate(options.kl, old_log_prob[t] - reference_log_prob[t], options.kl_bounds);
+        r -= options.kl_coefficient * kl_estimate(options.kl,
+                                                  detail::log_ratio_between(old_log_prob[t], reference_log_prob[t]),
+                                                  options.kl_bounds);
       reward[static_cast<std::size_t>(t)] = r;
       place = t;
     });
-    if (!options.scalar_position.empty()) {
-      place = options.scalar_position[b];
-      if (place != -1) detail::require_position("scalar_position", b, place, layout.tokens());
-    }
+    if (!options.scalar_position.empty()) place = options.scalar_position[b];
     if (place >= 0 && !options.scalar_reward.empty()) {
       double& r = reward[static_cast<std::size_t>(place)];
       r = clamped(r + options.scalar_scale *

@@ -63,26 +63,31 @@ class candidates {
     return static_cast<double>(powers_[at(i)]) / total_;
   }
 
-  /// max_i score_i,   log sum_i exp(score_i),   -sum_i p_i log p_i
+  /// max_i score_i,   log sum_i exp(score_i),   log sum_i exp(score_i - maximum),   -sum_i p_i log p_i
   double maximum() const { return static_cast<double>(largest_) * factor_; }
-  double log_z() {
+  double log_z() { return maximum() + log_z_above_maximum(); }
+  double log_z_above_maximum() {
     find_powers();
-    return maximum() + emend::log(total_);
+    return emend::log(total_);
   }
   double entropy() {
     find_powers();
     double sum = 0;
     for (index i = 0; i < size_; ++i)
-      if (powers_[at(i)] != 0)
-        sum += static_cast<double>(powers_[at(i)]) *
-               ((static_cast<double>(source_[i]) - static_cast<double>(largest_)) * factor_);
+      if (powers_[at(i)] != 0) sum += static_cast<double>(powers_[at(i)]) * above_maximum(i);
     return emend::log(total_) - sum / total_;
   }
 
-  /// Every score times a number above 0. Cost: none but behind a nucleus, whose rest is then written.
+  /// Every score times a number that is not below 0; at 0 all scores above -inf become equal.
+  /// Throws std::invalid_argument on another number, or if the product of all factors so far is infinite.
+  /// Cost: none but behind a nucleus, whose rest is then written.
   void scale(double factor) {
+    detail::require_not_negative("factor", factor);
+    if (!(factor_ * factor < detail::infinity)) detail::fail("factor", "a finite product of all factors", "infinity");
     settle();
-    factor_ *= factor;
+    // The smallest number above 0 makes all finite scores equal, too, and leaves -inf what it is.
+    constexpr double least_factor = 4.9406564584124654e-324;
+    factor_ = factor_ * factor > least_factor ? factor_ * factor : least_factor;
     forget_powers();
   }
 
@@ -105,39 +110,49 @@ class candidates {
   /// Removes what is below a score, but not the `minimum` best, nor what equals the last of these.
   void keep_at_least(double threshold, index minimum = 1) {
     settle();
-    double bound = threshold / factor_;
-    if (minimum > 1) {
-      const double least = static_cast<double>(nth_largest(minimum));
-      bound = bound < least ? bound : least;
-    }
-    collect(bound < static_cast<double>(largest_) ? static_cast<A>(bound) : largest_);
+    keep_from(threshold / factor_, minimum);
   }
 
-  /// Leaves the k highest scores, and what equals the last of them. k at least 1.
-  void keep_largest(index k) {
+  /// Removes what is more than a distance [nats] below the highest score, but not the `minimum` best, nor what equals
+  /// the last of these. A distance that a score exceeds by no more than `rounding` counts as reached.
+  void keep_within(double distance, index minimum = 1) {
+    settle();
+    keep_from(static_cast<double>(largest_) - (distance + log_rounding) / factor_, minimum);
+  }
+
+  /// Leaves the k highest scores, and what equals the last of them; if `is_exact`, of equals the lowest ids, so that
+  /// exactly k are left, or all if there are fewer above -inf. k at least 1.
+  void keep_largest(index k, bool is_exact = false) {
     settle();
     if (k >= size_) return;
     find_maxima();
     // k blocks hold k scores that reach the k-th largest block maximum; what is below need not be looked at.
     const index blocks = detail::score_blocks(size_);
     collect(k <= blocks ? cut_(maxima_.data(), nullptr, blocks, static_cast<double>(k)) : least_score);
-    if (k < size_) collect(cut_(source_, nullptr, size_, static_cast<double>(k)));
+    if (k >= size_) return;
+    const A cut = cut_(source_, nullptr, size_, static_cast<double>(k));
+    collect(cut);
+    if (!is_exact || k >= size_) return;
+    index above = 0;
+    for (index i = 0; i < size_; ++i) above += source_[i] > cut;
+    index equals = k - above;
+    keep_where([&](index i) { return source_[i] > cut || equals-- > 0; });
   }
 
   /// Leaves the highest scores that together reach a share of the probability, what equals the last of them, and the
-  /// `minimum` best.
+  /// `minimum` best. A sum that is below the share by no more than `rounding` has reached it.
   void keep_share(double share, index minimum = 1) {
     settle();
     find_powers();
-    const double rest = total_ * (1 - share), target = total_ - rest;
+    const double rest = total_ * (1 - share + rounding), target = total_ - rest;
     const A least = minimum > 1 ? nth_largest(minimum) : largest_;
     A cut;
     if (!cut_.from_sample(source_, powers_.data(), size_, target, total_, cut)) {
       // Ids of less than an even part of the rest are less than the rest together.
       A lowest = least_score;
       if (rest > 0)
-        lowest = static_cast<A>(static_cast<double>(largest_) +
-                                emend::log(0.999 * rest / static_cast<double>(size_)) / factor_);
+        lowest =
+            narrowed(static_cast<double>(largest_) + emend::log(0.999 * rest / static_cast<double>(size_)) / factor_);
       collect(lowest < least ? lowest : least);
       cut = cut_(source_, powers_.data(), size_, target);
     }
@@ -148,14 +163,15 @@ class candidates {
   }
 
   /// Leaves the ids of the lowest distance |-log p - entropy| that together reach a share of the probability, what is
-  /// as near as the last of them, and the `minimum` nearest.
+  /// as near as the last of them, and the `minimum` nearest. A sum that is below the share by no more than `rounding`
+  /// has reached it.
   void keep_typical(double share, index minimum = 1) {
     settle();
-    const double center = log_z() - entropy();
+    const double center = log_z_above_maximum() - entropy();
     collect(least_score);
     reserve(keys_);
-    for (index i = 0; i < size_; ++i) keys_[at(i)] = static_cast<A>(-emend::abs(score(i) - center));
-    A cut = cut_(keys_.data(), powers_.data(), size_, total_ * share);
+    for (index i = 0; i < size_; ++i) keys_[at(i)] = narrowed(-emend::abs(above_maximum(i) - center));
+    A cut = cut_(keys_.data(), powers_.data(), size_, total_ * (share - rounding));
     if (minimum > 1) {
       const A least = cut_(keys_.data(), nullptr, size_, static_cast<double>(minimum));
       cut = cut < least ? cut : least;
@@ -209,8 +225,9 @@ class candidates {
   }
 
   /// The smallest id at which the running sum of probabilities exceeds u, in [0, 1).
-  /// Throws std::invalid_argument if no id is left.
+  /// Throws std::invalid_argument on another u.
   drawn_id draw(double u) {
+    if (!(u >= 0 && u < 1)) detail::fail("u", "a number in [0, 1)", std::to_string(u));
     find_powers();
     const double wanted = u * total_;
     double sum = 0;
@@ -228,11 +245,18 @@ class candidates {
     // probability.
     if (last < 0)
       for (last = size_ - 1; powers_[at(last)] == 0;) --last;
-    return {id(last),
-            (static_cast<double>(source_[last]) - static_cast<double>(largest_)) * factor_ - emend::log(total_)};
+    return {id(last), above_maximum(last) - emend::log(total_)};
   }
 
+  /// By how much of the whole a sum of probabilities may miss a share and yet count as equal to it: what the rounding
+  /// of scores, powers and sums amounts to.
+  static constexpr double rounding = sizeof(A) == 4 ? 0x1p-21 : 0x1p-46;
+
  private:
+  /// The same of a logarithm of a probability.
+  static constexpr double log_rounding = 2 * rounding;
+  /// From here down, distances between scores that overflow A count, and the factor itself may be 0 in A.
+  static constexpr double huge_temperature_factor = 1e-30;
   static constexpr A least_score = sizeof(A) == 4 ? A(-3.4028234663852886e38) : A(-1.7976931348623157e308);
   static constexpr std::size_t at(index i) { return static_cast<std::size_t>(i); }
   template <class E>
@@ -240,6 +264,26 @@ class candidates {
     if (of.size() < at(vocab_)) of.resize(at(vocab_));
   }
   void forget_powers() { has_powers_ = has_sums_ = false; }
+  /// score_i - maximum, also where the distance of two scores is above the largest double.
+  double above_maximum(index i) const {
+    const auto x = static_cast<double>(source_[i]), largest = static_cast<double>(largest_);
+    const double distance = x - largest;
+    return distance > -detail::infinity || x == -detail::infinity ? distance * factor_
+                                                                  : (x / 2 - largest / 2) * factor_ * 2;
+  }
+  /// A number that may be outside the range of A, as the nearest finite one.
+  static constexpr A narrowed(double x) {
+    constexpr auto least = static_cast<double>(least_score);
+    return static_cast<A>(x < least ? least : x > -least ? -least : x);
+  }
+  /// Leaves what reaches a score before the factor, and the `minimum` best.
+  void keep_from(double bound, index minimum) {
+    if (minimum > 1) {
+      const double least = static_cast<double>(nth_largest(minimum));
+      bound = bound < least ? bound : least;
+    }
+    collect(bound < static_cast<double>(largest_) ? narrowed(bound) : largest_);
+  }
 
   /// After scores have changed, or the largest may be gone.
   void find_largest() {
@@ -272,21 +316,25 @@ class candidates {
     reserve(powers_);
     if (has_powers_)
       detail::block_sums(powers_.data(), size_, sums_.data());
-    else
-      detail::row_powers(source_, size_, largest_, static_cast<A>(factor_ * 1.44269504088896340736), powers_.data(),
+    else if (factor_ > huge_temperature_factor)
+      detail::row_powers(source_, size_, largest_, narrowed(factor_ * 1.44269504088896340736), powers_.data(),
                          sums_.data());
+    else {
+      for (index i = 0; i < size_; ++i) powers_[at(i)] = static_cast<A>(emend::exp(above_maximum(i)));
+      detail::block_sums(powers_.data(), size_, sums_.data());
+    }
     total_ = 0;
     for (index b = 0; b < blocks; ++b) total_ += sums_[at(b)];
     has_powers_ = has_sums_ = true;
   }
 
-  /// The k-th largest score before the factor.
+  /// The k-th largest score before the factor; the lowest above -inf where there are fewer than k.
   A nth_largest(index k) {
     find_maxima();
     const index blocks = detail::score_blocks(size_);
     const A bound = k <= blocks ? cut_(maxima_.data(), nullptr, blocks, static_cast<double>(k)) : least_score;
     reserve(keys_);
-    const index count = compact_from(bound, {.out_keys = keys_.data()});
+    const index count = compact_from(bound > least_score ? bound : least_score, {.out_keys = keys_.data()});
     return cut_(keys_.data(), nullptr, count, static_cast<double>(k));
   }
 
@@ -373,9 +421,12 @@ class candidates {
   /// Makes the scores this object's own, with the factor in them.
   void own_scores() {
     reserve(own_);
-    const A factor = static_cast<A>(factor_);
-    if (source_ != own_.data() || factor_ != 1)
-      for (index i = 0; i < size_; ++i) own_[at(i)] = source_[i] * factor;
+    // A score that becomes +inf is refused by find_largest.
+    if (factor_ != 1) {
+      for (index i = 0; i < size_; ++i) own_[at(i)] = static_cast<A>(static_cast<double>(source_[i]) * factor_);
+    } else if (source_ != own_.data()) {
+      for (index i = 0; i < size_; ++i) own_[at(i)] = source_[i];
+    }
     source_ = own_.data();
     factor_ = 1;
   }

@@ -66,6 +66,8 @@ std::vector<drawn_id> sample_rows(const X& x, const sampler<P...>& how, const co
   detail::visit_scores("scores", x, [&](const auto& scores) {
     const index n = scores.rows();
     if (options.streams.is_given()) detail::require_length("streams", options.streams.size(), n);
+    if (!options.offsets.is_given() && options.previous.is_given())
+      detail::fail("offsets", std::to_string(n + 1) + " entries, since previous is given", "none");
     std::vector<index> text;
     if (options.offsets.is_given()) {
       const ragged rows(options.offsets);

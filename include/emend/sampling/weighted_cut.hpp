@@ -10,17 +10,26 @@ namespace emend::detail {
 
 /// The highest key at which the weight of all entries with at least that key reaches a target: a sort would say it too,
 /// but one pass into buckets of equal width leaves few to look at. Of equal keys all or none are above the cut.
-///   cut = max{ k : sum_{i: key_i >= k} weight_i >= target },   the lowest key if the target is never reached
+///   cut = max{ k : sum_{i: key_i >= k} weight_i >= target },   the lowest key above -inf if the target is never
+///   reached
+/// If all keys are -inf, so is the cut.
 template <class A>
 class cut_finder {
  public:
-  /// keys: [n], finite, n at least 1; weights: [n], not below 0, or null for 1 each.
+  /// keys: [n], finite or -inf, n at least 1; weights: [n], not below 0, or null for 1 each.
   A operator()(const A* keys, const A* weights, index n, double target) {
     double above = 0;
+    bool is_own = false;
     for (int level = 0; n > few; ++level) {
       A low, high;
       key_range(keys, n, low, high);
       if (low == high) return low;
+      if (!(low > -static_cast<A>(__builtin_inf()))) {
+        // No bucket is wide enough for -inf.
+        n = move_to_front(keys, weights, n, is_own,
+                          [&](index i) { return keys[i] > -static_cast<A>(__builtin_inf()); });
+        continue;
+      }
       const double width = static_cast<double>(high) - static_cast<double>(low);
       // Keys so far apart that their distance overflows, or so unevenly spread that buckets do not part them.
       if (!(static_cast<A>(width) < static_cast<A>(__builtin_inf())) || level == levels)
@@ -30,22 +39,7 @@ class cut_finder {
       add_up(keys, weights, n, high, scale);
       int at = 0;
       while (at + 1 < buckets && !(above + sums_[at] >= target)) above += sums_[at++];
-      // What is left moves to the front of this object's own arrays, which a deeper level reads and writes at once.
-      const bool has_weights = weights != nullptr;
-      if (level == 0) {
-        keys_.resize(static_cast<std::size_t>(n));
-        if (has_weights) weights_.resize(static_cast<std::size_t>(n));
-      }
-      index kept = 0;
-      for (index i = 0; i < n; ++i) {
-        if (bucket_[static_cast<std::size_t>(i)] != at) continue;
-        keys_[static_cast<std::size_t>(kept)] = keys[i];
-        if (has_weights) weights_[static_cast<std::size_t>(kept)] = weights[i];
-        ++kept;
-      }
-      n = kept;
-      keys = keys_.data();
-      weights = has_weights ? weights_.data() : nullptr;
+      n = move_to_front(keys, weights, n, is_own, [&](index i) { return bucket_[static_cast<std::size_t>(i)] == at; });
     }
     return sorted(keys, weights, n, target - above);
   }
@@ -99,6 +93,27 @@ class cut_finder {
   static constexpr int buckets = 512, levels = 6;
   static constexpr index few = 48;
 
+  /// Moves the entries for which keep(i) is true to the front of this object's own arrays, which a deeper level reads
+  /// and writes at once, and points `keys` and `weights` there. Returns how many are kept.
+  template <class F>
+  index move_to_front(const A*& keys, const A*& weights, index n, bool& is_own, const F& keep) {
+    if (!is_own) {
+      keys_.resize(static_cast<std::size_t>(n));
+      if (weights) weights_.resize(static_cast<std::size_t>(n));
+    }
+    is_own = true;
+    index kept = 0;
+    for (index i = 0; i < n; ++i) {
+      if (!keep(i)) continue;
+      keys_[static_cast<std::size_t>(kept)] = keys[i];
+      if (weights) weights_[static_cast<std::size_t>(kept)] = weights[i];
+      ++kept;
+    }
+    keys = keys_.data();
+    if (weights) weights = weights_.data();
+    return kept;
+  }
+
   /// Buckets of all entries, and the sums of their weights.
   void add_up(const A* keys, const A* weights, index n, A high, A scale) {
     if (bucket_.size() < static_cast<std::size_t>(n)) bucket_.resize(static_cast<std::size_t>(n));
@@ -121,6 +136,7 @@ class cut_finder {
     }
     double sum = 0;
     for (index i = 0; i < n; ++i) {
+      if (i > 0 && !(key[i] > -static_cast<A>(__builtin_inf()))) return key[i - 1];
       sum += weight[i];
       if (sum >= target) return key[i];
     }

@@ -48,11 +48,13 @@ double sum_over_ranks(C& ranks, double x) {
   return x;
 }
 
-/// Largest x of the ranks.
+/// Largest x of the ranks; NaN, on every rank, if one of them is.
 template <communicator C>
 double maximum_over_ranks(C& ranks, double x) {
   const std::vector<double> all = ranks.all_gather(std::span<const double>(&x, 1));
-  for (const double other : all) x = other > x ? other : x;
+  // In the order of ranks, and not from the own number on, so that each comes to the same.
+  x = all.front();
+  for (const double other : all) x = other > x || other != other ? other : x;
   return x;
 }
 

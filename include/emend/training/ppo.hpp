@@ -34,7 +34,9 @@ struct ppo_report {
   double kl_to_reference =
       0;  ///< mean over sequences of sum_t (old_log_prob - reference_log_prob): the k1 estimate   [nats]
   double response_length = 0, entropy = 0;  ///< mean tokens of a response; mean entropy of a token   [nats]
-  double policy_loss = 0, value_loss = 0, clip_fraction = 0, approximate_kl = 0;
+  double policy_loss = 0, value_loss = 0;
+  /// Means over the tokens of the update, NaN where the loss has no metric of that name.
+  double clip_fraction = detail::not_a_number, approximate_kl = detail::not_a_number;
 };
 
 namespace detail {
@@ -73,6 +75,7 @@ std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, Cr
   const ragged layout = r.batch.layout();
   r.value = value_responses(critic, r.batch);
   const auto scores = score(static_cast<const rollout&>(r));
+  detail::require_length("score", static_cast<index>(scores.size()), r.batch.tokens());
   r.reward = token_rewards(scores, r.old_log_prob, r.reference_log_prob, layout, options.reward);
   advantages found = gae(r.reward, r.value, layout, options.gae);
   r.advantage = std::move(found.advantage);
@@ -88,7 +91,7 @@ std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, Cr
     layout.for_each_token(b, [&](index t) {
       const auto i = static_cast<std::size_t>(t);
       report.score += scores[i];
-      report.kl_to_reference += r.old_log_prob[i] - r.reference_log_prob[i];
+      report.kl_to_reference += detail::log_ratio_between(r.old_log_prob[i], r.reference_log_prob[i]);
       report.entropy += r.entropy[i];
     });
   double sums[] = {static_cast<double>(report.sequences), static_cast<double>(report.tokens), report.score,
@@ -112,10 +115,11 @@ std::pair<rollout, ppo_report> ppo_iteration(P& policy, Reference& reference, Cr
   of_policy.transform = options.transform;
   const auto policy_update = update_policy(policy, r, make_loss, of_policy, detail::any_visitor{}, ranks);
   report.policy_loss = policy_update.loss;
-  if constexpr (std::tuple_size_v<decltype(policy_update.metrics)> >= 2) {
-    report.clip_fraction = policy_update.metrics[0];
-    report.approximate_kl = policy_update.metrics[1];
-  }
+  using loss_type = std::remove_cvref_t<decltype(make_loss(std::declval<const token_columns&>()))>;
+  constexpr int clip_place = detail::metric_place<loss_type>("clip_fraction"),
+                kl_place = detail::metric_place<loss_type>("approximate_kl");
+  if constexpr (clip_place >= 0) report.clip_fraction = policy_update.metrics[clip_place];
+  if constexpr (kl_place >= 0) report.approximate_kl = policy_update.metrics[kl_place];
   report.value_loss = update_critic(
                           critic, r,
                           [&](column old_value, column returns) {

@@ -25,9 +25,10 @@ struct update_options {
   index minibatch = 0;    ///< sequences a step; 0: all
   index micro_batch = 0;  ///< sequences a pass, to bound memory; their gradients add to the same step; 0: the minibatch
   aggregation how = aggregation::token_mean;
-  aggregation_options aggregate = {};  ///< counts: those of each minibatch are filled in
+  aggregation_options aggregate = {};  ///< counts: 0, those of each minibatch are filled in
   std::uint64_t seed = 0;
-  double stop_at_kl = detail::infinity;  ///< ends the update once a minibatch's approximate_kl is above
+  /// Ends the update once a minibatch's approximate_kl is above, or NaN; the loss must have a metric of that name.
+  double stop_at_kl = detail::infinity;
   /// A supervised batch mixed into every step of a policy (PPO-ptx, Ouyang et al. 2022, eq. 2): as many of its
   /// sequences as the minibatch has, one after the other over the steps; its token mean of -log_prob times the
   /// coefficient joins the gradient. Over ranks each brings sequences of its own, and the mean is over all of them.
@@ -92,13 +93,14 @@ void for_each_micro_batch(const token_batch& batch, const std::vector<index>& mi
 }
 
 /// Adds the gradient of a supervised loss to what the policy has gathered; returns coefficient * token mean of
-/// -log_prob.
+/// -log_prob. counted: receives the tokens of all ranks.
 template <class P, communicator C>
-double add_likelihood(P& policy, const token_batch& batch, double coefficient, C& ranks) {
-  const double counted = sum_over_ranks(ranks, static_cast<double>(batch.tokens()));
+double add_likelihood(P& policy, const token_batch& batch, double coefficient, C& ranks, double& counted) {
+  counted = sum_over_ranks(ranks, static_cast<double>(batch.tokens()));
   if (batch.tokens() == 0 || coefficient == 0) return 0;
   std::vector<double> found(static_cast<std::size_t>(batch.tokens()), 0);
   policy.differentiate(batch, [&](const auto& scores, const std::vector<index>& tokens, auto& gradient) {
+    if (tokens.empty()) return;  // a part of empty responses alone
     std::vector<index> targets;
     for (const index t : tokens) targets.push_back(batch.targets()[static_cast<std::size_t>(t)]);
     found[static_cast<std::size_t>(tokens.front())] =
@@ -128,6 +130,18 @@ inline void check_update(const update_options& options) {
     fail("pretraining", "at least one sequence", "none");
   if (!(options.pretraining_coefficient >= 0))
     fail("pretraining_coefficient", "a number not below 0", std::to_string(options.pretraining_coefficient));
+  if (options.aggregate.counts.tokens != 0 || options.aggregate.counts.sequences != 0)
+    fail("aggregate.counts", "0, because an update counts each of its minibatches", "other counts");
+  if (options.stop_at_kl != options.stop_at_kl) fail("stop_at_kl", "a number, or infinity for none", "NaN");
+}
+
+/// Which of a loss's metrics has a name, -1 if none.
+template <class Loss>
+constexpr int metric_place(std::string_view name) {
+  if constexpr (requires { Loss::metric_names; })
+    for (std::size_t k = 0; k < metric_count<Loss>; ++k)
+      if (name == Loss::metric_names[k]) return static_cast<int>(k);
+  return -1;
 }
 
 /// Where the sequences of a part begin among its tokens.
@@ -175,6 +189,12 @@ auto update_policy(P& policy, const rollout& r, MakeLoss&& make_loss, const upda
   detail::check_update(options);
   detail::require_length("old_log_prob", static_cast<index>(r.old_log_prob.size()), r.batch.tokens());
   detail::require_length("advantage", static_cast<index>(r.advantage.size()), r.batch.tokens());
+  if (!r.reference_log_prob.empty())
+    detail::require_length("reference_log_prob", static_cast<index>(r.reference_log_prob.size()), r.batch.tokens());
+  constexpr int kl_place = detail::metric_place<loss_type>("approximate_kl");
+  if (kl_place < 0 && options.stop_at_kl < detail::infinity)
+    detail::fail("stop_at_kl", "infinity, because the loss has no metric approximate_kl",
+                 std::to_string(options.stop_at_kl));
   update_report<metric_count> report;
   index next_pretraining = 0;
   for (index epoch = 0; epoch < options.epochs && !report.is_stopped; ++epoch) {
@@ -186,6 +206,7 @@ auto update_policy(P& policy, const rollout& r, MakeLoss&& make_loss, const upda
             // Parts may come from several threads: what each finds is added in the order of its first token.
             std::vector<evaluation_value<loss_type>> found(static_cast<std::size_t>(batch.tokens()));
             policy.differentiate(batch, [&](const auto& scores, const std::vector<index>& tokens, auto& gradient) {
+              if (tokens.empty()) return;  // a part of empty responses alone
               std::vector<index> targets, origin;
               for (const index t : tokens) {
                 targets.push_back(batch.targets()[static_cast<std::size_t>(t)]);
@@ -205,27 +226,26 @@ auto update_policy(P& policy, const rollout& r, MakeLoss&& make_loss, const upda
                 step.metrics[k] += part.metrics[k] * static_cast<double>(part.evaluated);
             }
           });
-      double pretraining_loss = 0;
+      double pretraining_loss = 0, pretraining_tokens = 0;
       if (options.pretraining) {
         std::vector<index> mixed;
         for (std::size_t k = 0; k < minibatch.size(); ++k)
           mixed.push_back(next_pretraining++ % options.pretraining->sequences());
-        pretraining_loss =
-            detail::add_likelihood(policy, options.pretraining->select(mixed), options.pretraining_coefficient, ranks);
+        pretraining_loss = detail::add_likelihood(policy, options.pretraining->select(mixed),
+                                                  options.pretraining_coefficient, ranks, pretraining_tokens);
       }
       detail::sum_step_over_ranks(ranks, step, pretraining_loss);
-      if (step.evaluated == 0) continue;
+      if (step.evaluated == 0 && (pretraining_tokens == 0 || options.pretraining_coefficient == 0)) continue;
       report.pretraining_loss += pretraining_loss;
       detail::step_over_ranks(policy, ranks);
       report.loss += step.value;
       report.tokens += step.evaluated;
       for (std::size_t k = 0; k < metric_count; ++k) {
         report.metrics[k] += step.metrics[k];
-        step.metrics[k] /= static_cast<double>(step.evaluated);
-        if constexpr (requires { loss_type::metric_names; })
-          if (std::string_view(loss_type::metric_names[k]) == "approximate_kl" && step.metrics[k] > options.stop_at_kl)
-            report.is_stopped = true;
+        step.metrics[k] /= static_cast<double>(step.evaluated > 0 ? step.evaluated : 1);
       }
+      if constexpr (kl_place >= 0)
+        report.is_stopped = options.stop_at_kl < detail::infinity && !(step.metrics[kl_place] <= options.stop_at_kl);
       ++report.steps;
       on_step(static_cast<const evaluation_value<loss_type>&>(step));
       if (report.is_stopped) break;
@@ -262,6 +282,9 @@ critic_report update_critic(Critic& critic, const rollout& r, MakeLoss&& make_lo
             std::vector<double> found(static_cast<std::size_t>(batch.tokens()), 0);
             critic.differentiate_value(batch, [&](const std::vector<double>& values, const std::vector<index>& tokens,
                                                   std::vector<double>& gradient) {
+              detail::require_length("values of the critic", static_cast<index>(values.size()),
+                                     static_cast<index>(tokens.size()));
+              if (tokens.empty()) return gradient.clear();  // a part of empty responses alone
               std::vector<index> origin;
               for (const index t : tokens) origin.push_back(of_rollout[static_cast<std::size_t>(t)]);
               const std::vector<double> old = gather(r.value, origin), returns = gather(r.returns, origin),

@@ -36,6 +36,21 @@ TEST_CASE("moments of any length, type and mask are those of the definition") {
   }
 }
 
+TEST_CASE("nothing and a set merge into the set, to the last bit") {
+  for (const moments& m : {moments{3, 0.1, 0.7}, moments{49, 1.1, 2.3}, moments{1e-24, 0.3, 1e-24},
+                           moments{7, 1e308, 5}, moments{5, 1e-320, 1e-320}}) {
+    moments merged;
+    merged.merge(m);
+    CHECK(merged.count == m.count);
+    CHECK(merged.mean == m.mean);
+    CHECK(merged.squares == m.squares);
+    merged.merge({});
+    CHECK(merged.count == m.count);
+    CHECK(merged.mean == m.mean);
+    CHECK(merged.squares == m.squares);
+  }
+}
+
 TEST_CASE("parts merge into the whole; nothing changes nothing") {
   random_numbers random;
   const std::vector<double> x = random.normal(100);

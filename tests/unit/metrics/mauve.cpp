@@ -100,10 +100,81 @@ TEST_CASE(
   CHECK(k_means(cloud, 7, {.restarts = 20}).inertia <= k_means(cloud, 7, {.restarts = 1}).inertia);
   const matrix<double> same(4, 2, {1, 1, 1, 1, 1, 1, 1, 1});  // clusters that lose their points
   CHECK(k_means(same, 3).inertia == 0);
+  CHECK(k_means(same, 3).assignment == std::vector<index>{0, 0, 0, 0});
   CHECK_THROWS_NAMING(k_means(cloud, 0), "k");
   CHECK_THROWS_NAMING(k_means(cloud, 91), "k");
   CHECK_THROWS_NAMING(k_means(cloud, 2, {.restarts = 0}), "restarts");
   CHECK_THROWS_NAMING(k_means(cloud, 2, {.iterations = 0}), "iterations");
+}
+
+TEST_CASE("equal points are in one cluster, however many clusters there are") {
+  random_numbers random;
+  for (const index different : {1, 3, 10, 40}) {
+    // Every point three times, in three places.
+    const auto numbers = random.normal(static_cast<std::size_t>(different * 2));
+    matrix<double> points(3 * different, 2);
+    for (index i = 0; i < 3 * different; ++i)
+      for (index j = 0; j < 2; ++j) points(i, j) = numbers[static_cast<std::size_t>(i % different * 2 + j)];
+    for (const index k : {index{1}, index{2}, different, different + 1, 3 * different})
+      for (const index iterations : {1, 2, 500})
+        for (const std::uint64_t seed : {0u, 1u, 2u}) {
+          if (k > 3 * different) continue;
+          CAPTURE(different);
+          CAPTURE(k);
+          CAPTURE(iterations);
+          const clusters found = k_means(points, k, {.iterations = iterations, .seed = seed});
+          bool are_together = true;
+          for (std::size_t i = 0; i < static_cast<std::size_t>(different); ++i)
+            for (const std::size_t copy : {1u, 2u})
+              are_together &= found.assignment[i] == found.assignment[i + copy * static_cast<std::size_t>(different)];
+          CHECK(are_together);
+          if (k >= different && iterations > 100) CHECK(found.inertia == doctest::Approx(0));
+        }
+  }
+}
+
+TEST_CASE("a sample with itself has the score 1, repeated points or not") {
+  random_numbers random;
+  for (const index different : {1, 2, 7, 30}) {
+    const auto numbers = random.normal(static_cast<std::size_t>(different * 4));
+    matrix<float> sample(60, 4);
+    for (index i = 0; i < 60; ++i)
+      for (index j = 0; j < 4; ++j)
+        sample(i, j) = static_cast<float>(numbers[static_cast<std::size_t>(i % different * 4 + j)]);
+    for (const index buckets : {0, 2, 25, 60}) {
+      CAPTURE(different);
+      CAPTURE(buckets);
+      const auto found = mauve(sample, sample, {.num_buckets = buckets});
+      CHECK(found.mauve == doctest::Approx(1));
+      CHECK(found.mauve_star == doctest::Approx(1));
+      CHECK(found.frontier_integral == 0);
+    }
+  }
+}
+
+TEST_CASE("features that are no numbers are refused, and large and small ones are right") {
+  const matrix<double> good(3, 2, {1, 2, 3, -1, 0, 0});
+  for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
+    matrix<double> other = good;
+    other(1, 0) = bad;
+    CHECK_THROWS_NAMING(mauve(other, good), "p");
+    CHECK_THROWS_NAMING(mauve(good, other), "q");
+    CHECK_THROWS_NAMING(k_means(other, 2), "points");
+    CHECK_THROWS_NAMING(find_principal_components(other), "points");
+  }
+  matrix<float> other(3, 2, {1, 2, 3, -1, 0, 0});
+  other(2, 1) = std::nanf("");
+  CHECK_THROWS_NAMING(mauve(other, other), "q");
+  CHECK_THROWS_NAMING(k_means(matrix<double>(2, 1, {1e200, 0}), 2), "points");
+  // Only directions count, at any magnitude.
+  const matrix<double> many(6, 2, {1, 2, 3, -1, 0, 1, -1, 1, -2, -1, 1, 0}),
+      more(6, 2, {2, 1, 1, 1, 0, -1, 1, 2, -1, 0, 3, 1});
+  const double plain = mauve(many, more).mauve;
+  for (const double factor : {0x1p800, 0x1p-800}) {
+    matrix<double> scaled = many;
+    for (index i = 0; i < 12; ++i) scaled.data()[i] *= factor;
+    CHECK(mauve(scaled, more).mauve == doctest::Approx(plain).epsilon(1e-9));
+  }
 }
 
 TEST_CASE("the frontier's integral is the integral that it is the closed form of") {

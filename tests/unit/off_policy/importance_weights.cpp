@@ -103,13 +103,39 @@ TEST_CASE("importance weights: ratios beyond every range") {
   CHECK(truncated.weight[0] == 2);
   CHECK(truncated.weight[1] == doctest::Approx(std::exp(-20)));
   CHECK(truncated.weight[2] == 2);
-  CHECK(std::isnan(truncated.weight[3]));  // not a ratio, and it shows
+  CHECK(truncated.weight[3] == 1);  // both policies give 0
+  CHECK(truncated.truncated == 2);  // the first and the third: what stays as it is does not count
   const auto masked =
       importance_weights(learner, behaviour, padded(1, 4), {.mode = bound_mode::mask, .log_ratio_clamp = inf});
-  CHECK(masked.weight == numbers{0, 0, 0, 0});
-  CHECK(masked.dropped == 3);  // a ratio of 0 lies inside [0, 2]
+  CHECK(masked.weight == numbers{0, 0, 0, 1});
+  CHECK(masked.dropped == 2);  // a ratio of 0 lies inside [0, 2]
   const numbers masked_behaviour{-1000, 0}, masked_learner{unknown, 0}, mask{0, 1};
   CHECK(importance_weights(masked_learner, masked_behaviour, padded(1, 2, mask)).weight == numbers{0, 1});
+}
+
+TEST_CASE("importance weights: what is truncated, and what is no number") {
+  // Ratios 4, 2, 1, 1/2, 1/4 and NaN between the bounds 1/2 and 2, both inclusive.
+  const double l = std::log(2.0);
+  const numbers behaviour{-2 * l, -l, 0, 0, 0, 0}, learner{0, 0, 0, -l, -2 * l, std::nan("")};
+  const importance_options bounds{.lower = std::exp(-l), .upper = std::exp(l), .log_ratio_clamp = inf};
+  const auto got = importance_weights(learner, behaviour, padded(1, 6), bounds);
+  CHECK(got.truncated == 2);
+  CHECK(got.dropped == 0);
+  CHECK(got.weight[0] == doctest::Approx(2));
+  CHECK(got.weight[1] == doctest::Approx(2));
+  CHECK(got.weight[4] == doctest::Approx(0.5));
+  CHECK(std::isnan(got.weight[5]));  // it shows, and is not counted as truncated
+  CHECK_THROWS_NAMING(importance_weights(learner, behaviour, padded(1, 6), {.batch_mean = 2}), "is_batch_normalised");
+}
+
+TEST_CASE("tokens to which both policies give the probability 0 have the log-ratio 0") {
+  const numbers learner{-inf, -1}, behaviour{-inf, -2};
+  for (const auto level : {importance_level::token, importance_level::sequence, importance_level::sequence_mean}) {
+    const auto got = importance_weights(learner, behaviour, padded(1, 2), {.level = level, .upper = 10});
+    const double whole = level == importance_level::sequence ? std::exp(1) : std::exp(0.5);
+    CHECK(got.weight[0] == doctest::Approx(level == importance_level::token ? 1 : whole));
+    CHECK(got.weight[1] == doctest::Approx(level == importance_level::token ? std::exp(1) : whole));
+  }
 }
 
 TEST_CASE("importance weights: nothing, a masked row, one token") {

@@ -80,3 +80,22 @@ TEST_CASE("off-policy sequence mask: the advantage's sign, the threshold, missin
   CHECK(off_policy_sequence_mask(learner, behaviour, advantage, padded(4, 2, mask), 0.21) == numbers{1, 1, 1, 1});
   CHECK(off_policy_sequence_mask(learner, behaviour, advantage, padded(4, 2, mask), 0.14) == numbers{0, 0, 1, 1});
 }
+
+TEST_CASE("rejection: a missing token is kept whatever the bounds, and no other is") {
+  const numbers behaviour{unknown, -2, -2, -2, -inf}, learner{-1, -1, -2, std::nan(""), -inf};
+  // k1 of the tokens: none, -1, 0, NaN, 0; the bounds exclude 0.
+  const auto got = rejection(learner, behaviour, padded(1, 5), {.estimate = kl_kind::k1, .lower = -1, .upper = -0.5});
+  CHECK(got.kept == numbers{1, 1, 0, 0, 0});
+  CHECK(got.rejected == 3);
+  CHECK(got.missing == 1);
+  CHECK(got.rejected_sequences == 0);
+  // Of a sequence the missing token's 0 counts, and nothing is kept by itself.
+  const auto sum = [&](double lower, double upper) {
+    return rejection(numbers{-1, -1, -2}, numbers{unknown, -2, -2}, padded(1, 3),
+                     {.level = rejection_level::sequence_sum, .estimate = kl_kind::k1, .lower = lower, .upper = upper})
+        .kept;
+  };
+  CHECK(sum(-1, -1) == numbers{1, 1, 1});
+  CHECK(sum(-0.9, 0) == numbers{0, 0, 0});
+  CHECK_THROWS_NAMING(off_policy_sequence_mask(learner, behaviour, numbers{1}, padded(1, 5), unknown), "threshold");
+}

@@ -59,6 +59,32 @@ TEST_CASE("where the scalar stands") {
   CHECK(place({-1, 3, 8}) == std::vector<double>{0, 0, 0, 8, 0, 0, 0, 0, 9});
 }
 
+TEST_CASE("a factor of 0 leaves its term out, and two probabilities of 0 have no divergence") {
+  const double infinite = HUGE_VAL;
+  const std::vector<double> score{1, 2}, old{-1, -infinite}, reference{-infinite, -infinite},
+      bad{__builtin_nan(""), infinite};
+  const padded layout(1, 2);
+  CHECK(token_rewards(score, old, reference, layout, {.kl_coefficient = 0}) == score);
+  CHECK(token_rewards(bad, old, old, layout, {.score_scale = 0, .kl_coefficient = 1}) == std::vector<double>{0, 0});
+  CHECK(token_rewards(score, old, reference, layout, {.kl_coefficient = 1}) == std::vector<double>{-infinite, 2});
+  CHECK(token_rewards(score, old, reference, layout, {.kl_coefficient = 1, .clamp = 5}) == std::vector<double>{-5, 2});
+  CHECK(token_rewards(score, old, reference, layout, {.kl_coefficient = 1, .kl_bounds = {.output = 10}}) ==
+        std::vector<double>{-9, 2});
+}
+
+TEST_CASE("a scalar at a place that is not counted is scaled and bounded, too") {
+  const std::vector<double> scalar{100, -100, 3}, zero(6, 0);
+  const std::vector<int> mask{1, 0, 1, 0, 1, 0};
+  const std::vector<emend::index> at{1, 3, 5};
+  const auto got = token_rewards({}, {}, {}, padded(3, 2, mask),
+                                 {.scalar_scale = 0.5, .scalar_reward = scalar, .clamp = 4, .scalar_position = at});
+  CHECK(got == std::vector<double>{0, 4, 0, -4, 0, 1.5});
+  const auto low = token_rewards(
+      {}, {}, {}, padded(3, 2, mask),
+      {.scalar_scale = 0.5, .scalar_reward = scalar, .scalar_low = -8, .scalar_high = 2, .scalar_position = at});
+  CHECK(low == std::vector<double>{0, 1, 0, -4, 0, 1});
+}
+
 TEST_CASE("layouts of the same tokens agree; what is not counted is not read") {
   const double bad = __builtin_nan("");
   const std::vector<double> score{1, 2, 3}, old{-1, -2, -3}, reference{-2, -2, -2}, scalar{10, 20};
@@ -77,8 +103,15 @@ TEST_CASE("errors name the argument") {
   const std::vector<double> two{1, 2}, three{1, 2, 3}, one{1};
   const std::vector<int> far{3};
   const padded layout(1, 3);
-  CHECK_THROWS_NAMING(token_rewards(three, three, three, layout, {.scalar_reward = one, .scalar_position = far}),
-                      "scalar_position");
+  CHECK_THROWS_NAMING(
+      token_rewards(three, three, three, layout, {.scalar_scale = 1, .scalar_reward = one, .scalar_position = far}),
+      "scalar_position");
+  // What would be ignored.
+  CHECK_THROWS_NAMING(token_rewards(three, three, three, layout, {.scalar_reward = one}), "scalar_scale");
+  CHECK_THROWS_NAMING(token_rewards(three, three, three, layout, {.scalar_scale = 1, .scalar_position = far}),
+                      "scalar_reward");
+  CHECK_THROWS_NAMING(token_rewards(three, three, three, layout, {.kl_bounds = {.input = 0}}), "kl_bounds.input");
+  CHECK_THROWS_NAMING(token_rewards(three, three, three, layout, {.kl_bounds = {.output = -1}}), "kl_bounds.output");
   CHECK_THROWS_NAMING(token_rewards(three, three, three, layout, {.scalar_low = 2, .scalar_high = 1}), "scalar_low");
   CHECK_THROWS_NAMING(token_rewards(three, three, {}, layout), "reference_log_prob");
   CHECK_THROWS_NAMING(token_rewards(two, three, three, layout), "score");

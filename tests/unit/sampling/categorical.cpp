@@ -32,6 +32,32 @@ TEST_CASE("temperature 0 is the highest score, the lowest id first; strides and 
   CHECK(draw_categorical(far.data(), 2, 0) == 1);
 }
 
+TEST_CASE("temperatures at the ends of double") {
+  const double none = -detail::infinity;
+  const std::vector<double> row{none, 3, none, -2, none};
+  const std::vector<float> narrow(row.begin(), row.end());
+  // At infinity every score above -inf has the same probability, and -inf none.
+  for (const double hot : {1e37, 1e40, 1e300, detail::infinity}) {
+    CAPTURE(hot);
+    for (const double u : {0.0, 0.25, 0.49}) CHECK(draw_categorical(row.data(), 5, u, hot) == 1);
+    for (const double u : {0.51, 0.75, 0x1.fffffffffffffp-1}) CHECK(draw_categorical(row.data(), 5, u, hot) == 3);
+    CHECK(draw_categorical(narrow.data(), 5, 0.49, hot) == 1);
+    CHECK(draw_categorical(narrow.data(), 5, 0.51, hot) == 3);
+  }
+  for (const double cold : {1e-320, 4.9406564584124654e-324, 1e-37})
+    for (const double u : {0.0, 0.5, 0.999}) CHECK(draw_categorical(row.data(), 5, u, cold) == 1);
+  const std::vector<double> equal{none, 7, 7};
+  CHECK(draw_categorical(equal.data(), 3, 0.49, 1e-320) == 1);
+  CHECK(draw_categorical(equal.data(), 3, 0.51, 1e-320) == 2);
+  // Scores whose distance is above the largest double: exp(-2) at a temperature of 1e308.
+  const std::vector<double> far{1e308, -1e308};
+  const double first = 1 / (1 + std::exp(-2.0));
+  CHECK(draw_categorical(far.data(), 2, first - 1e-9, 1e308) == 0);
+  CHECK(draw_categorical(far.data(), 2, first + 1e-9, 1e308) == 1);
+  CHECK(draw_categorical(far.data(), 2, 0.51, detail::infinity) == 1);
+  CHECK(draw_categorical(far.data(), 2, 0.999, 1) == 0);
+}
+
 TEST_CASE("frequencies are the probabilities") {
   const std::vector<double> row{0, 1, 2};
   const counter_random random{4};
@@ -51,6 +77,8 @@ TEST_CASE("rows that have no distribution are refused") {
   CHECK_THROWS_NAMING(draw_categorical(low.data(), 2, 0.5), "row");
   CHECK_THROWS_NAMING(draw_categorical(fine.data(), 0, 0.5), "row");
   CHECK_THROWS_NAMING(draw_categorical(fine.data(), 2, 0.5, -1), "temperature");
+  CHECK_THROWS_NAMING(draw_categorical(fine.data(), 2, 0.5, std::nan("")), "temperature");
+  for (const double u : {-0.1, 1.0, std::nan("")}) CHECK_THROWS_NAMING(draw_categorical(fine.data(), 2, u), "u");
 }
 
 }  // namespace

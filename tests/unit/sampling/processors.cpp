@@ -148,6 +148,194 @@ TEST_CASE("what is kept is what a sort would keep") {
   }
 }
 
+/// Logarithms of weights, shuffled over a row of `size` whose other scores are `rest`.
+template <class T>
+std::vector<T> row_of(const std::vector<double>& weights, std::size_t size, double rest, std::uint64_t seed) {
+  std::vector<T> row(size, static_cast<T>(rest));
+  const counter_random random{seed};
+  std::uint64_t step = 0;
+  for (const double w : weights) {
+    std::size_t place;
+    do place = static_cast<std::size_t>(random.uniform(0, step++) * static_cast<double>(size));
+    while (row[place] != static_cast<T>(rest));
+    row[place] = static_cast<T>(std::log(w));
+  }
+  return row;
+}
+
+/// Ids of the weights above a bound, as `row_of` places them.
+template <class T>
+std::vector<index> heavier_than(const std::vector<T>& row, double bound) {
+  std::vector<index> ids;
+  for (std::size_t j = 0; j < row.size(); ++j)
+    if (static_cast<double>(row[j]) > std::log(bound)) ids.push_back(static_cast<index>(j));
+  return ids;
+}
+
+TEST_CASE_TEMPLATE("a sum that equals the share has reached it", T, float, double) {
+  const std::vector<T> small = {std::log(T(.3)), std::log(T(.1)), std::log(T(.1)), std::log(T(.5))};
+  CHECK(kept_by(small, top_p_filter{.8}) == std::vector<index>{0, 3});
+  CHECK(kept_by(small, top_p_filter{.5}) == std::vector<index>{3});
+  CHECK(kept_by(small, top_p_filter{.80001}) == std::vector<index>{0, 1, 2, 3});
+  CHECK(kept_by(small, top_p_filter{.79999}) == std::vector<index>{0, 3});
+  CHECK(kept_by(small, top_p_filter{.50001}) == std::vector<index>{0, 3});
+  // H = 1.168: by distance .3, .5, then the two .1.
+  CHECK(kept_by(small, typical_filter{.3}) == std::vector<index>{0});
+  CHECK(kept_by(small, typical_filter{.8}) == std::vector<index>{0, 3});
+  CHECK(kept_by(small, typical_filter{.80001}) == std::vector<index>{0, 1, 2, 3});
+  // Equal to the bound is not below it.
+  CHECK(kept_by(small, min_p_filter{.6}) == std::vector<index>{0, 3});
+  CHECK(kept_by(small, min_p_filter{.2}) == std::vector<index>{0, 1, 2, 3});
+  CHECK(kept_by(small, min_p_filter{.60001}) == std::vector<index>{3});
+  CHECK(kept_by(small, epsilon_filter{.3}) == std::vector<index>{0, 3});
+  CHECK(kept_by(small, epsilon_filter{.1}) == std::vector<index>{0, 1, 2, 3});
+  CHECK(kept_by(small, epsilon_filter{.30001}) == std::vector<index>{3});
+  CHECK(kept_by(std::vector<T>{std::log(T(.6)), std::log(T(.3)), std::log(T(.1))}, min_p_filter{.5}) ==
+        std::vector<index>{0, 1});
+  const std::vector<T> quarters(4, T(7.25));
+  CHECK(kept_by(quarters, eta_filter{.25}).size() == 4);  // sqrt(.25) exp(-log 4) = .125
+  // Every prefix of weights m, m-1, .. 1 of a sum of N, in rows of one block and of many, before -inf and before what
+  // weighs nothing.
+  for (const std::size_t size : {40u, 300u, 5000u, 40000u})
+    for (const double rest : {-infinity, -500.0})
+      for (const int m : {5, 12, 30}) {
+        std::vector<double> weights;
+        for (int w = m; w > 0; --w) weights.push_back(w);
+        const auto row = row_of<T>(weights, size, rest, size + static_cast<std::size_t>(m));
+        const double total = m * (m + 1) / 2.0;
+        double sum = 0;
+        for (int w = m; w > 1; --w) {
+          sum += w;
+          CAPTURE(size);
+          CAPTURE(m);
+          CAPTURE(w);
+          CHECK(kept_by(row, top_p_filter{sum / total}) == heavier_than(row, w - 0.5));
+          CHECK(kept_by(row, top_p_filter{sum / total + 2e-6}) == heavier_than(row, w - 1.5));
+          CHECK(kept_by(row, sampler{top_k_filter{2000}, top_p_filter{sum / total}}) == heavier_than(row, w - 0.5));
+        }
+      }
+  // A wide nucleus: two levels of equal scores, where a sample finds the cut.
+  std::vector<T> wide(9000);
+  for (std::size_t j = 0; j < wide.size(); ++j) wide[j] = j % 3 == 0 ? std::log(T(1)) : std::log(T(2));
+  wide[1] = wide[4] = std::log(T(4));
+  // 5998 of weight 2, 2 of weight 4, 3000 of weight 1: 12004 of 15004.
+  CHECK(kept_by(wide, top_p_filter{12004.0 / 15004}).size() == 6000);
+  CHECK(kept_by(wide, top_p_filter{12004.0 / 15004 + 2e-6}).size() == 9000);
+  CHECK(kept_by(wide, top_p_filter{8.0 / 15004}).size() == 2);
+}
+
+TEST_CASE_TEMPLATE("blocks of -inf are no part of a minimum", T, float, double) {
+  random_numbers random;
+  for (const std::size_t size : {200u, 4000u, 32000u})
+    for (const std::size_t gap : {64u, 128u}) {
+      const std::vector<double> numbers = random.normal(size);
+      std::vector<T> row(numbers.begin(), numbers.end());
+      for (std::size_t j = 64; j < 64 + gap; ++j) row[j] = static_cast<T>(-infinity);
+      std::vector<T> sorted(row);
+      std::sort(sorted.begin(), sorted.end(), std::greater<T>());
+      const auto least = [&](std::size_t count) {
+        std::vector<index> ids;
+        for (std::size_t j = 0; j < size; ++j)
+          if (row[j] >= sorted[count - 1]) ids.push_back(static_cast<index>(j));
+        return ids;
+      };
+      for (const index minimum : {2, 5, 60}) {
+        CAPTURE(size);
+        CAPTURE(minimum);
+        const auto wanted = least(static_cast<std::size_t>(minimum));
+        CHECK(kept_by(row, min_p_filter{0.99999, minimum}) == wanted);
+        CHECK(kept_by(row, epsilon_filter{1, minimum}) == wanted);
+        CHECK(kept_by(row, eta_filter{1, minimum}).size() >= wanted.size());
+        CHECK(kept_by(row, top_p_filter{0, minimum}) == wanted);
+        CHECK(kept_by(row, top_k_filter{1, minimum}) == wanted);
+        CHECK(kept_by(row, typical_filter{0, minimum}).size() == wanted.size());
+        candidates<T> c;
+        c.assign(row.data(), static_cast<index>(size));
+        c.keep_at_least(100, minimum);
+        CHECK(c.size() == minimum);
+      }
+      // A minimum of more than there are keeps all that are above -inf.
+      CHECK(kept_by(row, min_p_filter{1, static_cast<index>(size) - 1}).size() == size - gap);
+    }
+}
+
+TEST_CASE_TEMPLATE("a k of 0 is no limit, and exactly k takes the lowest ids of equals", T, float, double) {
+  const std::vector<T> row{1, 9, 5, 9, 9, 5, static_cast<T>(-infinity)};
+  CHECK(kept_by(row, top_k_filter{0}).size() == 6);
+  CHECK(kept_by(row, top_k_filter{.k = 0, .keeps_exactly_k = true}).size() == 6);
+  CHECK(kept_by(row, top_k_filter{2}) == std::vector<index>{1, 3, 4});
+  CHECK(kept_by(row, top_k_filter{.k = 2, .keeps_exactly_k = true}) == std::vector<index>{1, 3});
+  CHECK(kept_by(row, top_k_filter{.k = 3, .keeps_exactly_k = true}) == std::vector<index>{1, 3, 4});
+  CHECK(kept_by(row, top_k_filter{.k = 4, .keeps_exactly_k = true}) == std::vector<index>{1, 2, 3, 4});
+  CHECK(kept_by(row, top_k_filter{.k = 1, .min_tokens_to_keep = 2, .keeps_exactly_k = true}) ==
+        std::vector<index>{1, 3});
+  CHECK(kept_by(row, top_k_filter{.k = 7, .keeps_exactly_k = true}).size() == 6);
+  const std::vector<T> equal(10000, T(2));
+  std::vector<index> first(70);
+  std::iota(first.begin(), first.end(), 0);
+  CHECK(kept_by(equal, top_k_filter{.k = 70, .keeps_exactly_k = true}) == first);
+  // After a filter that has removed ids.
+  CHECK(kept_by(row, sampler{top_k_filter{5}, top_k_filter{.k = 4, .keeps_exactly_k = true}}) ==
+        std::vector<index>{1, 2, 3, 4});
+}
+
+TEST_CASE_TEMPLATE("temperatures at the ends of double in a sampler", T, float, double) {
+  const T none = static_cast<T>(-infinity);
+  std::vector<T> row(150, none);
+  row[3] = 3, row[70] = -2, row[149] = 0;
+  for (const double hot : {1e37, 1e40, 1e300, infinity}) {
+    CAPTURE(hot);
+    const auto draw = [&](const auto&... then) {
+      std::vector<index> ids;
+      for (const double u : {0.1, 0.5, 0.9}) {
+        const drawn_id got = sampler{temperature_scaling{hot}, then...}.draw(row.data(), 150, u);
+        CHECK(got.log_prob == doctest::Approx(-std::log(3.0)));
+        ids.push_back(got.id);
+      }
+      return ids;
+    };
+    const std::vector<index> all{3, 70, 149};
+    CHECK(draw() == all);
+    CHECK(draw(top_p_filter{0.9}) == all);
+    CHECK(draw(typical_filter{0.9}) == all);
+    CHECK(draw(min_p_filter{0.99}) == all);
+    CHECK(draw(epsilon_filter{0.3}) == all);
+    CHECK(draw(temperature_scaling{hot}) == all);
+    CHECK(draw(temperature_scaling{hot}, temperature_scaling{hot}) == all);
+    const std::vector<index> id{0};
+    const std::vector<double> amount{-1};
+    CHECK(draw(score_bias{id, amount}) == all);
+    candidates<T> c;
+    c.assign(row.data(), 150);
+    temperature_scaling{hot}(c);
+    CHECK(c.entropy() == doctest::Approx(std::log(3.0)));
+    CHECK(c.probability(0) == 0);
+    CHECK(c.score(0) == -infinity);
+  }
+  for (const double cold : {1e-320, 1e-40, 1e-7})
+    CHECK(kept_by(row, temperature_scaling{cold}) == std::vector<index>{3});
+  const std::vector<T> near{0, static_cast<T>(1e-5)};
+  const double p = sampler{temperature_scaling{1e-5}}.draw(near.data(), 2, 0.9).log_prob;
+  CHECK(p == doctest::Approx(-std::log(1 + std::exp(-1.0))).epsilon(1e-4));
+  // Factors that multiply beyond float and double.
+  const sampler colder{temperature_scaling{1e-6}, temperature_scaling{1e-6}, temperature_scaling{1e-6},
+                       temperature_scaling{1e-6}, temperature_scaling{1e-6}, temperature_scaling{1e-6},
+                       temperature_scaling{1e-6}};
+  CHECK(colder.draw(row.data(), 150, 0.9).id == 3);
+  candidates<T> c;
+  c.assign(row.data(), 150);
+  c.scale(1e200);
+  CHECK_THROWS_NAMING(c.scale(1e200), "factor");
+  CHECK_THROWS_NAMING(c.scale(-1), "factor");
+  CHECK_THROWS_NAMING(c.scale(std::nan("")), "factor");
+  // Distances above the largest number of T, which a temperature brings back: exp(-2).
+  const T far = sizeof(T) == 4 ? T(3e38) : static_cast<T>(1e308);
+  const std::vector<T> apart{far, -far};
+  const drawn_id second = sampler{temperature_scaling{static_cast<double>(far)}}.draw(apart.data(), 2, 0.999);
+  CHECK(second.id == 1);
+  CHECK(second.log_prob == doctest::Approx(-2 - std::log(1 + std::exp(-2.0))).epsilon(1e-5));
+}
+
 TEST_CASE("scores as far apart as numbers go") {
   std::vector<float> row(5000, 0.0f);
   for (const float far : {1e38f, 3e38f}) {
@@ -258,6 +446,19 @@ TEST_CASE("keys so unevenly spread that buckets do not part them") {
     CHECK(cut(key.data(), nullptr, 400, target) == slow_cut(key, weight, target));
 }
 
+TEST_CASE("keys of -inf among many") {
+  detail::cut_finder<double> cut;
+  std::vector<double> key(100, -infinity), weight(100, 1);
+  for (int i = 0; i < 60; ++i) key[static_cast<std::size_t>(i)] = i;
+  CHECK(cut(key.data(), weight.data(), 100, 2) == 58);
+  CHECK(cut(key.data(), nullptr, 100, 60) == 0);
+  CHECK(cut(key.data(), nullptr, 100, 61) == 0);
+  CHECK(cut(key.data() + 55, nullptr, 40, 2) == 58);
+  CHECK(cut(key.data() + 55, nullptr, 40, 6) == 55);
+  CHECK(cut(key.data() + 60, nullptr, 40, 1) == -infinity);
+  CHECK(cut(key.data() + 50, nullptr, 50, 100) == 50);
+}
+
 TEST_CASE("penalties") {
   const std::vector<double> row{1, -1, 2, 0.5};
   const std::vector<index> previous{2, 1, 2, 0, 2};
@@ -337,7 +538,17 @@ TEST_CASE("rows that have no distribution, and options out of range, are refused
   late[130] = std::nanf("");
   CHECK_THROWS_NAMING(plain.draw(late.data(), 200, 0.5), "row");
   CHECK_THROWS_NAMING(kept_by(fine, temperature_scaling{-1}), "temperature");
-  CHECK_THROWS_NAMING(kept_by(fine, top_k_filter{0}), "k");
+  CHECK_THROWS_NAMING(kept_by(fine, top_k_filter{-1}), "k");
+  CHECK_THROWS_NAMING(kept_by(fine, top_k_filter{1, -1}), "min_tokens_to_keep");
+  CHECK_THROWS_NAMING(kept_by(fine, top_p_filter{0.5, -1}), "min_tokens_to_keep");
+  CHECK_THROWS_NAMING(kept_by(fine, min_p_filter{0.5, -1}), "min_tokens_to_keep");
+  CHECK_THROWS_NAMING(kept_by(fine, typical_filter{0.5, -1}), "min_tokens_to_keep");
+  CHECK_THROWS_NAMING(kept_by(fine, epsilon_filter{0.5, -1}), "min_tokens_to_keep");
+  CHECK_THROWS_NAMING(kept_by(fine, eta_filter{0.5, -1}), "min_tokens_to_keep");
+  CHECK_THROWS_NAMING(kept_by(fine, temperature_scaling{std::nan("")}), "temperature");
+  CHECK_THROWS_NAMING(kept_by(fine, count_penalty{infinity, 0}), "presence");
+  CHECK_THROWS_NAMING(kept_by(fine, count_penalty{0, std::nan("")}), "frequency");
+  for (const double u : {-0.1, 1.0, std::nan("")}) CHECK_THROWS_NAMING(plain.draw(fine.data(), 2, u), "u");
   CHECK_THROWS_NAMING(kept_by(fine, top_p_filter{1.5}), "p");
   CHECK_THROWS_NAMING(kept_by(fine, min_p_filter{std::nan("")}), "min_p");
   CHECK_THROWS_NAMING(kept_by(fine, typical_filter{-0.1}), "p");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/core/token.hpp>
+#include <emend/losses/kl_estimators.hpp>
 
 namespace emend::cuda {
 
@@ -25,7 +26,8 @@ struct device_policy {
 
   template <class R>
   constexpr R operator()(const token<R>& t) const {
-    const R loss = policy.surrogate(t.log_prob - old_log_prob(t), t.log_prob, advantage(t));
+    const R log_ratio = emend::detail::log_ratio_between(t.log_prob, R(old_log_prob(t)));
+    const R loss = policy.surrogate(log_ratio, t.log_prob, advantage(t));
     return entropy_coefficient == 0 ? loss : loss - entropy_coefficient * t.entropy;
   }
 };

@@ -45,6 +45,10 @@ struct sample_memory {
 
 namespace detail {
 
+/// By how much of the whole a sum of probabilities may miss a share and yet count as equal to it, as
+/// `candidates<float>::rounding`.
+inline constexpr double sum_rounding = 0x1p-21;
+
 /// Orders as the numbers do; the two zeros alike.
 constexpr std::uint32_t key_of(float x) {
   const auto bits = __builtin_bit_cast(std::uint32_t, x + 0.0f);
@@ -62,7 +66,8 @@ struct score_weight {
     // Apart, for the multiplier may have become 0 or infinity.
     if (v == top) return std::uint64_t{1} << 40;
     if (v == -__builtin_inff()) return 0;
-    const float t = (v - top) * multiplier;
+    // Halves, for a distance may overflow where the temperature makes little of it.
+    const float t = (v * 0.5f - top * 0.5f) * (2 * multiplier);
     if (key_of(v) < bound || t < lowest) return 0;
     const float share = __builtin_expf(t) * 0x1p40f;
 #if defined(__CUDA_ARCH__)
@@ -156,7 +161,7 @@ constexpr void draw_of(Team& team, sample_memory& memory, const sample_problem<T
       row.for_each(team, [&](float v) { total += weight(v); });
       total = team_sum(team, memory.team, total);
     }
-    const std::uint64_t rest = static_cast<std::uint64_t>(static_cast<double>(total) * (1 - p.top_p));
+    const auto rest = static_cast<std::uint64_t>(static_cast<double>(total) * (1 - p.top_p + sum_rounding));
     weight.bound = key_reaching(team, memory, row, rest < total ? total - rest : 1, [&](float v) { return weight(v); });
   }
   weight.lowest = lowest;
@@ -208,7 +213,9 @@ template <class Team, class T>
 constexpr void sample_row(Team& team, sample_memory& memory, const sample_problem<T>& p, index number) {
   const detail::row_scores<T> row{p.scores + number * p.row_stride, p.vocab, p.vocab_stride};
   detail::score_weight weight{.multiplier = static_cast<float>(1 / p.temperature),
-                              .lowest = p.min_p > 0 ? static_cast<float>(__builtin_log(p.min_p)) : -__builtin_inff()};
+                              .lowest = p.min_p > 0
+                                            ? static_cast<float>(__builtin_log(p.min_p) - 2 * detail::sum_rounding)
+                                            : -__builtin_inff()};
   std::uint32_t own = 0, is_bad = 0;
   row.for_each(team, [&](float v) {
     is_bad |= !(v < __builtin_inff());
@@ -248,7 +255,7 @@ constexpr void sample_row(Team& team, sample_memory& memory, const sample_proble
       row.for_each(team, [&](float v) { sum += of_all(v); });
       sum = team_sum(team, memory.team, sum);
       if (team.rank() == 0) memory.total = sum;
-      least = static_cast<double>(sum) * 0x1p-40 * (1 - p.top_p) / static_cast<double>(p.vocab);
+      least = static_cast<double>(sum) * 0x1p-40 * (1 - p.top_p + detail::sum_rounding) / static_cast<double>(p.vocab);
     }
     // Steps below, for the sake of rounding.
     const float from = weight.top + static_cast<float>((__builtin_log(least) - 1e-3) * p.temperature);

@@ -273,8 +273,10 @@ EMEND_TARGET mixture_sums mix_pair(const saved_pair<A>& saved, index n, double s
   constexpr A smallest = sizeof(A) == 4 ? A(0x1p-126) : A(0x1p-1022);
   mixture_sums result;
   const reg student_share = splat<A>(static_cast<A>(1 - mixture)), teacher_share = splat<A>(static_cast<A>(mixture));
-  // log2(q / m) is never above this, which is what it is where p is 0.
+  // log2(q / m) is never above this, which is what it is where p is 0, and to the last bit where (1-b) p is nothing
+  // beside m. Saved powers near the lowest have too few bits left for log2(p / m), from which the other one follows.
   const reg teacher_most = splat<A>(static_cast<A>(-__builtin_log2(mixture)));
+  const reg nothing = splat<A>(static_cast<A>((sizeof(A) == 4 ? -26 : -55) - __builtin_log2(1 - mixture)));
   for_each_saved_block<A>(n, [&](index done, index size, index block) EMEND_TARGET {
     const double of_student = saved.student_reference[block], of_teacher = saved.teacher_reference[block];
     const reg student_scale = splat<A>(static_cast<A>(saved_scale(of_student, student_log2_z)));
@@ -294,7 +296,7 @@ EMEND_TARGET mixture_sums mix_pair(const saved_pair<A>& saved, index n, double s
       for (int k = 0; k < 2; ++k) {
         const reg student_log = logarithm<A>(ratio[k]);
         const reg other_log = student_log - (load(saved.second + i + k * p::lanes) + offset);
-        const reg teacher_log = other_log < teacher_most ? other_log : teacher_most;
+        const reg teacher_log = (student_log > nothing) & (other_log < teacher_most) ? other_log : teacher_most;
         student_sum += student[k] * student_log;
         teacher_sum += teacher[k] * teacher_log;
         store(saved.second + i + k * p::lanes, student_log);
