@@ -57,6 +57,24 @@ TEST_CASE("trajectories of data and of the model; over-long ones end by force, o
   CHECK_THROWS_NAMING(cut_trajectory(t, 2, overlong_treatment::forced_end, {}), "ids.end");
 }
 
+TEST_CASE("a forest shares a prompt with the trajectory before it, and with no other") {
+  const auto written = [](const ids& prompt) { return rollout_trajectory(prompt, ids{5}, words); };
+  const auto tokens = [&](const std::vector<ids>& prompts) {
+    std::vector<trajectory> all;
+    for (const ids& prompt : prompts) all.push_back(written(prompt));
+    return trajectory_forest(all).token();
+  };
+  CHECK(tokens({{0, 1}}) == ids{0, 1, 5});
+  CHECK(tokens({{0, 1}, {0, 1}, {0, 1}}) == ids{0, 1, 5, 5, 5});
+  CHECK(tokens({{0, 1}, {0, 2}}) == ids{0, 1, 5, 0, 2, 5});
+  CHECK(tokens({{0, 1}, {0}, {0, 1}}) == ids{0, 1, 5, 0, 5, 0, 1, 5});
+  CHECK(tokens({{0}, {0, 1}, {0, 1}, {0}}) == ids{0, 5, 0, 1, 5, 5, 0, 5});
+  // Where the prompt lies that a third trajectory shares.
+  const trajectory_forest forest(std::vector<trajectory>{written({0}), written({0, 1}), written({0, 1})});
+  CHECK(forest.parent() == ids{-1, 0, -1, 2, 3, 3});
+  CHECK(forest.depth() == ids{0, 1, 0, 1, 2, 2});
+}
+
 TEST_CASE("a forest reads the states that its trajectories pass; neighbours share their prompt") {
   const std::vector<trajectory> all{data_trajectory(ids{0, 1}, {{5, 10, 2, 9}, {2, 10, 2, 9}}, words),
                                     rollout_trajectory(ids{0, 1}, ids{5, 9}, words),

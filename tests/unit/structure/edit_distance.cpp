@@ -7,6 +7,8 @@
 
 #include "throws.hpp"
 
+#include <algorithm>
+
 namespace {
 
 using namespace emend;
@@ -32,6 +34,22 @@ TEST_CASE("bit-parallel distances are those of the table, over word borders and 
         REQUIRE(static_cast<double>(indel_distance(a, b)) == weighted_edit_distance(a, b, {1, 1, 2}));
         if (seed < 10) REQUIRE(static_cast<double>(edit_script(a, b).size()) == plain);
       }
+}
+
+TEST_CASE("lengths at every border of words, without common ends") {
+  for (const index n : {1, 2, 63, 64, 65, 127, 128, 129, 191, 192, 193, 255, 256, 257, 319, 320, 321, 384})
+    for (const index m : {1, 5, 64, 67, 200, 321}) {
+      CAPTURE(n);
+      CAPTURE(m);
+      // Different ids at both ends, and inside either nothing in common, or some.
+      ids a(static_cast<std::size_t>(n), 1), b(static_cast<std::size_t>(m), 2);
+      CHECK(levenshtein_distance(a, b) == std::max(n, m));
+      CHECK(indel_distance(a, b) == n + m);
+      for (std::size_t i = 1; i + 1 < a.size(); ++i) a[i] = static_cast<index>(10 + i * i % 11);
+      for (std::size_t j = 1; j + 1 < b.size(); ++j) b[j] = static_cast<index>(10 + j * j % 13);
+      CHECK(static_cast<double>(levenshtein_distance(a, b)) == weighted_edit_distance(a, b, {}));
+      CHECK(static_cast<double>(indel_distance(a, b)) == weighted_edit_distance(a, b, {1, 1, 2}));
+    }
 }
 
 TEST_CASE("tokens that stand at many places and at few, common ends, longer texts") {

@@ -47,6 +47,45 @@ TEST_CASE("scripts are shortest, and turn source into target") {
   }
 }
 
+/// The documented script: read from the end, it keeps or substitutes before it deletes before it inserts.
+std::vector<edit> chosen_script(const ids& a, const ids& b) {
+  const auto is_shortest = [&](std::size_t i, std::size_t j, index above) {
+    return distance(ids(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(i)),
+                    ids(b.begin(), b.begin() + static_cast<std::ptrdiff_t>(j))) == above;
+  };
+  std::vector<edit> backwards;
+  std::size_t i = a.size(), j = b.size();
+  index left = distance(a, b);
+  while (i > 0 || j > 0) {
+    const bool is_same = i > 0 && j > 0 && a[i - 1] == b[j - 1];
+    if (i > 0 && j > 0 && is_shortest(i - 1, j - 1, left - (is_same ? 0 : 1))) {
+      --i, --j;
+      if (is_same) continue;
+      backwards.push_back({edit_kind::substitution, static_cast<index>(i), static_cast<index>(j)});
+    } else if (i > 0 && is_shortest(i - 1, j, left - 1)) {
+      --i;
+      backwards.push_back({edit_kind::deletion, static_cast<index>(i), static_cast<index>(j)});
+    } else {
+      --j;
+      backwards.push_back({edit_kind::insertion, static_cast<index>(i), static_cast<index>(j)});
+    }
+    --left;
+  }
+  return {backwards.rbegin(), backwards.rend()};
+}
+
+TEST_CASE("of the shortest scripts it is the documented one") {
+  const ids one{1}, two{1, 2}, other{3}, others{3, 4};
+  CHECK(edit_script(two, other) == std::vector<edit>{{edit_kind::deletion, 0, 0}, {edit_kind::substitution, 1, 0}});
+  CHECK(edit_script(one, others) == std::vector<edit>{{edit_kind::insertion, 0, 0}, {edit_kind::substitution, 0, 1}});
+  random_numbers random;
+  for (int round = 0; round < 400; ++round) {
+    const ids source = random.ids(static_cast<std::size_t>(random.ids(1, 7)[0]), 3),
+              target = random.ids(static_cast<std::size_t>(random.ids(1, 7)[0]), 3);
+    CHECK(edit_script(source, target) == chosen_script(source, target));
+  }
+}
+
 TEST_CASE("by hand, and the empty ones") {
   const ids kitten{1, 2, 3, 3, 4, 5}, sitting{6, 2, 3, 3, 2, 5, 7}, two{1, 2};
   CHECK(edit_script(kitten, sitting) == std::vector<edit>{{edit_kind::substitution, 0, 0},
