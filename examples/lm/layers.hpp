@@ -87,6 +87,8 @@ class rotary_table {
       }
   }
 
+  Eigen::Index positions() const { return table_.rows(); }
+
   /// Turns size features (a multiple of head_size) forward, in place.
   void rotate(T* features, Eigen::Index size, int position) const {
     array pairs(reinterpret_cast<std::complex<T>*>(features), size / 2);
