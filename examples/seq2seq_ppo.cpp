@@ -191,7 +191,9 @@ task_maker read_task(experiment_options& e) {
       throw std::runtime_error("the task of stories wants --data, the folder of its models/ and text/");
     const story_files files(e.data);
     return [files, judge = std::make_shared<likelihood_judge>(files.judge, files.judge_tokenizer),
-            &e](std::uint64_t seed) { return make_stories(files, judge, seed, e.evaluated); };
+            &e](std::uint64_t seed) {
+      return task_of(e.data, [&] { return make_stories(files, judge, seed, e.evaluated); });
+    };
   }
   if (e.data.empty()) e.data = seq2seq::find_dictionary();
   if (e.data.empty())
@@ -202,7 +204,8 @@ task_maker read_task(experiment_options& e) {
   if (!data->is_words())
     throw std::runtime_error(e.data +
                              ": misspellings with what is right are wanted: codespell's dictionary or a table");
-  return [data, &e](std::uint64_t seed) { return make_words(*data, seed, e.evaluated); };
+  return
+      [data, &e](std::uint64_t seed) { return task_of(e.data, [&] { return make_words(*data, seed, e.evaluated); }); };
 }
 
 void run(options& o) {
@@ -210,9 +213,8 @@ void run(options& o) {
   const common::model_engine engine(o.engine);
   experiment_options& e = o.experiment;
   const task_maker make = read_task(e);
-  for (const std::string* path : {&o.csv, &o.html})
-    if (!path->empty() && !std::filesystem::is_directory(std::filesystem::absolute(*path).parent_path()))
-      throw std::runtime_error(*path + ": its folder does not exist");
+  common::check_writable(o.csv, "--csv");
+  common::check_writable(o.html, "--html");
   const std::vector<arm> arms = arms_of(e);
   result_file results(o.results, fingerprint_of(e, o.engine), o.is_fresh);
   std::size_t there = 0;

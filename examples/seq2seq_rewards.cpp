@@ -14,18 +14,13 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// Fails before the work, not after it, where a result cannot be written.
-void check_writable(const std::string& path, const char* option) {
-  if (path.empty()) return;
-  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
-  if (!std::filesystem::is_directory(folder) || access(folder.c_str(), W_OK) != 0 ||
-      std::filesystem::is_directory(path))
-    throw std::runtime_error(std::string(option) + " " + path + ": cannot be written");
-}
-
 struct saved_run {
+  std::string path;
   lm::checkpoint<float> checkpoint;
   nlohmann::json user;
+  std::optional<vocabulary> words;
+  std::uint64_t seed = 0;
+  double held_out = 0;
 };
 
 std::optional<saved_run> load_saved(const options& o) {
@@ -33,10 +28,22 @@ std::optional<saved_run> load_saved(const options& o) {
                            : o.is_resumed && std::filesystem::exists(o.checkpoint) ? o.checkpoint
                                                                                    : "";
   if (path.empty()) return {};
-  saved_run saved{lm::load_checkpoint<float>(path), {}};
-  saved.user = nlohmann::json::parse(saved.checkpoint.user, nullptr, false);
-  if (!saved.user.is_object() || saved.user.value("program", "") != "seq2seq_rewards")
+  saved_run saved{path, lm::load_checkpoint<float>(path), {}, std::nullopt};
+  saved.user = common::parse_json(saved.checkpoint.user);
+  const auto program = saved.user.is_object() ? saved.user.find("program") : saved.user.end();
+  if (!saved.user.is_object() || program == saved.user.end() || *program != "seq2seq_rewards")
     throw std::runtime_error(path + ": a checkpoint, but not of this program");
+  try {
+    saved.words.emplace(vocabulary::load(saved.user.at("vocabulary"), o.tokenizer));
+    saved.seed = saved.user.at("training").at("options").at("seed").get<std::uint64_t>();
+    saved.held_out = saved.user.at("held_out").get<double>();
+    if (!(saved.held_out > 0 && saved.held_out < 1)) throw std::runtime_error("its share of held-out words is none");
+    if (saved.words->size() != saved.checkpoint.parameters.shape().vocab_size)
+      throw std::runtime_error("its vocabulary has " + std::to_string(saved.words->size()) + " ids, its model " +
+                               std::to_string(saved.checkpoint.parameters.shape().vocab_size));
+  } catch (const std::exception& error) {
+    throw std::runtime_error(path + ": cannot be gone on from: " + error.what());
+  }
   return saved;
 }
 
@@ -109,7 +116,7 @@ void run(options o) {
   std::size_t dropped = 0;
   std::optional<vocabulary> v;
   if (saved)
-    v = vocabulary::load(saved->user.at("vocabulary"), o.tokenizer);
+    v = saved->words;
   else if (is_model_read)
     v = vocabulary::of_tokenizer(o.tokenizer, lm::read_llama2c(o.model).shape().vocab_size);
   else {
@@ -130,8 +137,8 @@ void run(options o) {
 
   // Evaluating alone must hold out what training held out.
   if (saved && !o.load.empty()) {
-    o.training.seed = saved->user.at("training").at("options").at("seed").get<std::uint64_t>();
-    o.held_out = saved->user.at("held_out").get<double>();
+    o.training.seed = saved->seed;
+    o.held_out = saved->held_out;
   }
   split_pairs split = split_by_group(data.pairs, o.held_out, o.training.seed);
   const std::size_t held_out_pairs = split.held_out.size();
@@ -176,7 +183,11 @@ void run(options o) {
   } else {
     training trained(untrained, *v, std::move(encoded), o.training);
     if (saved) {
-      trained.resume(saved->checkpoint, saved->user.at("training"));
+      try {
+        trained.resume(saved->checkpoint, saved->user.at("training"));
+      } catch (const std::exception& error) {
+        throw std::runtime_error(saved->path + ": cannot be gone on from: " + error.what());
+      }
       out.line(format("Going on from step %lld of %s.", trained.steps_done(), o.checkpoint.c_str()));
     }
     train(trained, o, {{"program", "seq2seq_rewards"}, {"vocabulary", v->save()}, {"held_out", o.held_out}}, out, pool);

@@ -257,9 +257,8 @@ void settle_text(options& o) {
 void run(options& o) {
   common::terminal out(o.colour);
   const common::model_engine engine(o.engine);
-  for (const std::string* path : {&o.csv, &o.html, &o.results})
-    if (!path->empty() && !std::filesystem::is_directory(std::filesystem::absolute(*path).parent_path()))
-      throw std::runtime_error(*path + ": its folder does not exist");
+  common::check_writable(o.csv, "--csv");
+  common::check_writable(o.html, "--html");
   std::vector<experiment> experiments;
   const auto wants = [&](task_kind task) { return o.task == task || o.task == task_kind::all; };
   if (wants(task_kind::tabular)) experiments.push_back(tabular_experiment(o.tabular));
@@ -275,17 +274,25 @@ void run(options& o) {
   for (std::size_t k = 0; k < experiments.size(); ++k) {
     experiment& e = experiments[k];
     std::erase_if(e.jobs, [&](const common::job& j) { return j.name.find(o.only) == std::string::npos; });
+    const auto is_open = [&](const common::job& j) { return !results[k].has(j.name); };
+    if (std::any_of(e.jobs.begin(), e.jobs.end(), is_open)) e.prepare();
+  }
+  for (std::size_t k = 0; k < experiments.size(); ++k) {
+    const experiment& e = experiments[k];
     const auto there =
         std::count_if(e.jobs.begin(), e.jobs.end(), [&](const common::job& j) { return results[k].has(j.name); });
     out.line(out.strong(e.name) +
              common::format(": %zu runs, %td of them finished before; %d at a time.", e.jobs.size(), there, o.threads));
     if (is_whole) is_whole = common::run_jobs(e.jobs, o.threads, results[k], out, common::is_interrupted, e.in_words);
   }
-  for (std::size_t k = 0; k < experiments.size(); ++k) {
-    experiments[k].print(out, results[k]);
-    csv += experiments[k].csv(results[k]);
-    sections += experiments[k].page(results[k]);
-  }
+  for (std::size_t k = 0; k < experiments.size(); ++k) try {
+      experiments[k].print(out, results[k]);
+      csv += experiments[k].csv(results[k]);
+      sections += experiments[k].page(results[k]);
+    } catch (const nlohmann::json::exception& error) {
+      throw std::runtime_error(results[k].path() + ": a result is not whole (" + error.what() +
+                               "); give another --results, or --fresh");
+    }
   if (!o.csv.empty()) common::write_whole(o.csv, csv);
   if (!o.html.empty())
     common::write_whole(o.html, common::page_head("SequenceMatch") +

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <filesystem>
-#include <fstream>
-#include <stdexcept>
+#include <cstddef>
 #include <string>
+
+#include <common/write_file.hpp>
 
 namespace common {
 
@@ -98,20 +98,6 @@ td.right::after { content: " \2713"; }
 td.wrong::after { content: " \2717"; }
 )css"
          "</style></head><body><main>\n";
-}
-
-/// Writes a file whole or not at all. Throws std::runtime_error if it cannot be written.
-inline void write_whole(const std::string& path, const std::string& bytes) {
-  const std::string part = path + ".part";
-  std::ofstream out(part, std::ios::binary);
-  out << bytes;
-  out.close();
-  std::error_code error;
-  if (out) std::filesystem::rename(part, path, error);
-  if (!out || error) {
-    std::filesystem::remove(part, error);
-    throw std::runtime_error(path + ": cannot be written");
-  }
 }
 
 }  // namespace common

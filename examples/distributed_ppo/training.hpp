@@ -98,7 +98,7 @@ void train(C& ranks, const seq2seq::data_set& data, const options& o, common::te
   const bool speaks = rank == 0;
   if (o.prompts < size)
     throw std::runtime_error("--prompts must be at least the number of processes, " + std::to_string(size));
-  const task t = make_words(data, o.seed, static_cast<std::size_t>(o.evaluated));
+  const task t = task_of(o.data, [&] { return make_words(data, o.seed, static_cast<std::size_t>(o.evaluated)); });
   const lm::config shape{.dim = o.dim,
                          .hidden_dim = o.dim * 8 / 3,
                          .layers = o.layers,

@@ -1,7 +1,7 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <fstream>
 #include <set>
 #include <sstream>
 #include <stdexcept>
@@ -9,6 +9,10 @@
 #include <string_view>
 #include <unordered_map>
 #include <vector>
+
+#include <common/read_file.hpp>
+#include <common/utf8.hpp>
+#include <common/write_file.hpp>
 
 namespace lm {
 
@@ -96,9 +100,10 @@ class character_tokenizer {
     while (in >> word && word != "end") {
       std::string name;
       std::uint32_t point = 0;
-      if (word == "special" && t.characters_.empty() && in >> name)
+      if (word == "special" && t.characters_.empty() && in >> name &&
+          std::find(t.special_.begin(), t.special_.end(), name) == t.special_.end())
         t.special_.push_back(name);
-      else if (word == "character" && in >> point && point <= 0x10ffff &&
+      else if (word == "character" && in >> point && point <= 0x10ffff && (point < 0xd800 || point > 0xdfff) &&
                (t.characters_.empty() || t.characters_.back() < static_cast<char32_t>(point)))
         t.characters_.push_back(static_cast<char32_t>(point));
       else
@@ -108,37 +113,23 @@ class character_tokenizer {
     t.index();
     return t;
   }
-  void save(const std::string& path) const {
-    std::ofstream out(path, std::ios::binary);
-    out << to_text() << std::flush;
-    if (!out) throw std::runtime_error("lm::character_tokenizer: cannot write " + path);
-  }
+  /// Throws std::runtime_error if the file cannot be written; one that was there is then as it was.
+  void save(const std::string& path) const { common::write_whole(path, to_text()); }
+  /// Throws std::runtime_error, with the file's name, if it cannot be read or is not what save wrote.
   static character_tokenizer load(const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    if (!in) throw std::runtime_error("lm::character_tokenizer: cannot open " + path);
-    std::ostringstream text;
-    text << in.rdbuf();
-    return from_text(text.str());
+    const std::string text = common::read_bytes(path);
+    try {
+      return from_text(text);
+    } catch (const std::runtime_error& error) {
+      throw std::runtime_error(path + ": " + error.what());
+    }
   }
 
  private:
   template <class F>
   static void for_each_point(std::string_view text, F f) {
-    for (std::size_t i = 0; i < text.size();) {
-      const unsigned char lead = static_cast<unsigned char>(text[i]);
-      const std::size_t length = lead < 0x80 ? 1 : lead >> 5 == 6 ? 2 : lead >> 4 == 14 ? 3 : lead >> 3 == 30 ? 4 : 0;
-      if (length == 0 || i + length > text.size())
-        throw std::invalid_argument("lm::character_tokenizer: the text is not UTF-8 at byte " + std::to_string(i));
-      char32_t point = length == 1 ? lead : lead & (0x7fu >> length);
-      for (std::size_t k = 1; k < length; ++k) {
-        const unsigned char next = static_cast<unsigned char>(text[i + k]);
-        if (next >> 6 != 2)
-          throw std::invalid_argument("lm::character_tokenizer: the text is not UTF-8 at byte " + std::to_string(i));
-        point = point << 6 | (next & 0x3fu);
-      }
-      f(point);
-      i += length;
-    }
+    if (const std::size_t end = common::for_each_point(text, f); end != text.size())
+      throw std::invalid_argument("lm::character_tokenizer: the text is not UTF-8 at byte " + std::to_string(end));
   }
   static std::string utf8(char32_t point) {
     auto byte = [](char32_t value) { return static_cast<char>(static_cast<unsigned char>(value)); };

@@ -1,15 +1,18 @@
 #pragma once
 
 #include <array>
+#include <cerrno>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include <common/read_file.hpp>
+#include <common/write_file.hpp>
 #include <lm/adamw.hpp>
 #include <lm/weights.hpp>
 
@@ -49,9 +52,9 @@ inline std::uint64_t hash_of(const std::string& bytes, std::size_t size) {
 
 }  // namespace detail
 
-/// Writes weights, optimizer (may be null), step and user to path: first to path + ".part", then renamed, so that a
-/// file of that name is always whole. Layout: magic, scalar size, configuration, counts, numbers, user, hash;
-/// little-endian. Throws std::runtime_error if the file cannot be written.
+/// Writes weights, optimizer (may be null), step and user to path, as common::write_whole does: a file of that name is
+/// always whole. Layout: magic, scalar size, configuration, counts, numbers, user, hash; little-endian. Throws
+/// std::runtime_error if the file cannot be written.
 template <class T>
 void save_checkpoint(const std::string& path, const weights<T>& w, const adamw<T>* optimizer, long long step,
                      const std::string& user = {}) {
@@ -77,35 +80,28 @@ void save_checkpoint(const std::string& path, const weights<T>& w, const adamw<T
   }
   bytes += user;
   put(static_cast<std::int64_t>(detail::hash_of(bytes, bytes.size())));
-  const std::string part = path + ".part";
-  std::ofstream out(part, std::ios::binary);
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  out.close();
-  if (!out) throw std::runtime_error("lm::save_checkpoint: cannot write " + part);
-  std::error_code error;
-  std::filesystem::rename(part, path, error);
-  if (error)
-    throw std::runtime_error("lm::save_checkpoint: cannot rename " + part + " to " + path + ": " + error.message());
+  common::write_whole(path, bytes);
 }
 
-/// Reads what save_checkpoint wrote. Throws std::runtime_error if the file cannot be opened, is no checkpoint, is of
-/// another scalar type, is truncated or damaged.
+/// Reads what save_checkpoint wrote. Throws std::runtime_error, one line with the file's name, if the file cannot be
+/// read, is no checkpoint, is of another scalar type, is truncated or damaged, or holds a number that is not finite.
+/// Takes memory of two times the file's size.
 template <class T>
 checkpoint<T> load_checkpoint(const std::string& path) {
-  auto fail = [&](const std::string& what) -> void {
-    throw std::runtime_error("lm::load_checkpoint: " + path + " " + what);
-  };
-  std::ifstream in(path, std::ios::binary | std::ios::ate);
-  if (!in) fail("cannot be opened");
-  std::string bytes(static_cast<std::size_t>(in.tellg()), '\0');
-  in.seekg(0);
-  in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  constexpr std::size_t header_size = sizeof detail::checkpoint_magic + 14 * 8;
-  if (!in || bytes.size() < sizeof detail::checkpoint_magic ||
-      std::memcmp(bytes.data(), detail::checkpoint_magic, sizeof detail::checkpoint_magic) != 0)
-    fail("is not a checkpoint");
-  if (bytes.size() < header_size + 8) fail("is truncated");
-  std::size_t at = sizeof detail::checkpoint_magic;
+  auto fail = [&](const std::string& what) { throw std::runtime_error(path + ": " + what); };
+  const std::uintmax_t there = common::size_of_file(path);
+  constexpr std::size_t magic_size = sizeof detail::checkpoint_magic, header_size = magic_size + 14 * 8;
+  std::string bytes(header_size, '\0');
+  {
+    std::ifstream in(path, std::ios::binary);
+    if (!in) fail(std::string("cannot be opened: ") + std::strerror(errno));
+    in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    if (in.gcount() < static_cast<std::streamsize>(magic_size) ||
+        std::memcmp(bytes.data(), detail::checkpoint_magic, magic_size) != 0)
+      fail("is not a checkpoint");
+    if (!in || there < header_size + 8) fail("is truncated");
+  }
+  std::size_t at = magic_size;
   auto get = [&] {
     std::int64_t value;
     std::memcpy(&value, bytes.data() + at, 8);
@@ -116,28 +112,41 @@ checkpoint<T> load_checkpoint(const std::string& path) {
     fail("holds numbers of " + std::to_string(size) + " bytes, but numbers of " + std::to_string(sizeof(T)) +
          " are wanted");
   std::array<int, 8> fields{};
-  for (int& field : fields) field = static_cast<int>(get());
+  for (int& field : fields) {
+    const std::int64_t value = get();
+    if (value < 0 || value > INT32_MAX) fail("is damaged: its header holds a size of " + std::to_string(value));
+    field = static_cast<int>(value);
+  }
+  if (fields[7] > 1) fail("is damaged: its header holds a flag of " + std::to_string(fields[7]));
   const config c{fields[0], fields[1], fields[2], fields[3], fields[4], fields[5], fields[6], fields[7] != 0};
   checkpoint<T> result;
   result.step = get();
-  const bool has_optimizer = get() != 0;
+  const std::int64_t has_optimizer = get();
   result.optimizer_steps = get();
   const std::int64_t moments = get(), user = get();
-  const std::int64_t there = static_cast<std::int64_t>(bytes.size());
-  if (!has_optimizer && moments != 0) fail("is damaged");
-  if (moments < 0 || user < 0 || moments > there || user > there) fail("is truncated or damaged");
   try {
     c.check();
   } catch (const std::invalid_argument& error) {
     fail(std::string("is damaged: ") + error.what());
   }
-  const double d = c.dim, per_layer = 2 * d + 2 * d * d + 2.0 * c.key_value_dim() * d + 3.0 * c.hidden_dim * d;
-  const double numbers = d * c.vocab_size * (c.is_classifier_shared ? 1 : 2) + c.layers * per_layer + d +
-                         2.0 * static_cast<double>(moments);
-  const double expected = static_cast<double>(header_size) + numbers * sizeof(T) + static_cast<double>(user) + 8;
-  if (static_cast<double>(there) != expected)
-    fail("is truncated: it has " + std::to_string(there) + " bytes instead of " +
-         std::to_string(static_cast<std::int64_t>(expected)));
+  constexpr std::int64_t most_steps = std::int64_t{1} << 53;
+  if (result.step < 0 || result.step > most_steps || result.optimizer_steps < 0 || result.optimizer_steps > most_steps)
+    fail("is damaged: it counts " + std::to_string(result.step) + " steps, " + std::to_string(result.optimizer_steps) +
+         " of the optimizer");
+  const double numbers = weight_count(c);
+  if (has_optimizer < 0 || has_optimizer > 1 || user < 0 ||
+      static_cast<double>(moments) != static_cast<double>(has_optimizer) * numbers)
+    fail("is damaged: it has " + std::to_string(moments) + " moments of the optimizer");
+  const double expected = static_cast<double>(header_size) +
+                          (numbers + 2.0 * static_cast<double>(moments)) * static_cast<double>(sizeof(T)) +
+                          static_cast<double>(user) + 8;
+  if (static_cast<double>(there) != expected) {
+    char wanted[32];
+    std::snprintf(wanted, sizeof wanted, "%.0f", expected);
+    fail("is truncated or damaged: it has " + std::to_string(there) + " bytes, by its header it must have " + wanted);
+  }
+  bytes = common::read_bytes(path);
+  if (bytes.size() != there) fail("changes while it is read");
   std::uint64_t hash;
   std::memcpy(&hash, bytes.data() + bytes.size() - 8, 8);
   if (hash != detail::hash_of(bytes, bytes.size() - 8)) fail("is damaged: its hash does not match");
@@ -151,6 +160,9 @@ checkpoint<T> load_checkpoint(const std::string& path) {
   result.second_moment.resize(static_cast<std::size_t>(moments));
   get_all(result.first_moment);
   get_all(result.second_moment);
+  if (!are_finite<T>(result.parameters.values())) fail("holds a weight that is not finite");
+  if (!are_finite<T>(result.first_moment) || !are_finite<T>(result.second_moment))
+    fail("holds a moment of the optimizer that is not finite");
   result.user = bytes.substr(at, static_cast<std::size_t>(user));
   return result;
 }

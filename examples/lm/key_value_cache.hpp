@@ -133,7 +133,9 @@ int advance(const weights<T>& w, key_value_cache<T>& cache, std::span<const int>
   cache.reserve_rows();
 
   const int d = c.dim, kv = c.key_value_dim();
-  s.rotary.build(c.max_positions, d, c.head_size());
+  int positions = 0;
+  for (int i = 0; i < count; ++i) positions = std::max(positions, cache.depth(first + i) + 1);
+  s.rotary.build(positions, c.max_positions, d, c.head_size());
   if (s.layers.empty()) s.layers.resize(1);
   layer_activations<T>& a = s.layers[0];
   std::vector<int>& wanted = s.all_tokens;

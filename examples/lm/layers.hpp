@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <complex>
 
@@ -71,17 +72,22 @@ class rotary_table {
   using array = Eigen::Map<Eigen::Array<std::complex<T>, 1, Eigen::Dynamic>>;
   using const_array = Eigen::Map<const Eigen::Array<std::complex<T>, 1, Eigen::Dynamic>>;
 
-  void build(int positions, int dim, int head_size) {
-    if (table_.rows() == positions && table_.cols() == dim / 2 && head_size_ == head_size) return;
+  /// Makes the table hold at least `positions` of the model's at most `longest`. It grows with the texts: a model that
+  /// says that it holds millions of positions takes no memory for those that no text has.
+  void build(int positions, int longest, int dim, int head_size) {
+    if (table_.rows() >= positions && table_.cols() == dim / 2 && head_size_ == head_size) return;
     head_size_ = head_size;
-    table_.resize(positions, dim / 2);
-    for (int position = 0; position < positions; ++position)
+    const Eigen::Index rows = std::min<Eigen::Index>(longest, std::max<Eigen::Index>(2 * Eigen::Index{positions}, 64));
+    table_.resize(rows, dim / 2);
+    for (Eigen::Index position = 0; position < rows; ++position)
       for (int pair = 0; pair < dim / 2; ++pair) {
         const int inside = pair % (head_size / 2);
-        const double angle = position * std::pow(10000.0, -2.0 * inside / head_size);
+        const double angle = static_cast<double>(position) * std::pow(10000.0, -2.0 * inside / head_size);
         table_(position, pair) = {static_cast<T>(std::cos(angle)), static_cast<T>(std::sin(angle))};
       }
   }
+
+  Eigen::Index positions() const { return table_.rows(); }
 
   /// Turns size features (a multiple of head_size) forward, in place.
   void rotate(T* features, Eigen::Index size, int position) const {

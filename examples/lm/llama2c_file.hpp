@@ -1,13 +1,20 @@
 #pragma once
 
 #include <array>
+#include <cerrno>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include <common/read_file.hpp>
+#include <common/write_file.hpp>
 
 #include <lm/weights.hpp>
 
@@ -40,17 +47,17 @@ void in_llama2c_order(Weights& w, Visit visit, Unused visit_unused) {
 
 /// Reads a model in karpathy's legacy llama2.c format: seven int32 (dim, hidden_dim, layers, heads, key_value_heads,
 /// vocab_size, negative where the classifier has its own weights; max_positions), then the tensors as float32.
-/// Throws std::runtime_error if the file cannot be read, is too short or too long; std::invalid_argument if its header
-/// is not a valid configuration.
+/// Throws std::runtime_error, one line with the file's name, if the file cannot be read, its header is not a valid
+/// configuration, it is too short or too long, or a weight is not finite. Takes memory of the file's size.
 inline weights<float> read_llama2c(const std::string& path) {
-  std::ifstream in(path, std::ios::binary | std::ios::ate);
-  if (!in) throw std::runtime_error("lm::read_llama2c: cannot open " + path);
-  const std::uintmax_t there = static_cast<std::uintmax_t>(in.tellg());
-  in.seekg(0);
+  const auto fail = [&](const std::string& what) { throw std::runtime_error(path + ": " + what); };
+  const std::uintmax_t there = common::size_of_file(path);
+  std::ifstream in(path, std::ios::binary);
+  if (!in) fail(std::string("cannot be opened: ") + std::strerror(errno));
   std::array<std::int32_t, 7> header{};
   if (!in.read(reinterpret_cast<char*>(header.data()), sizeof header))
-    throw std::runtime_error("lm::read_llama2c: " + path + " is shorter than its 28 byte header");
-  if (header[5] == INT32_MIN) throw std::invalid_argument("lm::read_llama2c: " + path + " has no valid vocab_size");
+    fail("is no llama2.c model: it is shorter than the header of 28 bytes");
+  if (header[5] == INT32_MIN) fail("is no llama2.c model: its header has no valid vocab_size");
   config c{.dim = header[0],
            .hidden_dim = header[1],
            .layers = header[2],
@@ -62,16 +69,14 @@ inline weights<float> read_llama2c(const std::string& path) {
   try {
     c.check();
   } catch (const std::invalid_argument& error) {
-    throw std::invalid_argument("lm::read_llama2c: " + path + " has no valid header: " + error.what());
+    fail(std::string("is no llama2.c model: ") + error.what());
   }
-  // in double, which no header overflows, and before any memory is taken
-  const double d = c.dim, kv = c.key_value_dim(), per_layer = 2 * d + 2 * d * d + 2 * kv * d + 3.0 * c.hidden_dim * d;
-  const double numbers = d * c.vocab_size * (c.is_classifier_shared ? 1 : 2) + c.layers * per_layer + d +
-                         static_cast<double>(c.max_positions) * c.head_size();
-  if (numbers * 4 + 28 != static_cast<double>(there))
-    throw std::runtime_error("lm::read_llama2c: " + path + " must have " +
-                             std::to_string(static_cast<std::uintmax_t>(numbers * 4 + 28)) +
-                             " bytes by its header, but has " + std::to_string(there));
+  const double numbers = weight_count(c) + static_cast<double>(c.max_positions) * c.head_size();
+  if (numbers * 4 + 28 != static_cast<double>(there)) {
+    char wanted[32];
+    std::snprintf(wanted, sizeof wanted, "%.0f", numbers * 4 + 28);
+    fail("has " + std::to_string(there) + " bytes, by its header it must have " + wanted);
+  }
   weights<float> w(c);
   detail::in_llama2c_order(
       w,
@@ -79,24 +84,26 @@ inline weights<float> read_llama2c(const std::string& path) {
         in.read(reinterpret_cast<char*>(first), static_cast<std::streamsize>(count * 4));
       },
       [&](std::size_t count) { in.seekg(static_cast<std::streamoff>(count * 4), std::ios::cur); });
-  if (!in) throw std::runtime_error("lm::read_llama2c: " + path + " could not be read to its end");
+  if (!in) fail("cannot be read whole");
+  if (!are_finite<float>(w.values())) fail("holds a weight that is not finite");
   return w;
 }
 
-/// Writes the same format, the rotary tables included. Throws std::runtime_error if the file cannot be written.
+/// Writes the same format, the rotary tables included, as common::whole_file does. Throws std::runtime_error if the
+/// file cannot be written.
 inline void write_llama2c(const std::string& path, const weights<float>& w) {
   const config& c = w.shape();
-  std::ofstream out(path, std::ios::binary);
+  common::whole_file out(path);
+  const auto put = [&](const void* first, std::size_t bytes) {
+    out.write(std::string_view(static_cast<const char*>(first), bytes));
+  };
   const std::array<std::int32_t, 7> header{
       c.dim,          c.hidden_dim,      c.layers,
       c.heads,        c.key_value_heads, c.is_classifier_shared ? c.vocab_size : -c.vocab_size,
       c.max_positions};
-  out.write(reinterpret_cast<const char*>(header.data()), sizeof header);
+  put(header.data(), sizeof header);
   detail::in_llama2c_order(
-      w,
-      [&](const float* first, std::size_t count) {
-        out.write(reinterpret_cast<const char*>(first), static_cast<std::streamsize>(count * 4));
-      },
+      w, [&](const float* first, std::size_t count) { put(first, count * 4); },
       [&](std::size_t count) {
         std::vector<float> table(count);
         const int half = c.head_size() / 2;
@@ -107,10 +114,9 @@ inline void write_llama2c(const std::string& path, const weights<float>& w) {
           table[i] = static_cast<float>(std::cos(angle));
           table[i + count / 2] = static_cast<float>(std::sin(angle));
         }
-        out.write(reinterpret_cast<const char*>(table.data()), static_cast<std::streamsize>(count * 4));
+        put(table.data(), count * 4);
       });
-  out.flush();
-  if (!out) throw std::runtime_error("lm::write_llama2c: cannot write " + path);
+  out.commit();
 }
 
 }  // namespace lm

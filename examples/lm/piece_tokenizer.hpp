@@ -14,6 +14,7 @@ namespace lm {
 
 /// Pieces of words, learned from a text by byte-pair merges inside its words (Sennrich et al. 2016).
 /// A word is a run of letters and bytes beyond ASCII, with the space before it; every other byte is a word of its own.
+/// A run of more than 64 bytes (writing without spaces) is several words: merging takes the square of a word's length.
 /// Ids: special tokens, the bytes of the text it was learned from, then the merged pieces in the order of merging.
 class piece_tokenizer {
  public:
@@ -81,6 +82,8 @@ class piece_tokenizer {
   }
 
  private:
+  static constexpr std::size_t longest_word = 64;
+
   template <class F>
   static void for_each_word(std::string_view text, F&& f) {
     const auto is_letter = [](char c) {
@@ -89,7 +92,7 @@ class piece_tokenizer {
     for (std::size_t begin = 0; begin < text.size();) {
       std::size_t end = begin + 1;
       if (is_letter(text[begin]) || (text[begin] == ' ' && end < text.size() && is_letter(text[end])))
-        while (end < text.size() && is_letter(text[end])) ++end;
+        while (end < text.size() && is_letter(text[end]) && end - begin < longest_word) ++end;
       f(text.substr(begin, end - begin));
       begin = end;
     }

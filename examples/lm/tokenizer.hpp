@@ -1,14 +1,17 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
-#include <fstream>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
+
+#include <common/read_file.hpp>
 
 namespace lm {
 
@@ -19,45 +22,51 @@ class tokenizer {
   static constexpr int begin_id = 1, end_id = 2;
 
   /// Reads tokenizer.bin: int32 longest token, then vocab_size times float32 score, int32 length, the bytes.
-  /// Throws std::runtime_error if the file cannot be read or is too short or too long, std::invalid_argument if a
-  /// length is not possible.
+  /// Throws std::runtime_error, one line with the file's name, if the file cannot be read, does not hold just that many
+  /// tokens, or holds a length or a score that is not possible.
   static tokenizer read(const std::string& path, int vocab_size) {
-    std::ifstream in(path, std::ios::binary);
-    if (!in) throw std::runtime_error("lm::tokenizer: cannot open " + path);
-    if (vocab_size < 3)
-      throw std::invalid_argument("lm::tokenizer: vocab_size must be at least 3, but is " + std::to_string(vocab_size));
+    const auto fail = [&](const std::string& what) { throw std::runtime_error(path + ": " + what); };
+    const std::string bytes = common::read_bytes(path);
+    const std::string wanted = std::to_string(vocab_size) + " tokens";
+    if (vocab_size < 3) fail("cannot be the tokenizer of a model of " + wanted + "; at least 3 are wanted");
+    std::size_t at = 0;
     auto load = [&](auto& value) {
-      if (!in.read(reinterpret_cast<char*>(&value), sizeof value))
-        throw std::runtime_error("lm::tokenizer: " + path + " ends before token " + std::to_string(vocab_size - 1));
+      if (bytes.size() - at < sizeof value) fail("ends before the last of " + wanted);
+      std::memcpy(&value, bytes.data() + at, sizeof value);
+      at += sizeof value;
     };
     tokenizer t;
     std::int32_t longest = 0;
     load(longest);
     if (longest < 1 || longest > 65536)
-      throw std::invalid_argument("lm::tokenizer: " + path + " states a longest token of " + std::to_string(longest) +
-                                  " bytes");
+      fail("is no tokenizer of llama2.c: it states a longest token of " + std::to_string(longest) + " bytes");
     for (int id = 0; id < vocab_size; ++id) {
       float score = 0;
       std::int32_t length = 0;
       load(score);
       load(length);
+      if (!std::isfinite(score)) fail("states a score that is not finite for token " + std::to_string(id));
       if (length < 0 || length > 65536)
-        throw std::invalid_argument("lm::tokenizer: " + path + " states a length of " + std::to_string(length) +
-                                    " for token " + std::to_string(id));
-      std::string piece(static_cast<std::size_t>(length), '\0');
-      if (!in.read(piece.data(), length))
-        throw std::runtime_error("lm::tokenizer: " + path + " ends inside token " + std::to_string(id));
+        fail("states a length of " + std::to_string(length) + " for token " + std::to_string(id));
+      if (bytes.size() - at < static_cast<std::size_t>(length)) fail("ends inside token " + std::to_string(id));
+      std::string piece = bytes.substr(at, static_cast<std::size_t>(length));
+      at += static_cast<std::size_t>(length);
       t.pieces_.push_back(piece);
       t.scores_.push_back(score);
       t.ids_.emplace(std::move(piece), id);  // the first of equals
     }
-    if (in.peek() != std::ifstream::traits_type::eof())
-      throw std::runtime_error("lm::tokenizer: " + path + " holds more than " + std::to_string(vocab_size) + " tokens");
+    if (at != bytes.size()) fail("holds more than " + wanted);
     t.has_bytes_ = vocab_size > 258 && t.pieces_[3] == "<0x00>" && t.pieces_[258] == "<0xFF>";
     return t;
   }
 
   int vocab_size() const { return static_cast<int>(pieces_.size()); }
+  /// Bytes of the longest token: a text of n tokens has at most n times as many.
+  std::size_t longest_piece() const {
+    std::size_t longest = 0;
+    for (const std::string& piece : pieces_) longest = std::max(longest, piece.size());
+    return longest;
+  }
   const std::string& piece(int id) const { return pieces_.at(static_cast<std::size_t>(id)); }
 
   /// Ids of a text; begin_id first and end_id last if asked for.

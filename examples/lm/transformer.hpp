@@ -82,7 +82,6 @@ void forward(const weights<T>& w, const batch& b, workspace<T>& s, forward_optio
   b.check(c);
   const Eigen::Index tokens = b.size(), rows = b.row_count();
   const int d = c.dim, kv = c.key_value_dim();
-  s.rotary.build(c.max_positions, d, c.head_size());
   if (s.layers.size() < static_cast<std::size_t>(c.layers)) s.layers.resize(static_cast<std::size_t>(c.layers));
   s.all_tokens.resize(static_cast<std::size_t>(tokens));
   std::iota(s.all_tokens.begin(), s.all_tokens.end(), 0);
@@ -102,6 +101,7 @@ void forward(const weights<T>& w, const batch& b, workspace<T>& s, forward_optio
     return;
   }
   s.outer.reset();
+  s.rotary.build(tokens > 0 ? *std::max_element(depth.begin(), depth.end()) + 1 : 0, c.max_positions, d, c.head_size());
 
   s.layers[0].input.resize(tokens, d);
   for (Eigen::Index i = 0; i < tokens; ++i)

@@ -24,6 +24,19 @@ struct tensor_info {
   std::size_t size() const { return static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols); }
 };
 
+/// How many numbers a configuration's weights are; in double, which no configuration overflows, so that a file's size
+/// can be held to its header before memory is taken.
+inline double weight_count(const config& c) {
+  const double d = c.dim, per_layer = 2 * d + 2 * d * d + 2.0 * c.key_value_dim() * d + 3.0 * c.hidden_dim * d;
+  return d * c.vocab_size * (c.is_classifier_shared ? 1 : 2) + c.layers * per_layer + d;
+}
+
+/// Whether there is no infinity and no NaN among the numbers.
+template <class T>
+bool are_finite(std::span<const T> values) {
+  return std::all_of(values.begin(), values.end(), [](T value) { return std::isfinite(value); });
+}
+
 /// All parameters of a transformer in one contiguous buffer, with a named row-major view on each.
 /// A gradient is the same type. Weight matrices are [out, in]. Query, key and value of a layer lie one after another,
 /// as do gate and up, so that each group is one matrix product: query_key_value [dim + 2 key_value_dim, dim],

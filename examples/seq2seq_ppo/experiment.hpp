@@ -97,10 +97,15 @@ inline measurement measurement_of(const nlohmann::json& j) {
 /// Results of finished arms, kept in a file.
 class result_file {
  public:
-  /// Throws as `common::result_lines`.
+  /// Throws as `common::result_lines`, and if a result is not whole.
   result_file(const std::string& path, const nlohmann::json& fingerprint, bool is_fresh)
       : lines_(path, fingerprint, is_fresh) {
-    for (const auto& [key, object] : lines_.all()) add(key, object);
+    try {
+      for (const auto& [key, object] : lines_.all()) add(key, object);
+    } catch (const nlohmann::json::exception& error) {
+      throw std::runtime_error(path + ": a result is not whole (" + error.what() +
+                               "); give another --results, or --fresh");
+    }
   }
 
   bool has(const arm& a) const { return results_.contains(key_of(a)); }

@@ -154,15 +154,17 @@ inline task make_stories(const story_files& files, std::shared_ptr<const likelih
   result.pretrained.emplace(seq2seq::with_more_tokens(model, 3, seed));
   result.refusal = result.encoded("I do not know.");
   const auto add = [&](const std::string& text, bool are_lines_wrapped, auto&& part_of) {
+    const std::size_t longest_text = result.v.longest_text(longest);
     for (const neighbours& pair : neighbouring_sentences(text, are_lines_wrapped)) {
+      if (std::max(pair.first.size(), pair.second.size()) > longest_text) continue;
       question q = result.make_question(pair.first, pair.second);
       if (q.asked.size() <= longest && q.right.size() <= longest) part_of(pair).push_back(std::move(q));
     }
   };
   const emend::counter_random random{seed};
-  add(seq2seq::read_file(files.stories), false,
+  add(common::read_text(files.stories), false,
       [&](const neighbours& pair) -> auto& { return result.part_of(random.uniform(pair.paragraph, 0)); });
-  add(seq2seq::read_file(files.unusual), true, [&](const neighbours&) -> auto& { return result.unusual; });
+  add(common::read_text(files.unusual), true, [&](const neighbours&) -> auto& { return result.unusual; });
   settle_parts(result, seed, evaluated);
   result.gold = [judge, v = result.v, refusal = result.refusal](const std::vector<const question*>& questions,
                                                                 const std::vector<ids>& responses) {

@@ -62,6 +62,17 @@ struct task {
   std::vector<question>& part_of(double u) { return u < 0.08 ? held_out : u < 0.5 ? sft : preference; }
 };
 
+/// What `make` returns; what it throws says the data's name before anything else.
+template <class Make>
+task task_of(const std::string& name, Make&& make) {
+  try {
+    return make();
+  } catch (const std::runtime_error& error) {
+    const std::string what = error.what();
+    throw std::runtime_error(what.find(name) == std::string::npos ? name + ": " + what : what);
+  }
+}
+
 /// Shuffles every part, as texts have an order, and keeps the front of those that are evaluated.
 inline void settle_parts(task& t, std::uint64_t seed, std::size_t evaluated) {
   std::uint64_t stream = 1;

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include <common/json_line.hpp>
 #include <common/read_file.hpp>
 
 namespace seq2seq {
@@ -20,8 +21,8 @@ struct preference {
 
 /// What a file of pairs looks like inside.
 ///   codespell     wrong->right, another, reason
-///   table         wrong, right, ...    separated by tabs or commas; a field may hold alternatives a|b, of which the
-///   first counts edits         JSON Lines: source with target, simplifications or corrections; or before with after
+///   table         wrong, right, ...    separated by tabs or commas; of alternatives a|b in a field the first counts
+///   edits         JSON Lines: source with target, simplifications or corrections; or before with after
 ///   preferences   JSON Lines: chosen and rejected, and prompt if there is one
 enum class data_form { codespell, table, edits, preferences };
 
@@ -144,15 +145,18 @@ inline void add_object(data_set& data, const nlohmann::json& object) {
   }
 }
 
-/// The form of a file, by its first line that is not empty.
-inline data_form form_of(std::string_view line, const std::string& name) {
+/// The form of a file, by its first line that is not empty and its number.
+inline data_form form_of(std::string_view line, std::size_t number, const std::string& name) {
   const std::string known =
       " is none of the known forms: wrong->right (codespell); wrong and right separated by a tab or comma; JSON Lines "
       "with "
       "source and target, simplifications or corrections, with before and after, or with chosen and rejected";
+  if (line.starts_with('[') || line == "{")
+    throw std::runtime_error(name + ": is JSON over several lines; JSON Lines are wanted, an object a line");
   if (line.starts_with('{')) {
-    const auto object = nlohmann::json::parse(line, nullptr, false);
-    if (object.is_discarded()) throw std::runtime_error(name + ": line 1 is not JSON");
+    const auto object = common::parse_json(line);
+    if (!object.is_object())
+      throw std::runtime_error(name + ": line " + std::to_string(number) + " is not a JSON object");
     const auto has = [&](const char* key) { return object.contains(key); };
     if (has("chosen") && has("rejected")) return data_form::preferences;
     if (has("before") && has("after")) return data_form::edits;
@@ -166,9 +170,12 @@ inline data_form form_of(std::string_view line, const std::string& name) {
 
 }  // namespace detail
 
-/// The pairs of a text in any of the forms, which its first line tells. `name` stands in messages.
-/// Throws std::runtime_error if the form is not known, a line is no JSON where it must be, or no pair is left.
-inline data_set parse_data(std::string_view text, const std::string& name) {
+/// The pairs of a text in any of the forms, which its first line tells; a byte order mark of UTF-8 is skipped. `name`
+/// stands in messages. Throws std::runtime_error if the text is not UTF-8, where JSON is wanted, or UTF-16, if the form
+/// is not known, a line is no JSON object where it must be, most lines of a list of words are no pair of words (prose
+/// with a comma in its first line is no table), or no pair is left.
+inline data_set parse_data(std::string_view bytes, const std::string& name) {
+  std::string_view text = common::text_in(bytes, name);
   data_set data;
   bool has_form = false;
   char separator = ',';
@@ -180,7 +187,7 @@ inline data_set parse_data(std::string_view text, const std::string& name) {
     ++number;
     if (line.empty()) continue;
     if (!has_form) {
-      data.form = detail::form_of(line, name);
+      data.form = detail::form_of(line, number, name);
       has_form = true;
       if (line.find('\t') != std::string_view::npos) separator = '\t';
     }
@@ -190,7 +197,7 @@ inline data_set parse_data(std::string_view text, const std::string& name) {
     } else if (data.form == data_form::table) {
       detail::add_row(data, line, separator);
     } else {
-      const auto object = nlohmann::json::parse(line, nullptr, false);
+      const auto object = common::parse_json(line);
       if (!object.is_object())
         throw std::runtime_error(name + ": line " + std::to_string(number) + " is not a JSON object");
       detail::add_object(data, object);
@@ -199,6 +206,10 @@ inline data_set parse_data(std::string_view text, const std::string& name) {
   if (!has_form) throw std::runtime_error(name + ": is empty");
   if (data.pairs.empty())
     throw std::runtime_error(name + ": no usable pair among " + std::to_string(data.entries) + " entries");
+  if (data.is_words() && data.pairs.size() < data.entries - data.pairs.size())
+    throw std::runtime_error(name + ": read as a " + name_of(data.form) + ", but only " +
+                             std::to_string(data.pairs.size()) + " of " + std::to_string(data.entries) +
+                             " lines are a pair of words");
   return data;
 }
 

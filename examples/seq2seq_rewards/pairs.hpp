@@ -46,9 +46,10 @@ inline encoded_pair encode(const vocabulary& v, const preference& pair) {
 /// Removes the pairs that do not fit into max_positions or have a character that the vocabulary lacks; returns how
 /// many.
 inline std::size_t drop_unfit(std::vector<preference>& pairs, const vocabulary& v, int max_positions) {
+  const std::size_t longest = v.longest_text(max_positions);
   return std::erase_if(pairs, [&](const preference& pair) {
     for (const std::string* text : {&pair.prompt, &pair.chosen, &pair.rejected})
-      if (!v.knows(*text)) return true;
+      if (text->size() > longest || !v.knows(*text)) return true;
     return encode(v, pair).positions() > max_positions;
   });
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -53,6 +54,10 @@ class vocabulary {
     } catch (const std::invalid_argument&) {
       return false;
     }
+  }
+  /// No text of more bytes has at most so many ids: encoding a long text takes the square of its length.
+  std::size_t longest_text(int ids) const {
+    return static_cast<std::size_t>(ids) * (characters() ? 4 : std::max<std::size_t>(1, tokens().longest_piece()));
   }
   /// The text's ids, without an end.
   std::vector<int> encode(std::string_view text) const {

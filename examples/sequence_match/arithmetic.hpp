@@ -281,6 +281,16 @@ inline std::optional<arithmetic_result> run_arm(const arithmetic_options& o, con
   return result;
 }
 
+/// A model that an earlier call of the same experiment kept in a file, if it is there. Throws std::runtime_error, with
+/// the file's name, if the file is damaged.
+inline std::optional<lm::weights<float>> kept_model(const std::string& path, const std::string& fingerprint,
+                                                    const lm::config& shape) {
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  auto saved = lm::load_checkpoint<float>(path);
+  if (saved.user != fingerprint || !(saved.parameters.shape() == shape)) return std::nullopt;
+  return std::move(saved.parameters);
+}
+
 /// The questions and first models of every seed, each made once, by whoever asks first. Pretrained models are kept in
 /// files, so that an interrupted experiment goes on with them.
 class arithmetic_seeds {
@@ -313,10 +323,7 @@ class arithmetic_seeds {
                              .is_classifier_shared = false};
       found->random = lm::random_weights<float>(shape, seed, 0.08);
       const std::string path = cache_ + ".seed" + std::to_string(seed) + ".lm";
-      if (std::filesystem::exists(path)) {
-        auto saved = lm::load_checkpoint<float>(path);
-        if (saved.user == fingerprint_) found->pretrained = std::move(saved.parameters);
-      }
+      found->pretrained = kept_model(path, fingerprint_, shape);
       if (found->pretrained) return;
       found->pretrained = pretrain(options_, *found->random, held_out, seed, on_step);
       if (found->pretrained)

@@ -4,7 +4,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <common/hash.hpp>
@@ -66,14 +68,28 @@ inline lm::weights<float> with_one_more_id(const lm::weights<float>& w) {
   return larger;
 }
 
-/// Throws std::runtime_error if a file cannot be read or the text is too short to hold passages out of.
+/// The start of a text, of at most so many bytes: up to a space, or where a text has none near, up to a whole
+/// character.
+inline std::string_view start_of(std::string_view text, std::size_t longest) {
+  if (text.size() <= longest) return text;
+  const std::size_t space = text.rfind(' ', longest);
+  const bool is_near = space != std::string_view::npos && longest - space < 1000;
+  return text.substr(0, is_near ? space : common::character_border(text, longest));
+}
+
+/// Throws std::runtime_error, with the file's name, if a file cannot be read, the text is not UTF-8, has more distinct
+/// bytes than the vocabulary has ids, or is too short to hold passages out of.
 inline corpus read_corpus(const corpus_options& o) {
-  std::string text = cleaned(common::read_file(o.data));
-  if (text.size() > o.characters) text.resize(text.rfind(' ', o.characters));
+  std::string text = cleaned(common::read_text(o.data));
+  text.resize(start_of(text, o.characters).size());
   corpus c;
   c.characters = text.size();
   std::vector<int> tokens;
   if (o.model.empty()) {
+    const std::size_t needed = 3 + std::set<char>(text.begin(), text.end()).size();
+    if (needed > static_cast<std::size_t>(o.vocabulary))
+      throw std::runtime_error(o.data + ": needs a --vocabulary of at least " + std::to_string(needed) +
+                               ", but it is " + std::to_string(o.vocabulary));
     const auto pieces = std::make_shared<const lm::piece_tokenizer>(
         lm::piece_tokenizer::learn(text, {"<start>", "<end>", "<erase>"}, o.vocabulary));
     c.start = 0, c.end = 1, c.backspace = 2, c.first_writable = 3, c.vocab = pieces->size(), c.writable = c.vocab - 3;
@@ -88,15 +104,18 @@ inline corpus read_corpus(const corpus_options& o) {
     c.writable = c.vocab - 4;
     c.decode = [pieces](const ids& of) { return pieces->decode(std::vector<int>(of.begin(), of.end())); };
     if (o.prompt + o.length + 2 > c.pretrained->shape().max_positions)
-      throw std::runtime_error("the model holds " + std::to_string(c.pretrained->shape().max_positions) +
+      throw std::runtime_error(o.model + ": holds " + std::to_string(c.pretrained->shape().max_positions) +
                                " tokens; --prompt and --length are too long for it");
-    // Merging takes the square of the length: sentence by sentence.
+    // Merging takes the square of the length: sentence by sentence, and a longer one in parts.
     for (std::size_t begin = 0; begin < text.size();) {
-      std::size_t end = text.find(". ", begin);
-      end = end == std::string::npos ? text.size() : end + 1;
-      const std::vector<int> sentence = pieces->encode(std::string_view(text).substr(begin, end - begin), false);
+      const std::size_t stop = text.find(". ", begin);
+      const std::string_view whole =
+          std::string_view(text).substr(begin, stop == std::string::npos ? std::string::npos : stop + 1 - begin);
+      const std::string_view part = start_of(whole, 4000);
+      const std::vector<int> sentence = pieces->encode(part, false);
       tokens.insert(tokens.end(), sentence.begin(), sentence.end());
-      begin = end + 1;  // encode puts the space before it
+      begin += part.size();
+      if (begin < text.size() && text[begin] == ' ') ++begin;  // encode puts the space before it
     }
   }
   const std::size_t length =
@@ -107,7 +126,8 @@ inline corpus read_corpus(const corpus_options& o) {
                           tokens.begin() + static_cast<std::ptrdiff_t>(at + length));
   const std::size_t held_out = passages.size() / 10;
   if (held_out < 2)
-    throw std::runtime_error(o.data + ": too short: only " + std::to_string(passages.size()) + " passages");
+    throw std::runtime_error(o.data + ": too short: only " + std::to_string(passages.size()) + " passages of " +
+                             std::to_string(length) + " tokens; 20 are wanted");
   c.training.assign(passages.begin(), passages.end() - static_cast<std::ptrdiff_t>(held_out));
   c.held_out.assign(passages.end() - static_cast<std::ptrdiff_t>(held_out), passages.end());
   return c;

@@ -16,6 +16,7 @@ struct experiment {
   std::string name;
   nlohmann::json fingerprint;  // what the numbers depend on
   std::vector<common::job> jobs;
+  std::function<void()> prepare = [] {};  // before the first job: throws where the data are not what is wanted
   std::function<std::string(const std::string& job, const nlohmann::json& result)> in_words;  // a line
   std::function<void(common::terminal&, const common::result_lines&)> print;
   std::function<std::string(const common::result_lines&)> csv;   // lines under `csv_head`

@@ -94,9 +94,9 @@ inline std::string playback_of(const std::vector<shown_writing>& all) {
   if (all.empty()) return "";
   nlohmann::json data = nlohmann::json::array();
   for (const shown_writing& s : all) data.push_back(to_json(s));
-  std::string json = data.dump();
-  for (std::size_t at = 0; (at = json.find("</", at)) != std::string::npos; at += 3)
-    json.insert(at + 1, "\\");  // an end tag would end the script
+  std::string json = data.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  for (std::size_t at = 0; (at = json.find('<', at)) != std::string::npos;)
+    json.replace(at, 1, "\\u003c");  // a tag or a comment could end the script, or keep it from ending
   std::string html = std::string(detail::playback_style) +
                      "<div class=\"playback\"><div class=\"text\"><span class=\"asked\">" +
                      common::escaped(all.front().prompt) + "</span>";

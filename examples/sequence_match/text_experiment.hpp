@@ -29,20 +29,18 @@ class text_seeds {
       found = slot.get();
     }
     std::call_once(found->is_made, [&] {
+      const lm::config own_shape{.dim = options_.dim,
+                                 .hidden_dim = options_.dim * 8 / 3,
+                                 .layers = options_.layers,
+                                 .heads = options_.heads,
+                                 .key_value_heads = options_.heads,
+                                 .vocab_size = static_cast<int>(c.vocab),
+                                 .max_positions = options_.corpus.prompt + options_.corpus.length + 4,
+                                 .is_classifier_shared = true};
+      const lm::config shape = c.pretrained ? c.pretrained->shape() : own_shape;
       const std::string path = cache_ + ".seed" + std::to_string(seed) + ".lm";
-      if (std::filesystem::exists(path)) {
-        auto saved = lm::load_checkpoint<float>(path);
-        if (saved.user == fingerprint_) found->base = std::move(saved.parameters);
-      }
+      found->base = kept_model(path, fingerprint_, shape);
       if (found->base) return;
-      const lm::config shape{.dim = options_.dim,
-                             .hidden_dim = options_.dim * 8 / 3,
-                             .layers = options_.layers,
-                             .heads = options_.heads,
-                             .key_value_heads = options_.heads,
-                             .vocab_size = static_cast<int>(c.vocab),
-                             .max_positions = options_.corpus.prompt + options_.corpus.length + 4,
-                             .is_classifier_shared = true};
       found->base = train_base(options_, c, c.pretrained ? *c.pretrained : lm::random_weights<float>(shape, seed, 0.06),
                                seed, on_step);
       if (found->base) lm::save_checkpoint<float>(path, *found->base, nullptr, options_.base_steps, fingerprint_);
@@ -192,6 +190,7 @@ inline experiment text_experiment(const text_options& options, const std::string
              return j;
            }});
     }
+  e.prepare = [seeds] { seeds->text(); };
   e.in_words = [](const std::string& name, const nlohmann::json& r) {
     return common::padded_to(44, name) +
            common::format("MAUVE %.3f   perplexity %.2f   erased %.2f %%", r.at("mauve").at(0).get<double>(),

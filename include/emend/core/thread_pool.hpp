@@ -4,60 +4,84 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
+#include <string>
+#include <system_error>
 #include <thread>
+#include <type_traits>
+#include <utility>
 #include <vector>
+
+#if __has_include(<unistd.h>)
+#include <unistd.h>
+#endif
 
 namespace emend {
 
 /// A fixed number of threads that share the ranges of `for_each_chunk`; the caller's thread is one of them.
 ///
 /// [0, n) is cut into at most `chunks_per_thread` ranges a thread, which idle threads take in turn. Calls from inside a
-/// running chunk, and calls while another thread uses the pool, run on the calling thread alone. The first exception of
-/// a chunk is rethrown after all chunks have ended. Construction with `threads` < 1 uses one thread.
+/// running chunk, and calls while another thread uses the pool, run on the calling thread alone.
+///
+/// Exceptions: every chunk is run to its end. If chunks throw, the exception of the chunk with the lowest positions is
+/// rethrown after all chunks have ended, so that the caller sees the same one as without threads.
+///
+/// Fork: a child process has none of the pool's threads. In a child `threads()` is 1, `for_each_chunk` runs on the
+/// calling thread, and the destructor waits for nobody. A child that was forked inside a chunk must not return from
+/// that chunk; it ends by `exec` or `_exit`. One system call (`getpid`) a call of `for_each_chunk` tells the two apart.
+///
+/// The pool must outlive every call, and is not destroyed from inside one of its own chunks. It is no part of what a
+/// signal handler may use. Its threads take over the signal mask of the thread that constructs it.
 class thread_pool {
  public:
-  explicit thread_pool(int threads = static_cast<int>(std::thread::hardware_concurrency())) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { serve(); });
+  /// `threads` < 1 is taken as 1. Throws std::system_error if the system refuses a thread; the threads that were made
+  /// have ended by then, and nothing is left behind.
+  explicit thread_pool(int threads = static_cast<int>(std::thread::hardware_concurrency()))
+      : state_(std::make_unique<state>()) {
+    try {
+      for (int i = 1; i < threads; ++i) state_->workers.emplace_back([shared = state_.get()] { shared->serve(); });
+    } catch (const std::system_error& error) {
+      const std::size_t made = state_->workers.size();
+      state_->close();
+      throw std::system_error(error.code(), "emend: thread_pool: expected " + std::to_string(threads) +
+                                                " threads, got " + std::to_string(made + 1));
+    } catch (...) {
+      state_->close();
+      throw;
+    }
   }
   thread_pool(const thread_pool&) = delete;
   thread_pool& operator=(const thread_pool&) = delete;
   ~thread_pool() {
-    {
-      std::lock_guard lock(mutex_);
-      is_closing_ = true;
-    }
-    work_arrived_.notify_all();
-    for (std::thread& worker : workers_) worker.join();
+    if (is_in_own_process())
+      state_->close();
+    else
+      // The handles are of threads that a child process does not have, and a condition variable that they waited for
+      // cannot be destroyed there: both are left as they are.
+      static_cast<void>(state_.release());
   }
 
   /// Number of threads that run chunks, the caller's included.
-  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+  int threads() const { return is_in_own_process() ? state_->threads() : 1; }
 
   template <class F>
   void for_each_chunk(index n, F&& f) {
     if (n <= 0) return;
-    const ownership owner(is_owned_);
-    if (workers_.empty() || n == 1 || !owner.is_ours) {
+    const ownership owner(state_->is_owned);
+    if (state_->workers.empty() || n == 1 || !owner.is_ours || !is_in_own_process()) {
       f(index{0}, n);
       return;
     }
     using callable = std::remove_reference_t<F>;
+    const index most = chunks_per_thread * state_->threads();
     job work{.context = const_cast<void*>(static_cast<const void*>(&f)),
              .run = [](void* context, index begin, index end) { (*static_cast<callable*>(context))(begin, end); },
              .size = n,
-             .chunks = n < chunks_per_thread * threads() ? n : chunks_per_thread * threads()};
-    {
-      std::lock_guard lock(mutex_);
-      job_ = &work;
-      ++generation_;
-    }
-    work_arrived_.notify_all();
-    take_chunks(work);
-    std::unique_lock lock(mutex_);
-    work_done_.wait(lock, [&] { return work.done == work.chunks && work.users == 0; });
-    job_ = nullptr;
+             .chunks = n < most ? n : most};
+    state_->run(work);
     if (work.error) std::rethrow_exception(work.error);
   }
 
@@ -80,55 +104,100 @@ class thread_pool {
     void* context;
     void (*run)(void*, index, index);
     index size, chunks;
-    index next = 0, done = 0;
+    index next = 0, done = 0, failed = chunks;
     int users = 0;
     std::exception_ptr error = nullptr;
+
+    /// First position of a chunk: size * chunk / chunks, without the product, which a large size overflows.
+    index first_position(index chunk) const { return size / chunks * chunk + size % chunks * chunk / chunks; }
   };
 
-  void serve() {
-    std::uint64_t seen = 0;
-    std::unique_lock lock(mutex_);
-    while (true) {
-      work_arrived_.wait(lock, [&] { return is_closing_ || (job_ && generation_ != seen); });
-      if (is_closing_) return;
-      seen = generation_;
-      job& work = *job_;
-      ++work.users;
-      lock.unlock();
-      take_chunks(work);
-      lock.lock();
-      --work.users;
-      work_done_.notify_all();
-    }
-  }
+  struct state {
+    std::vector<std::thread> workers;
+    std::atomic<bool> is_owned = false;
+    std::mutex mutex;
+    std::condition_variable work_arrived, work_done;
+    job* current = nullptr;
+    std::uint64_t generation = 0;
+    bool is_closing = false;
 
-  void take_chunks(job& work) {
-    while (true) {
-      index chunk;
+    int threads() const { return static_cast<int>(workers.size()) + 1; }
+
+    void close() {
       {
-        std::lock_guard lock(mutex_);
-        if (work.next == work.chunks) return;
-        chunk = work.next++;
+        std::lock_guard lock(mutex);
+        is_closing = true;
       }
-      std::exception_ptr error;
-      try {
-        work.run(work.context, work.size * chunk / work.chunks, work.size * (chunk + 1) / work.chunks);
-      } catch (...) {
-        error = std::current_exception();
-      }
-      std::lock_guard lock(mutex_);
-      if (error && !work.error) work.error = error;
-      if (++work.done == work.chunks) work_done_.notify_all();
+      work_arrived.notify_all();
+      for (std::thread& worker : workers) worker.join();
+      workers.clear();
     }
-  }
 
-  std::vector<std::thread> workers_;
-  std::atomic<bool> is_owned_ = false;
-  std::mutex mutex_;
-  std::condition_variable work_arrived_, work_done_;
-  job* job_ = nullptr;
-  std::uint64_t generation_ = 0;
-  bool is_closing_ = false;
+    void run(job& work) {
+      {
+        std::lock_guard lock(mutex);
+        current = &work;
+        ++generation;
+      }
+      work_arrived.notify_all();
+      take_chunks(work);
+      std::unique_lock lock(mutex);
+      work_done.wait(lock, [&] { return work.done == work.chunks && work.users == 0; });
+      current = nullptr;
+    }
+
+    void serve() {
+      std::uint64_t seen = 0;
+      std::unique_lock lock(mutex);
+      while (true) {
+        work_arrived.wait(lock, [&] { return is_closing || (current && generation != seen); });
+        if (is_closing) return;
+        seen = generation;
+        job& work = *current;
+        ++work.users;
+        lock.unlock();
+        take_chunks(work);
+        lock.lock();
+        --work.users;
+        work_done.notify_all();
+      }
+    }
+
+    void take_chunks(job& work) {
+      while (true) {
+        index chunk;
+        {
+          std::lock_guard lock(mutex);
+          if (work.next == work.chunks) return;
+          chunk = work.next++;
+        }
+        std::exception_ptr error;
+        try {
+          work.run(work.context, work.first_position(chunk), work.first_position(chunk + 1));
+        } catch (...) {
+          error = std::current_exception();
+        }
+        std::lock_guard lock(mutex);
+        if (error && chunk < work.failed) {
+          work.failed = chunk;
+          std::swap(work.error, error);  // the replaced one is destroyed outside the lock: it may be a user's type
+        }
+        if (++work.done == work.chunks) work_done.notify_all();
+      }
+    }
+  };
+
+  static long current_process() {
+#if __has_include(<unistd.h>)
+    return static_cast<long>(::getpid());
+#else
+    return 0;  // a system without fork
+#endif
+  }
+  bool is_in_own_process() const { return current_process() == process_; }
+
+  std::unique_ptr<state> state_;
+  long process_ = current_process();
 };
 
 static_assert(executor<thread_pool>);

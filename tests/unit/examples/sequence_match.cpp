@@ -347,6 +347,70 @@ TEST_CASE("a text: cleaned, cut, its last tenth held out") {
   CHECK_THROWS_AS(static_cast<void>(read_corpus(bad)), std::runtime_error);
 }
 
+TEST_CASE("a text without spaces is cut at a whole character; the start of one with spaces at a space") {
+  std::string text;
+  for (int i = 0; i < 9000; ++i) text += "\xe4\xb8" + std::string(1, static_cast<char>(0x80 + i * i % 50));
+  const file_of file("sequence_match_test_no_spaces.txt", text);
+  text_options o = small_text(file.path);
+  for (const std::size_t characters : {20000u, 20001u, 19999u}) {
+    o.corpus.characters = characters;
+    const corpus c = read_corpus(o.corpus);
+    CHECK(c.characters == characters / 3 * 3);
+    ids whole;
+    for (const ids& passage : c.training) whole.insert(whole.end(), passage.begin(), passage.end());
+    CHECK(text.starts_with(c.decode(whole)));
+    CHECK(c.decode(whole).size() > 10000);
+  }
+  CHECK(start_of("one two three", 13) == "one two three");
+  CHECK(start_of("one two three", 12) == "one two");
+  CHECK(start_of("one two three", 7) == "one two");
+  CHECK(start_of("one two three", 6) == "one");
+  const std::string far = "a" + std::string(1, ' ') + std::string(3000, 'b');
+  CHECK(start_of(far, 1000) == "a");
+  CHECK(start_of(far, 1001).size() == 1001);
+}
+
+TEST_CASE("a text that is none, or needs more ids than there are, is refused with its name") {
+  const auto refused = [](const std::string& bytes, int vocabulary, const std::string& words) {
+    const file_of file("sequence_match_test_bad.txt", bytes);
+    text_options o = small_text(file.path);
+    o.corpus.vocabulary = vocabulary;
+    std::string message = "nothing was thrown";
+    try {
+      static_cast<void>(read_corpus(o.corpus));
+    } catch (const std::runtime_error& error) {
+      message = error.what();
+    }
+    CAPTURE(message);
+    CHECK(message.starts_with(file.path + ": "));
+    CHECK(message.find(words) != std::string::npos);
+  };
+  std::string text;
+  for (int i = 0; i < 2000; ++i) text += std::string(1, static_cast<char>('!' + i % 90)) + " ";
+  refused("\xff\xfe" + text, 200, "UTF-16");
+  refused("caf\xe9 " + text, 200, "not UTF-8 at byte 3");
+  refused(std::string(1, '\0') + text, 200, "zero byte");
+  refused(text, 92, "needs a --vocabulary of at least 93");
+  refused("", 200, "too short: only 0 passages");
+  const file_of file("sequence_match_test_marked.txt", "\xef\xbb\xbf" + text);
+  text_options o = small_text(file.path);
+  o.corpus.vocabulary = 93;
+  CHECK(read_corpus(o.corpus).decode(read_corpus(o.corpus).training.at(0)).starts_with("! \""));
+}
+
+TEST_CASE("a model that was kept is taken up if it is of the same experiment and shape") {
+  const file_of file("sequence_match_test_kept.lm", "");
+  lm::config shape{.dim = 8, .hidden_dim = 8, .layers = 1, .heads = 2, .key_value_heads = 2, .vocab_size = 9};
+  lm::save_checkpoint<float>(file.path, lm::random_weights<float>(shape, 1), nullptr, 1, "mine");
+  CHECK(kept_model(file.path, "mine", shape).has_value());
+  CHECK_FALSE(kept_model(file.path, "another", shape).has_value());
+  shape.vocab_size = 10;
+  CHECK_FALSE(kept_model(file.path, "mine", shape).has_value());
+  CHECK_FALSE(kept_model("sequence_match_test_none.lm", "mine", shape).has_value());
+  std::ofstream(file.path) << "damaged";
+  CHECK_THROWS_AS(static_cast<void>(kept_model(file.path, "mine", shape)), std::runtime_error);
+}
+
 TEST_CASE("one more id changes no other's score; contrastive search among one is greedy") {
   const lm::config shape{.dim = 16,
                          .hidden_dim = 20,
