@@ -64,7 +64,8 @@ std::vector<scored_response> score_responses(const lm::weights<float>& w, const 
     for (const reward_mode mode : all_modes) {
       if (mode == reward_mode::dense && !reference) continue;
       const emend::seq2seq_rewards rewards =
-          emend::extract_rewards(scores, response, layout, {.mode = mode, .reference_log_prob = reference_log_prob});
+          emend::extract_rewards(scores, response, layout,
+                                 {.mode = mode, .reference_log_prob = emend::column_unless_empty(reference_log_prob)});
       for (std::size_t i = begin; i < end; ++i) {
         const auto first = static_cast<std::size_t>(offsets[i - begin]),
                    last = static_cast<std::size_t>(offsets[i - begin + 1]);

@@ -14,13 +14,13 @@ namespace emend {
 inline std::vector<double> normalise_then_sum(const std::vector<column>& rewards, column weight, id_column group,
                                               const group_relative_options& options = {}) {
   if (rewards.empty()) detail::fail("rewards", "at least one column", "none");
-  if (!weight.empty()) detail::require_length("weight", weight.size(), static_cast<index>(rewards.size()));
+  if (weight.is_given()) detail::require_length("weight", weight.size(), static_cast<index>(rewards.size()));
   const groups of(group, rewards[0].size());
   std::vector<double> total(static_cast<std::size_t>(rewards[0].size()), 0);
   for (std::size_t k = 0; k < rewards.size(); ++k) {
     detail::require_length("rewards", rewards[k].size(), rewards[0].size());
     const std::vector<double> one = group_relative(rewards[k], of, options).advantage;
-    const double factor = weight.empty() ? 1 : weight[static_cast<index>(k)];
+    const double factor = weight.is_given() ? weight[static_cast<index>(k)] : 1;
     if (factor != factor) detail::fail("weight", "numbers", "NaN");
     for (std::size_t b = 0; b < total.size() && factor != 0; ++b) total[b] += factor * one[b];
   }

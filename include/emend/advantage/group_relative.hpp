@@ -49,12 +49,12 @@ inline group_relative_advantages group_relative(column reward, const groups& gro
                                                 const group_relative_options& options = {}) {
   const index sequences = reward.size();
   detail::require_length("group", group.sequences(), sequences);
-  if (!options.counts.empty()) detail::require_length("counts", options.counts.size(), sequences);
+  if (options.counts.is_given()) detail::require_length("counts", options.counts.size(), sequences);
   detail::require_not_negative("epsilon", options.epsilon);
   detail::require_finite_rewards(reward);
   detail::require_finite_moments("batch", options.batch.count, options.batch.mean, options.batch.squares);
   const auto is_present = [&](index b) {
-    return reward[b] == reward[b] && (options.counts.empty() || options.counts[b] != 0);
+    return reward[b] == reward[b] && (!options.counts.is_given() || options.counts[b] != 0);
   };
 
   moments batch = options.batch;

@@ -32,7 +32,7 @@ class groups {
   /// group: [B]; empty: all `sequences` are one group. Throws std::invalid_argument if the length does not fit.
   groups(id_column group, index sequences)
       : of_(static_cast<std::size_t>(sequences), 0), offsets_(sequences > 0 ? 2 : 1, 0) {
-    if (!group.empty()) {
+    if (group.is_given()) {
       detail::require_length("group", group.size(), sequences);
       number(group);
     }

@@ -30,7 +30,7 @@ advantages optimal_token_baseline(column reward, column log_prob, column sum_squ
                                   const optimal_token_baseline_options& options = {}) {
   detail::require_length("log_prob", log_prob.size(), layout.tokens());
   detail::require_length("sum_squares", sum_squares.size(), layout.tokens());
-  if (!options.importance.empty()) detail::require_length("importance", options.importance.size(), layout.tokens());
+  if (options.importance.is_given()) detail::require_length("importance", options.importance.size(), layout.tokens());
   if (!detail::contiguous_layout<L> && options.step == time_step::place)
     detail::fail("step", "time_step::token with a packed layout", "time_step::place");
   const groups of(group, layout.sequences());
@@ -55,7 +55,7 @@ advantages optimal_token_baseline(column reward, column log_prob, column sum_squ
     for (index k = 0; k < of.size(g); ++k) {
       double energy = 0;
       for_each_step(of.member(g, k), [&](index t, std::size_t step) {
-        const double weight = options.importance.empty() ? 1 : options.importance[t] * options.importance[t];
+        const double weight = options.importance.is_given() ? options.importance[t] * options.importance[t] : 1;
         energy += (1 - 2 * __builtin_exp(log_prob[t]) + sum_squares[t]) * weight;
         if (step >= total.size()) weighted.resize(step + 1, 0), total.resize(step + 1, 0);
         weighted[step] += result.returns[static_cast<std::size_t>(t)] * energy;

@@ -240,6 +240,13 @@ class column : public detail::entry_range {
   index (*read_flags_)(const void*, index, index, index, long long*) = nullptr;
 };
 
+/// The column of a range, or no column if the range has no entries: for a range that is empty where nothing is given.
+template <detail::column_range X>
+column column_unless_empty(const X& range) {
+  const column result = range;
+  return result.empty() ? column() : result;
+}
+
 /// One id or position per token: targets, rows, links, offsets.
 ///
 /// As `column`, of an integer type other than bool; it reads as `index`.

@@ -120,9 +120,8 @@ inline moments moments_of_range(const column& values, const column& mask, index 
   moments result;
   for (index begin = first; begin < last; begin += run_length) {
     const index size = last - begin < run_length ? last - begin : run_length;
-    const index count = !mask.is_given() ? size
-                        : bytes          ? count_bytes(bytes + begin, size)
-                                         : mask.read_flags(begin, size, flags);
+    index count = size;
+    if (mask.is_given()) count = bytes ? count_bytes(bytes + begin, size) : mask.read_flags(begin, size, flags);
     if (count == 0) continue;
     if (!in_place) values.read(begin, size, x);
     const auto merge = [&](const auto* of_run) {

@@ -74,10 +74,10 @@ class linear_source {
     finish_gradient();
   }
 
-  template <class E, class Visit, class Finish>
-  void fused_late(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit,
+  template <class E, class Note, class Visit, class Finish>
+  void fused_late(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Note& note, const Visit& visit,
                   const Finish& finish) {
-    forward_and_backward(*this, executor, plan, buffers, visit, finish);
+    forward_and_backward(*this, executor, plan, buffers, note, visit, finish);
   }
 
  private:
@@ -126,7 +126,7 @@ class linear_source {
         buffers.statistics[static_cast<std::size_t>(row)] = statistics_[static_cast<std::size_t>(k)];
         plan.for_each_term(
             row, [&](index i) { buffers.scores[static_cast<std::size_t>(i)] = chunk.head.score(k, plan.target(i)); });
-        visit(row);
+        visit_row_of(visit, row, [&](index id) { return chunk.head.log_z_without(k, id); });
       }
     });
   }

@@ -22,11 +22,12 @@ concept gradient_target = std::same_as<G, gradient_type<X>> || detail::is_linear
 namespace emend::detail {
 
 // A source runs the passes over the rows of one kind of scores:
-//   forward(executor, plan, buffers, visit)     statistics of every active row, then visit(row) once
+//   forward(executor, plan, buffers, visit)     statistics of every active row, then visit(row) once, or
+//                                               visit(row, log_z_without) while the row's scores are at hand
 //   backward(executor, plan, buffers)           the whole gradient from buffers.adjoints and score_adjoints
 //   fused(executor, plan, buffers, visit)       both, row by row where the row can stay in cache
-//   fused_late(executor, plan, buffers, visit, finish)   both, for losses whose row adjoints follow from the row's own
-//   statistics
+//   fused_late(executor, plan, buffers, note, visit, finish)   both, note(row, log_z_without) before visit(row), for
+//   losses whose row adjoints follow from the row's own statistics
 //                                               and single scores of any row, but whose score_adjoints need every row:
 //                                               these are written by finish(), once all rows have been visited
 // visit(row) may read buffers.statistics[row] and the scores of the row's terms, and writes the row's adjoints; in
@@ -116,8 +117,8 @@ class host_source {
     });
   }
 
-  template <class E, class Visit, class Finish>
-  void fused_late(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit,
+  template <class E, class Note, class Visit, class Finish>
+  void fused_late(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Note& note, const Visit& visit,
                   const Finish& finish) const {
     // All scores first: in place, a row's are gone once it has been visited.
     executor.for_each_chunk(plan.terms(), [&](index begin, index end) {
@@ -130,8 +131,11 @@ class host_source {
       typename row_head<T>::fused_pass pass;
       for_each_tile(begin, end, head_.gradient_tile(), [&](index first, index last) {
         head_.statistics(first, last, plan.active_rows(), buffers.statistics.data(), *work, &pass);
-        for (index row = first; row < last; ++row)
-          if (plan.active_rows()[row]) visit(row);
+        for (index row = first; row < last; ++row) {
+          if (!plan.active_rows()[row]) continue;
+          note(row, log_z_without(row));
+          visit(row);
+        }
         head_.gradient(
             first, last, plan.active_rows(), buffers.statistics.data(), buffers.adjoints.data(), [](index, auto&&) {},
             gradient_, is_streaming_, *work, &pass);
@@ -186,8 +190,11 @@ class host_source {
       if (!plan.active_rows()[row]) continue;
       plan.for_each_term(
           row, [&](index i) { buffers.scores[static_cast<std::size_t>(i)] = head_.score(row, plan.target(i)); });
-      visit(row);
+      visit_row_of(visit, row, log_z_without(row));
     }
+  }
+  auto log_z_without(index row) const {
+    return [this, row](index id) { return head_.log_z_without(row, id); };
   }
 
   void gradient(index begin, index end, const term_plan& plan, evaluation_buffers& buffers,
@@ -220,7 +227,7 @@ class remote_source {
     list_terms(plan);
     backend<X>::forward(x_, request(plan), buffers.statistics.data(), buffers.scores.data());
     for (index row = 0; row < plan.rows(); ++row)
-      if (plan.active_rows()[row]) visit(row);
+      if (plan.active_rows()[row]) visit_row_of(visit, row, [&](index id) { return log_z_without(row, id); });
   }
   template <class E>
   void backward(E&, const term_plan& plan, evaluation_buffers& buffers) {
@@ -243,10 +250,10 @@ class remote_source {
       backward(executor, plan, buffers);
     }
   }
-  template <class E, class Visit, class Finish>
-  void fused_late(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Visit& visit,
+  template <class E, class Note, class Visit, class Finish>
+  void fused_late(E& executor, const term_plan& plan, evaluation_buffers& buffers, const Note& note, const Visit& visit,
                   const Finish& finish) {
-    forward_and_backward(*this, executor, plan, buffers, visit, finish);
+    forward_and_backward(*this, executor, plan, buffers, note, visit, finish);
   }
 
  private:
@@ -258,6 +265,31 @@ class remote_source {
       rows_[static_cast<std::size_t>(i)] = plan.is_evaluated(i) ? plan.row_of(i) : 0;
       ids_[static_cast<std::size_t>(i)] = plan.is_evaluated(i) ? plan.target(i) : 0;
     }
+  }
+  /// By a pass over this row alone, in which every other id is kept.
+  double log_z_without(index row, index id) const {
+    const head_shape shape = backend<X>::shape(x_);
+    std::vector<index> offsets, ids;
+    std::vector<std::uint8_t> is_active(static_cast<std::size_t>(shape.rows), 0);
+    is_active[static_cast<std::size_t>(row)] = 1;
+    const kept_ids& all = options_.kept;
+    for (index i = 0; i <= shape.rows; ++i) {
+      offsets.push_back(static_cast<index>(ids.size()));
+      if (i != row) continue;
+      const index count = all.offsets.is_given() ? all.offsets[row + 1] - all.offsets[row] : shape.vocab;
+      for (index k = 0; k < count; ++k) {
+        const index kept = all.offsets.is_given() ? all.ids[all.offsets[row] + k] : k;
+        if (kept != id) ids.push_back(kept);
+      }
+    }
+    if (ids.empty()) return -infinity;
+    const kept_ids others{offsets, ids};
+    std::vector<row_statistics> statistics(static_cast<std::size_t>(shape.rows));
+    const std::vector<index> target{ids.front()}, target_row{row};
+    double score = 0;
+    backend<X>::forward(x_, head_request{target, target_row, is_active.data(), options_.transform, others, false},
+                        statistics.data(), &score);
+    return statistics[static_cast<std::size_t>(row)].log_z;
   }
   head_request request(const term_plan& plan) const {
     return {ids_, rows_, plan.active_rows(), options_.transform, options_.kept, with_extras_};

@@ -27,13 +27,20 @@ inline void check_transform(const score_transform& transform, index rows, const 
   const auto require = [&](const char* name, double value) {
     if (!(value > 0 && value < infinity)) require_positive(std::string(of).append(name).c_str(), value);
   };
-  require("temperature", transform.temperature);
+  // The scores are multiplied by the quotient, which must be a number.
+  const auto require_quotient = [&](const char* name, double temperature) {
+    require(name, temperature);
+    if (const double quotient = transform.logit_scale / temperature; !(quotient > 0 && quotient < infinity))
+      fail(std::string(of).append(name).c_str(), "a number whose quotient with logit_scale is finite and above 0",
+           text_of(transform.logit_scale).append(" / ").append(text_of(temperature)));
+  };
   require("logit_scale", transform.logit_scale);
+  require_quotient("temperature", transform.temperature);
   if (transform.soft_cap != 0) require("soft_cap", transform.soft_cap);
   if (!transform.temperatures.is_given()) return;
   if (transform.temperatures.size() != rows)
     require_length(std::string(of).append("temperatures").c_str(), transform.temperatures.size(), rows);
-  for (index i = 0; i < rows; ++i) require("temperatures", transform.temperatures[i]);
+  for (index i = 0; i < rows; ++i) require_quotient("temperatures", transform.temperatures[i]);
 }
 
 inline void check_kept(const kept_ids& kept, index rows, index vocab) {
@@ -145,11 +152,20 @@ class term_plan {
   evaluation_buffers& buffers_;
 };
 
+/// visit(row, log_z_without) if visit takes both, else visit(row). log_z_without(id): log_z of the row less one id.
+template <class Visit, class Without>
+void visit_row_of(const Visit& visit, index row, const Without& log_z_without) {
+  if constexpr (std::is_invocable_v<const Visit&, index, const Without&>)
+    visit(row, log_z_without);
+  else
+    visit(row);
+}
+
 /// The way of a fused_late that has no better one: scores are read once for each pass.
-template <class Source, class E, class Visit, class Finish>
+template <class Source, class E, class Note, class Visit, class Finish>
 void forward_and_backward(Source& source, E& executor, const term_plan& plan, evaluation_buffers& buffers,
-                          const Visit& visit, const Finish& finish) {
-  source.forward(executor, plan, buffers, [](index) {});
+                          const Note& note, const Visit& visit, const Finish& finish) {
+  source.forward(executor, plan, buffers, note);
   for (index row = 0; row < plan.rows(); ++row)
     if (plan.active_rows()[row]) visit(row);
   finish();

@@ -198,8 +198,8 @@ class divergence_head {
     const auto is_taken = [](const auto& side) {
       return side.has_reference && __builtin_fabs(side.reference) < 0x1p20;
     };
-    if (sums.needs_reference_path || !is_taken(sums.student) || !is_taken(sums.teacher) || !(student_sum > 0) ||
-        !(teacher_sum > 0))
+    if (is_extreme(student_.multiplier(i)) || is_extreme(teacher_.multiplier(i)) || sums.needs_reference_path ||
+        !is_taken(sums.student) || !is_taken(sums.teacher) || !(student_sum > 0) || !(teacher_sum > 0))
       return take_reference(i, factor, to);
 
     const double student_log2 = __builtin_log2(student_sum), teacher_log2 = __builtin_log2(teacher_sum);
@@ -228,6 +228,12 @@ class divergence_head {
     }
     kernels.gradient_of[kind_ == divergence_kind::forward_kl](saved, to, vocab, g, is_streaming);
     return row;
+  }
+
+  /// Whether a factor is so far from 1 that the kernels' numbers could leave their range.
+  static bool is_extreme(double factor) {
+    constexpr double most = sizeof(A) == 4 ? 0x1p90 : 0x1p900;
+    return factor > most || factor < 1 / most;
   }
 
   /// The gradient, as that of `take`, with respect to the rows at hand; `to` may be the student's row itself.

@@ -69,6 +69,23 @@ class row_head {
     return transformed(row, scores_(row, id));
   }
 
+  /// log_z of a row without one of its ids, from the scores themselves: exact however much of the row's mass the id
+  /// has, where log_z + log(1 - p) cancels. -inf if nothing is left, NaN if a score is NaN or +inf. Cost: one
+  /// exponential in double a score.
+  double log_z_without(index row, index id) const {
+    double maximum = -infinity, sum = 0;
+    for (index k = 0; k < width(row); ++k) {
+      if (id_of(row, k) == id) continue;
+      const double z = transformed(row, scores_(row, id_of(row, k)));
+      if (!(z < infinity)) return not_a_number;
+      maximum = z > maximum ? z : maximum;
+    }
+    if (maximum == -infinity) return -infinity;
+    for (index k = 0; k < width(row); ++k)
+      if (id_of(row, k) != id) sum += __builtin_exp(transformed(row, scores_(row, id_of(row, k))) - maximum);
+    return maximum + __builtin_log(sum);
+  }
+
   /// Statistics of rows [begin, end), at most a tile, where is_active says so (null: all). With a fused pass the
   /// caller takes the gradient of these rows next, with the same pass and scratch, and calls `flush` after the last
   /// row of the pass: the powers of a lone row may be kept, and its gradient be written while the next row is read.
@@ -286,11 +303,19 @@ class row_head {
                                    static_cast<A>(transform_.soft_cap));
   }
 
+  /// Whether the factor of a row is so far from 1 that the kernels' numbers could leave their range.
+  bool is_extreme(index row) const {
+    constexpr double most = sizeof(A) == 4 ? 0x1p90 : 0x1p900;
+    const double factor = multiplier(row);
+    return factor > most || factor < 1 / most;
+  }
+
   row_statistics finish(index row, const row_totals& sums) const {
     const index size = width(row);
     const auto z = [&](index k) { return transformed(row, scores_(row, id_of(row, k))); };
     row_statistics result;
-    if (sums.needs_reference_path || !sums.has_reference || !(__builtin_fabs(sums.reference) < 0x1p20)) {
+    if (sums.needs_reference_path || !sums.has_reference || !(__builtin_fabs(sums.reference) < 0x1p20) ||
+        is_extreme(row)) {
       result = reference_statistics(z, size);
     } else {
       const double log2_sum = __builtin_log2(sums.sum);

@@ -25,7 +25,7 @@ struct gmpo {
 
   void check(index n) const {
     detail::check_policy(*this, n);
-    if (!sequence_advantage.empty()) detail::require_length("sequence_advantage", sequence_advantage.size(), n);
+    if (sequence_advantage.is_given()) detail::require_length("sequence_advantage", sequence_advantage.size(), n);
     detail::require_not_negative("clip_low", clip_low);
     detail::require_not_negative("clip_high", clip_high);
     detail::require_not_negative("length_epsilon", length_epsilon);
@@ -41,7 +41,7 @@ struct gmpo {
   }
   template <class R, class Length>
   R operator()(const token<R>& t, const R& summary, const Length& length) const {
-    const auto a = t.number(sequence_advantage.empty() ? advantage : sequence_advantage);
+    const auto a = t.number(sequence_advantage.is_given() ? sequence_advantage : advantage);
     return emend::select(a == 0, R(0), -a * emend::exp(summary / (as_number(length) + length_epsilon)));
   }
 

@@ -40,7 +40,7 @@ struct kl_penalty {
   void check(index n) const {
     detail::require_length("reference_log_prob", reference_log_prob.size(), n);
     const bool needs_old = weighting == kl_weighting::ratio || weighting == kl_weighting::unbiased_gradient;
-    if (needs_old || !old_log_prob.empty()) detail::require_length("old_log_prob", old_log_prob.size(), n);
+    if (needs_old || old_log_prob.is_given()) detail::require_length("old_log_prob", old_log_prob.size(), n);
     detail::check(clamps);
     detail::require_bound("weight_cap", weight_cap);
     if (coefficient != coefficient) detail::fail("coefficient", "a number", "NaN");
@@ -65,7 +65,7 @@ struct kl_penalty {
   template <class R>
   R weighted(const token<R>& t, const R& d) const {
     if (weighting == kl_weighting::none) return coefficient * kl_estimate(kind, d, clamps);
-    const R old = old_log_prob.empty() ? R(emend::detach(t.log_prob)) : t(old_log_prob);
+    const R old = old_log_prob.is_given() ? t(old_log_prob) : R(emend::detach(t.log_prob));
     const R weight = emend::clamp(emend::exp(detail::log_ratio_between(t.log_prob, old)), 0, weight_cap);
     switch (weighting) {
       case kl_weighting::ratio:

@@ -41,9 +41,9 @@ struct policy_objective {
   void check(index n) const {
     policy.check(n);
     detail::require_length("weight", weight.size(), n);
-    if (!entropy_weight.empty()) detail::require_length("entropy_weight", entropy_weight.size(), n);
+    if (entropy_weight.is_given()) detail::require_length("entropy_weight", entropy_weight.size(), n);
     if (entropy_coefficient != entropy_coefficient) detail::fail("entropy_coefficient", "a number", "NaN");
-    if (kl.coefficient != 0 || !kl.reference_log_prob.empty()) kl.check(n);
+    if (kl.coefficient != 0 || kl.reference_log_prob.is_given()) kl.check(n);
   }
 
   template <class R>
@@ -85,7 +85,7 @@ struct policy_objective {
     const auto w = t.number(weight);
     const R weighted = emend::select(w == 0, R(0), w * loss);
     if (entropy_coefficient == 0) return weighted;
-    const auto v = entropy_coefficient * t.number(entropy_weight.empty() ? weight : entropy_weight);
+    const auto v = entropy_coefficient * t.number(entropy_weight.is_given() ? entropy_weight : weight);
     return emend::select(v == 0, weighted, weighted - v * t.entropy);
   }
   template <class R, class Length>

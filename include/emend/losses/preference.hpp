@@ -26,13 +26,13 @@ struct pairwise_options {
 /// chosen, rejected: [P], scores. No pair gives 0. Throws std::invalid_argument on a length that does not fit.
 inline preference_evaluation pairwise_loss(column chosen, column rejected, const pairwise_options& options = {}) {
   detail::require_length("rejected", rejected.size(), chosen.size());
-  if (!options.margin.empty()) detail::require_length("margin", options.margin.size(), chosen.size());
+  if (options.margin.is_given()) detail::require_length("margin", options.margin.size(), chosen.size());
   detail::require_not_negative("pairs", options.pairs);
   preference_evaluation result;
   const double pairs = options.pairs > 0 ? options.pairs : static_cast<double>(chosen.size());
   for (index p = 0; p < chosen.size(); ++p) {
     const double difference = chosen[p] - rejected[p],
-                 x = difference - (options.margin.empty() ? 0 : options.margin[p]);
+                 x = difference - (options.margin.is_given() ? options.margin[p] : 0);
     result.value -= emend::log_sigmoid(x) / pairs;
     result.chosen.push_back(-emend::sigmoid(-x) / pairs);
     result.rejected.push_back(emend::sigmoid(-x) / pairs);

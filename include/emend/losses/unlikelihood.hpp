@@ -53,9 +53,9 @@ template <sequence_layout L>
 unlikelihood_terms token_unlikelihood_terms(id_column target, const L& layout,
                                             const unlikelihood_prefixes& prefixes = {}) {
   detail::require_length("target", target.size(), layout.tokens());
-  if (prefixes.offsets.empty() && !prefixes.ids.empty())
+  if (!prefixes.offsets.is_given() && prefixes.ids.is_given())
     detail::fail("prefixes.offsets", std::to_string(layout.sequences() + 1) + " entries", "none");
-  if (!prefixes.offsets.empty()) {
+  if (prefixes.offsets.is_given()) {
     const ragged texts(prefixes.offsets);
     detail::require_length("prefixes.offsets", texts.sequences(), layout.sequences());
     detail::require_length("prefixes.ids", prefixes.ids.size(), texts.tokens());
@@ -74,7 +74,7 @@ unlikelihood_terms token_unlikelihood_terms(id_column target, const L& layout,
   };
   for (index b = 0; b < layout.sequences(); ++b) {
     before.clear();
-    if (!prefixes.offsets.empty())
+    if (prefixes.offsets.is_given())
       for (index k = prefixes.offsets[b]; k < prefixes.offsets[b + 1]; ++k) remember(prefixes.ids[k]);
     layout.for_each_token(b, [&](index t) {
       add(target[t], t, false);

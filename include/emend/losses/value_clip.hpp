@@ -34,7 +34,7 @@ struct value_clip {
     detail::require_length("returns", returns.size(), n);
     detail::require_bound("clip", clip);
     detail::require_bound("huber_delta", huber_delta);
-    if (clip < detail::infinity || !old_value.empty()) detail::require_length("old_value", old_value.size(), n);
+    if (clip < detail::infinity || old_value.is_given()) detail::require_length("old_value", old_value.size(), n);
     if (factor != factor) detail::fail("factor", "a number", "NaN");
   }
 

@@ -26,12 +26,12 @@ inline std::vector<double> mean_over_heads(column attention, index heads) {
 /// adds up to 0 gets uniform shares. Throws std::invalid_argument on a length that does not fit.
 template <sequence_layout L>
 std::vector<double> attention_shares(column attention, const L& layout) {
-  if (!attention.empty()) detail::require_length("attention", attention.size(), layout.tokens());
+  if (attention.is_given()) detail::require_length("attention", attention.size(), layout.tokens());
   std::vector<double> share(static_cast<std::size_t>(layout.tokens()), 0);
   for (index b = 0; b < layout.sequences(); ++b) {
     double total = 0, length = 0;
     layout.for_each_token(b, [&](index t) {
-      total += attention.empty() ? 0 : attention[t];
+      total += attention.is_given() ? attention[t] : 0;
       length += 1;
     });
     layout.for_each_token(

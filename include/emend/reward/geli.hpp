@@ -16,7 +16,7 @@ number_evaluation geli_loss(column token_reward, column episode_return, const L&
                             double normaliser = 1) {
   detail::require_length("token_reward", token_reward.size(), layout.tokens());
   detail::require_length("episode_return", episode_return.size(), layout.sequences());
-  if (!is_sampled.empty()) detail::require_length("is_sampled", is_sampled.size(), layout.tokens());
+  if (is_sampled.is_given()) detail::require_length("is_sampled", is_sampled.size(), layout.tokens());
   detail::require_positive("normaliser", normaliser);
   number_evaluation result;
   result.gradient.assign(static_cast<std::size_t>(layout.tokens()), 0);
@@ -24,7 +24,7 @@ number_evaluation geli_loss(column token_reward, column episode_return, const L&
     double sum = 0, counted = 0, sampled = 0;
     const auto for_each_sampled = [&](auto&& f) {
       layout.for_each_token(b, [&](index t) {
-        if (is_sampled.empty() || is_sampled[t] != 0) f(t);
+        if (!is_sampled.is_given() || is_sampled[t] != 0) f(t);
       });
     };
     layout.for_each_token(b, [&](index) { counted += 1; });

@@ -25,22 +25,23 @@ namespace detail {
 template <sequence_layout L>
 void check(const token_reward_options& options, const column& score, const column& old_log_prob,
            const column& reference_log_prob, const L& layout) {
-  if (!score.empty()) require_length("score", score.size(), layout.tokens());
-  if (!old_log_prob.empty() || !reference_log_prob.empty()) {
+  if (score.is_given()) require_length("score", score.size(), layout.tokens());
+  if (old_log_prob.is_given() || reference_log_prob.is_given()) {
     require_length("old_log_prob", old_log_prob.size(), layout.tokens());
     require_length("reference_log_prob", reference_log_prob.size(), layout.tokens());
     check(options.kl_bounds, "kl_bounds.input", "kl_bounds.output");
   }
-  if (!options.scalar_reward.empty()) require_length("scalar_reward", options.scalar_reward.size(), layout.sequences());
-  if (!options.scalar_position.empty()) {
+  if (options.scalar_reward.is_given())
+    require_length("scalar_reward", options.scalar_reward.size(), layout.sequences());
+  if (options.scalar_position.is_given()) {
     require_length("scalar_position", options.scalar_position.size(), layout.sequences());
-    if (options.scalar_reward.empty() && layout.sequences() > 0)
+    if (!options.scalar_reward.is_given() && layout.sequences() > 0)
       fail("scalar_reward", std::to_string(layout.sequences()) + " entries, since scalar_position is given", "none");
     for (index b = 0; b < layout.sequences(); ++b)
       if (const index place = options.scalar_position[b]; place != -1)
         require_position("scalar_position", b, place, layout.tokens());
   }
-  if (!options.scalar_reward.empty() && options.scalar_scale == 0)
+  if (options.scalar_reward.is_given() && options.scalar_scale == 0)
     fail("scalar_scale", "a number other than 0, since scalar_reward is given", "0");
   require_bound("clamp", options.clamp);
   if (!(options.scalar_low <= options.scalar_high))
@@ -84,8 +85,8 @@ template <sequence_layout L>
 std::vector<double> token_rewards(column score, column old_log_prob, column reference_log_prob, const L& layout,
                                   const token_reward_options& options = {}) {
   detail::check(options, score, old_log_prob, reference_log_prob, layout);
-  const bool has_score = !score.empty() && options.score_scale != 0;
-  const bool has_reference = !old_log_prob.empty() && options.kl_coefficient != 0;
+  const bool has_score = score.is_given() && options.score_scale != 0;
+  const bool has_reference = old_log_prob.is_given() && options.kl_coefficient != 0;
   const auto clamped = [&](double r) { return emend::clamp(r, -options.clamp, options.clamp); };
   std::vector<double> reward(static_cast<std::size_t>(layout.tokens()), 0);
   for (index b = 0; b < layout.sequences(); ++b) {
@@ -99,8 +100,8 @@ std::vector<double> token_rewards(column score, column old_log_prob, column refe
       reward[static_cast<std::size_t>(t)] = r;
       place = t;
     });
-    if (!options.scalar_position.empty()) place = options.scalar_position[b];
-    if (place >= 0 && !options.scalar_reward.empty()) {
+    if (options.scalar_position.is_given()) place = options.scalar_position[b];
+    if (place >= 0 && options.scalar_reward.is_given()) {
       double& r = reward[static_cast<std::size_t>(place)];
       r = clamped(r + options.scalar_scale *
                           emend::clamp(options.scalar_reward[b], options.scalar_low, options.scalar_high));

@@ -56,9 +56,10 @@ struct trajectory_buffers {
   std::vector<index> targets, rows;          ///< [terms] entries, then single scores that some V is made of
   std::vector<std::uint8_t> is_term, flags;  ///< [terms], [entries]
   std::vector<double> weight,
-      linear;                     ///< [entries] w_i / C; derivative of the loss with respect to V by the value terms
-  std::vector<index> extra_term;  ///< [entries] term of the single score of a terminal V, -1
-  std::vector<index> floor_term;  ///< [rows] term of the score that V leaves out, -1
+      linear;                       ///< [entries] w_i / C; derivative of the loss with respect to V by the value terms
+  std::vector<index> extra_term;    ///< [entries] term of the single score of a terminal V, -1
+  std::vector<index> floor_term;    ///< [rows] term of the score that V leaves out, -1
+  std::vector<double> floor_value;  ///< [rows] V without that score, where it has most of the row's mass
 };
 
 /// What an entry takes part in.
@@ -87,6 +88,7 @@ class trajectory_pass {
     b_.linear.assign(entries, 0);
     b_.extra_term.assign(entries, -1);
     b_.floor_term.assign(objective.masked_at_floor >= 0 ? static_cast<std::size_t>(rows) : 0, -1);
+    b_.floor_value.assign(b_.floor_term.size(), not_a_number);
     for (index j = 0; j + 1 < columns.offsets.size(); ++j)
       add(j, is_rollout(j) ? options.rollout_normaliser : options.data_normaliser);
   }
@@ -99,6 +101,14 @@ class trajectory_pass {
 
   /// Whether each row's adjoint follows from its own statistics and from single scores.
   bool is_separable() const { return !objective_.starts_from_value(false) && !objective_.starts_from_value(true); }
+
+  /// Keeps V of a row whose left-out score has most of the mass, while the row's scores are at hand.
+  template <class Without>
+  void note(index row, const evaluation_buffers& found, const Without& log_z_without) const {
+    if (b_.floor_term.empty() || b_.floor_term[at(row)] < 0) return;
+    if (log_prob_of(found.scores[at(b_.floor_term[at(row)])], found.statistics[at(row)]) >= log_of_half)
+      b_.floor_value[at(row)] = log_z_without(objective_.masked_at_floor);
+  }
 
   /// The adjoint of a row's log_z, and of the score that its V leaves out.
   void visit(index row, const term_plan& plan, evaluation_buffers& found) const {
@@ -145,6 +155,9 @@ class trajectory_pass {
     double value, of_log_z = 1, of_left_out = 0;
     index left_out = -1;
   };
+
+  /// Up to it log_z + log(1 - p) is exact enough; above it V is taken from the other scores.
+  static constexpr double log_of_half = -0.6931471805599453;
 
   static std::size_t at(index i) { return static_cast<std::size_t>(i); }
   index entries() const { return columns_.at.size(); }
@@ -251,9 +264,13 @@ class trajectory_pass {
     const row_statistics& of = found.statistics[at(row)];
     const index left_out = b_.floor_term.empty() ? -1 : b_.floor_term[at(row)];
     if (left_out < 0) return {of.log_z};
-    const double log_p = log_prob_of(found.scores[at(left_out)], of), p = emend::exp(log_p),
-                 rest = -emend::expm1(log_p);
-    return {of.log_z + emend::log(rest), 1 / rest, -p / rest, left_out};
+    const double log_p = log_prob_of(found.scores[at(left_out)], of), p = emend::exp(log_p);
+    if (log_p < log_of_half) return {of.log_z + emend::log1p(-p), 1 / (1 - p), -p / (1 - p), left_out};
+    // 1 - p by the row's own log_z, so that the probabilities of what is left sum to 1.
+    const double value = b_.floor_value[at(row)], rest = emend::exp((value - of.log_z) - of.log_z_tail);
+    // Without anything left V is the constant -inf.
+    if (rest == 0) return {value, 0, 0, left_out};
+    return {value, 1 / rest, -p / rest, left_out};
   }
   double value_of(index i, const evaluation_buffers& found) const {
     if (has(i, is_zero)) return 0;
@@ -318,15 +335,16 @@ trajectory_value run_trajectories(const O& objective, const X& x, const trajecto
     const trajectory_pass<O> pass(objective, columns, options, rows, vocab, *own);
     terms = pass.terms(options);
     const term_plan plan(rows, vocab, pass.targets(), terms, *lease);
+    const auto note = [&](index row, const auto& log_z_without) { pass.note(row, *lease, log_z_without); };
     const auto visit = [&](index row) { pass.visit(row, plan, *lease); };
     const auto finish = [&] { result = pass.finish(*lease, gradient != nullptr); };
     if (!gradient) {
-      source.forward(executor, plan, *lease, [](index) {});
+      source.forward(executor, plan, *lease, note);
       finish();
     } else if (pass.is_separable()) {
-      source.fused_late(executor, plan, *lease, visit, finish);
+      source.fused_late(executor, plan, *lease, note, visit, finish);
     } else {
-      forward_and_backward(source, executor, plan, *lease, visit, finish);
+      forward_and_backward(source, executor, plan, *lease, note, visit, finish);
     }
   });
   return result;

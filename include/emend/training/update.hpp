@@ -215,7 +215,8 @@ auto update_policy(P& policy, const rollout& r, MakeLoss&& make_loss, const upda
               const std::vector<double> old = gather(r.old_log_prob, origin),
                                         reference = gather(r.reference_log_prob, origin),
                                         advantage = gather(r.advantage, origin), own_weight = gather(weight, tokens);
-              const auto loss = make_loss(token_columns{old, reference, advantage, own_weight, origin});
+              const auto loss =
+                  make_loss(token_columns{old, column_unless_empty(reference), advantage, own_weight, origin});
               found[static_cast<std::size_t>(tokens.front())] =
                   detail::evaluate_part(loss, scores, targets, batch, tokens, options.transform, gradient);
             });

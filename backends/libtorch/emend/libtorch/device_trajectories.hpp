@@ -95,7 +95,7 @@ class device_trajectories {
     found_.emplace(statistics_of_block(chain, block_, at::zeros({rows_}, block_.options().dtype(at::kLong))));
     scores_ = chain.scores(
         block_.index({there(places::term_batch), there(places::term_token), there(places::term_id)}).to(at::kDouble));
-    find_values();
+    find_values(chain);
     d_value_ = is_differentiated ? linear_.clone() : at::Tensor();
     const at::Tensor valued = there(places::valued);
     value_term_ = (linear_.index_select(0, valued) * values_.index_select(0, valued)).sum().neg_();
@@ -170,17 +170,37 @@ class device_trajectories {
     return x.expanded(like.size(0), block_.device());
   }
 
+  /// log_z of the rows at the floor without their left-out scores, in double.
+  at::Tensor values_without_floor(const op_chain& chain) const {
+    constexpr index rows_at_once = 64;
+    const index count = here_->size(places::floor_rows), length = block_.size(1);
+    std::vector<at::Tensor> parts;
+    for (index first = 0; first < count; first += rows_at_once) {
+      const index size = count - first < rows_at_once ? count - first : rows_at_once;
+      const at::Tensor row = there(places::floor_rows).narrow(0, first, size),
+                       id = there(places::term_id).index_select(0, there(places::floor_terms).narrow(0, first, size));
+      const at::Tensor z = chain.scores(block_.index({row.div(length, "floor"), row.remainder(length)}).to(at::kDouble))
+                               .scatter(1, id.unsqueeze(1), -infinity);
+      parts.push_back(at::logsumexp(z, 1));
+    }
+    return parts.size() == 1 ? parts[0] : at::cat(parts);
+  }
+
   /// V of every entry: log_z, or without one score s   log_z + log(1 - e^(s - log_z)), or one score, or 0.
-  void find_values() {
+  void find_values(const op_chain& chain) {
     const device_statistics& found = *found_;
     at::Tensor of_rows = found.log_z;
     if (here_->size(places::floor_rows) > 0) {
       const at::Tensor at = there(places::floor_rows), log_z = found.log_z.index_select(0, at),
                        s = scores_.index_select(0, there(places::floor_terms));
-      const at::Tensor log_p = at::where(s == -infinity, s, s - log_z - found.log_z_tail.index_select(0, at)),
-                       rest = log_p.expm1().neg_();
-      of_rows = of_rows.index_copy(0, at, log_z + rest.log());
-      floor_slope_ = {rest.reciprocal(), (log_p.exp() / rest).neg_()};
+      const at::Tensor tail = found.log_z_tail.index_select(0, at),
+                       p = at::where(s == -infinity, s, s - log_z - tail).exp_();
+      // From the other scores themselves: log_z + log(1 - p) cancels where p is near 1.
+      const at::Tensor value = values_without_floor(chain), rest = (value - log_z - tail).exp_();
+      of_rows = of_rows.index_copy(0, at, value);
+      // Without anything left V is the constant -inf.
+      const at::Tensor is_nothing = rest == 0;
+      floor_slope_ = {rest.reciprocal().masked_fill_(is_nothing, 0), (p / rest).neg_().masked_fill_(is_nothing, 0)};
     }
     values_ = of_rows.index_select(0, there(places::entry_row));
     if (here_->size(places::ends) > 0)
