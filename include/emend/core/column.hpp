@@ -105,11 +105,18 @@ auto keep_numbers(X&& x) {
   return kept;
 }
 
+/// Numbers of a type that only the object knows: its backend gives them to a function.
+template <class X>
+concept visited_numbers =
+    !numbers_in_memory<const X> && requires(const X& x) { backend<X>::visit_numbers(x, [](auto) {}); };
+
+template <class X>
+concept visited_range = visited_numbers<std::remove_cvref_t<X>>;
 template <class X>
 concept column_range =
     numbers_in_memory<const std::remove_reference_t<X>> && !std::derived_from<std::remove_cvref_t<X>, entry_range>;
 template <class X>
-concept other_column_range = other_numbers<std::remove_cvref_t<X>> && !column_range<X> &&
+concept other_column_range = other_numbers<std::remove_cvref_t<X>> && !column_range<X> && !visited_range<X> &&
                              !std::derived_from<std::remove_cvref_t<X>, entry_range>;
 
 }  // namespace detail
@@ -131,6 +138,16 @@ class column : public detail::entry_range {
   constexpr column() = default;
   template <detail::column_range X>
   column(X&& values) : column(detail::keep_numbers(std::forward<X>(values))) {}
+  template <detail::visited_range X>
+  column(X&& values) {
+    using range = std::remove_cvref_t<X>;
+    detail::shared_owner owner;
+    const range* const here =
+        std::is_lvalue_reference_v<X> ? __builtin_addressof(values) : &owner.take_over(std::forward<X>(values));
+    backend<range>::visit_numbers(*here, [&]<class T>(strided_numbers<const T> numbers) {
+      *this = column(detail::kept_numbers<T>{numbers, owner});
+    });
+  }
   column(std::initializer_list<double> values)
       : column(detail::copy_numbers(values.begin(), static_cast<index>(values.size()))) {}
   template <detail::plain_number T>
@@ -255,6 +272,19 @@ class id_column : public detail::entry_range {
   constexpr id_column() = default;
   template <detail::column_range X>
   id_column(X&& values) : id_column(detail::keep_numbers(std::forward<X>(values))) {}
+  template <detail::visited_range X>
+  id_column(X&& values) {
+    using range = std::remove_cvref_t<X>;
+    detail::shared_owner owner;
+    const range* const here =
+        std::is_lvalue_reference_v<X> ? __builtin_addressof(values) : &owner.take_over(std::forward<X>(values));
+    backend<range>::visit_numbers(*here, [&]<class T>(strided_numbers<const T> numbers) {
+      if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
+        *this = id_column(detail::kept_numbers<T>{numbers, owner});
+      else
+        detail::fail("ids", "numbers of an integer type", "another one");
+    });
+  }
   template <detail::plain_number T>
   id_column(std::initializer_list<T> values)
       : id_column(detail::copy_numbers(values.begin(), static_cast<index>(values.size()))) {}

@@ -1,15 +1,15 @@
 #pragma once
 
 #include <atomic>
-#include <mutex>
 #include <optional>
 
 namespace emend {
 
 namespace detail {
 
-/// Memory of one type that one thread keeps between calls. All slots of the process stand in one list, so that
-/// `release_scratch` reaches those of other threads, too.
+/// Memory that a thread keeps between calls. The slots of all threads stand in one list, so that `release_scratch`
+/// reaches them. A slot is never deleted: when its thread ends, it is emptied and serves a later thread. The list only
+/// grows at its head, without a lock, so that a child process that was forked at any moment finds it in order.
 class scratch_slot {
  public:
   scratch_slot(const scratch_slot&) = delete;
@@ -20,8 +20,7 @@ class scratch_slot {
   void give_back() { is_in_use_.store(false, std::memory_order_release); }
 
   static void release_all() {
-    const std::lock_guard lock(list_mutex);
-    for (scratch_slot* slot = first; slot != nullptr; slot = slot->next_)
+    for (scratch_slot* slot = first.load(std::memory_order_acquire); slot != nullptr; slot = slot->next_)
       if (slot->take()) {
         slot->release();
         slot->give_back();
@@ -29,26 +28,53 @@ class scratch_slot {
   }
 
  protected:
-  scratch_slot() {
-    const std::lock_guard lock(list_mutex);
-    next_ = first;
-    if (first != nullptr) first->previous_ = this;
-    first = this;
-  }
-  ~scratch_slot() {
-    const std::lock_guard lock(list_mutex);
-    (previous_ == nullptr ? first : previous_->next_) = next_;
-    if (next_ != nullptr) next_->previous_ = previous_;
+  scratch_slot() = default;
+  ~scratch_slot() = default;
+  void enter_list() {
+    next_ = first.load(std::memory_order_relaxed);
+    while (!first.compare_exchange_weak(next_, this, std::memory_order_release, std::memory_order_relaxed)) continue;
   }
 
  private:
   virtual void release() = 0;
 
-  static inline constinit std::mutex list_mutex;
-  static inline constinit scratch_slot* first = nullptr;
-
-  scratch_slot *previous_ = nullptr, *next_ = nullptr;
+  static inline constinit std::atomic<scratch_slot*> first = nullptr;
+  scratch_slot* next_ = nullptr;
   std::atomic<bool> is_in_use_ = false;
+};
+
+template <class S>
+class scratch_slot_of final : public scratch_slot {
+ public:
+  S scratch;
+
+  /// A slot that no thread has, or a new one.
+  static scratch_slot_of& acquire() {
+    for (scratch_slot_of* slot = first.load(std::memory_order_acquire); slot != nullptr; slot = slot->next_of_type_)
+      if (!slot->has_thread_.exchange(true, std::memory_order_acquire)) return *slot;
+    auto* const slot = new scratch_slot_of;
+    slot->next_of_type_ = first.load(std::memory_order_relaxed);
+    while (
+        !first.compare_exchange_weak(slot->next_of_type_, slot, std::memory_order_release, std::memory_order_relaxed))
+      continue;
+    slot->enter_list();
+    return *slot;
+  }
+  /// A slot in use is left as it is: a program that ends inside a call, or somebody who releases it at this moment.
+  void leave() {
+    if (!take()) return;
+    release();
+    give_back();
+    has_thread_.store(false, std::memory_order_release);
+  }
+
+ private:
+  scratch_slot_of() = default;
+  void release() override { scratch = S(); }
+
+  static inline constinit std::atomic<scratch_slot_of*> first = nullptr;
+  scratch_slot_of* next_of_type_ = nullptr;
+  std::atomic<bool> has_thread_ = true;
 };
 
 /// This thread's S, which keeps its memory from call to call, or a fresh one where a call is nested in another (a loss
@@ -58,31 +84,30 @@ template <class S>
 class scratch_lease {
  public:
   scratch_lease() {
-    static thread_local slot shared;
-    if (shared.take())
-      slot_ = &shared;
+    static thread_local const thread_slot of_thread;
+    if (of_thread.slot.take())
+      slot_ = &of_thread.slot;
     else
-      scratch_ = &own_.emplace();
-    if (slot_ != nullptr) scratch_ = &slot_->scratch;
+      own_.emplace();
   }
   scratch_lease(const scratch_lease&) = delete;
   scratch_lease& operator=(const scratch_lease&) = delete;
   ~scratch_lease() {
     if (slot_ != nullptr) slot_->give_back();
   }
-  S& operator*() const { return *scratch_; }
-  S* operator->() const { return scratch_; }
+  S& operator*() const { return slot_ != nullptr ? slot_->scratch : *own_; }
+  S* operator->() const { return &**this; }
 
  private:
-  struct slot final : scratch_slot {
-    S scratch;
-
-   private:
-    void release() override { scratch = S(); }
+  struct thread_slot {
+    scratch_slot_of<S>& slot = scratch_slot_of<S>::acquire();
+    thread_slot() = default;
+    thread_slot(const thread_slot&) = delete;
+    thread_slot& operator=(const thread_slot&) = delete;
+    ~thread_slot() { slot.leave(); }
   };
-  std::optional<S> own_;
-  slot* slot_ = nullptr;
-  S* scratch_;
+  mutable std::optional<S> own_;
+  scratch_slot_of<S>* slot_ = nullptr;
 };
 
 }  // namespace detail

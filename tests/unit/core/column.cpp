@@ -1,4 +1,7 @@
 #include <emend/core/column.hpp>
+#include <emend/core/layout.hpp>
+#include <emend/core/matrix.hpp>
+#include <emend/core/output_column.hpp>
 
 #include <doctest/doctest.h>
 
@@ -6,6 +9,8 @@
 #include <cstdint>
 #include <span>
 #include <vector>
+
+#include "throws.hpp"
 
 using namespace emend;
 
@@ -45,12 +50,20 @@ TEST_CASE("a column of a pointer, a length and a stride of any sign") {
   CHECK(constant[3] == 4.0);
 }
 
-TEST_CASE("an empty column means not given") {
+TEST_CASE("a default column is not given; a range without entries is given") {
+  const std::vector<double> none;
+  const std::vector<int> no_ids;
   CHECK(column().empty());
-  CHECK(column().size() == 0);
-  CHECK(column(std::vector<double>{}).empty());
-  CHECK(id_column().empty());
-  CHECK(id_column(std::vector<int>{}).empty());
+  CHECK(!column().is_given());
+  CHECK(column(none).empty());
+  CHECK(column(none).is_given());
+  CHECK(!column_unless_empty(none).is_given());
+  CHECK(column_unless_empty(std::vector<double>{3})[0] == 3.0);
+  CHECK(!id_column().is_given());
+  CHECK(id_column(no_ids).is_given());
+  CHECK(id_column(no_ids).empty());
+  const auto is_given = [](const column& c) { return c.is_given(); };
+  CHECK(!is_given({}));
 }
 
 TEST_CASE("ids of every integer type, with strides") {
@@ -70,4 +83,206 @@ TEST_CASE("columns view: they follow their range") {
   values[0] = 9;
   CHECK(c[0] == 9.0);
   CHECK(ids[0] == 9);
+}
+
+namespace {
+
+/// The entries of a column by each way of reading it, which agree.
+std::vector<double> entries(const column& c) {
+  std::vector<double> one_by_one, run(static_cast<std::size_t>(c.size()), -7);
+  for (emend::index i = 0; i < c.size(); ++i) one_by_one.push_back(c[i]);
+  c.read(0, c.size(), run.data());
+  CHECK(run == one_by_one);
+  // Runs that begin and end anywhere.
+  for (emend::index first = 0; first < c.size(); ++first)
+    for (emend::index count = 0; first + count <= c.size(); ++count) {
+      std::vector<double> part(static_cast<std::size_t>(count) + 1, -7);
+      std::vector<long long> flags(static_cast<std::size_t>(count) + 1, 5);
+      c.read(first, count, part.data());
+      const emend::index set = c.read_flags(first, count, flags.data());
+      emend::index expected = 0;
+      for (emend::index i = 0; i < count; ++i) {
+        const double entry = one_by_one[static_cast<std::size_t>(first + i)];
+        CHECK(part[static_cast<std::size_t>(i)] == entry);
+        expected += entry != 0;
+      }
+      CHECK(set == expected);
+      if (set < count)
+        for (emend::index i = 0; i < count; ++i)
+          CHECK(flags[static_cast<std::size_t>(i)] == (one_by_one[static_cast<std::size_t>(first + i)] != 0 ? -1 : 0));
+      CHECK(part.back() == -7);
+      CHECK(flags.back() == 5);
+    }
+  return one_by_one;
+}
+using numbers = std::vector<double>;
+
+/// What Eigen's matrices tell of themselves, without Eigen.
+template <class T>
+struct strided_matrix {
+  T* first;
+  emend::index n, m, of_row, of_column;
+  T* data() const { return first; }
+  emend::index rows() const { return n; }
+  emend::index cols() const { return m; }
+  emend::index rowStride() const { return of_row; }
+  emend::index colStride() const { return of_column; }
+  emend::index size() const { return n * m; }
+};
+/// What xtensor's and numpy's arrays tell.
+template <class T>
+struct shaped_array {
+  T* first;
+  std::vector<emend::index> extents, steps;
+  std::size_t offset = 0;
+  T* data() const { return first; }
+  std::size_t data_offset() const { return offset; }
+  const std::vector<emend::index>& shape() const { return extents; }
+  const std::vector<emend::index>& strides() const { return steps; }
+};
+/// What Armadillo's matrices tell.
+struct column_major {
+  std::vector<double> memory;
+  std::size_t n_rows, n_cols;
+  const double* memptr() const { return memory.data(); }
+};
+
+}  // namespace
+
+TEST_CASE("a matrix is read row by row, whatever its storage order and strides") {
+  double x[] = {1, 2, 3, 4, 5, 6, 0, 8, 9, 10, 11, 12};
+  CHECK(entries(strided_matrix<double>{x, 2, 3, 3, 1}) == numbers{1, 2, 3, 4, 5, 6});
+  CHECK(entries(strided_matrix<double>{x, 2, 3, 1, 2}) == numbers{1, 3, 5, 2, 4, 6});
+  CHECK(entries(strided_matrix<double>{x, 1, 3, 1, 2}) == numbers{1, 3, 5});
+  CHECK(entries(strided_matrix<double>{x, 3, 1, 2, 1}) == numbers{1, 3, 5});
+  CHECK(entries(strided_matrix<double>{x, 2, 2, 6, 2}) == numbers{1, 3, 0, 9});
+  CHECK(entries(strided_matrix<double>{x + 11, 2, 3, -6, -1}) == numbers{12, 11, 10, 6, 5, 4});
+  CHECK(entries(strided_matrix<double>{x, 0, 3, 3, 1}).empty());
+  CHECK(entries(shaped_array<double>{x, {2, 3}, {1, 4}, 1}) == numbers{2, 6, 10, 3, 0, 11});
+  CHECK(entries(shaped_array<double>{x, {2, 2, 3}, {6, 3, 1}}) == numbers{1, 2, 3, 4, 5, 6, 0, 8, 9, 10, 11, 12});
+  // An extent of 1 may have any stride.
+  CHECK(entries(shaped_array<double>{x, {2, 1, 3}, {6, 0, 2}}) == numbers{1, 3, 5, 0, 9, 11});
+  CHECK(entries(shaped_array<double>{x, {}, {}}) == numbers{1});
+  CHECK(entries(column_major{{1, 2, 3, 4, 5, 6}, 2, 3}) == numbers{1, 3, 5, 2, 4, 6});
+  const float c[2][3] = {{1, 2, 3}, {4, 5, 6}};
+  CHECK(entries(c) == numbers{1, 2, 3, 4, 5, 6});
+  emend::matrix<float> m(2, 2, {1, 2, 3, 4});
+  CHECK(entries(m) == numbers{1, 2, 3, 4});
+}
+
+TEST_CASE("an array that two strides do not describe is refused") {
+  double x[64] = {};
+  CHECK_THROWS_NAMING(column(shaped_array<double>{x, {2, 2, 2}, {1, 2, 4}}), "a column");
+  CHECK_THROWS_NAMING(column(shaped_array<double>{x, {2, 2, 2, 2}, {32, 10, 4, 1}}), "a column");
+}
+
+TEST_CASE("columns of one byte or one type are contiguous only where they are") {
+  const std::vector<char> flags{1, 0, 1, 0, 1, 0};
+  CHECK(column(flags).contiguous_bytes() != nullptr);
+  CHECK(column(flags.data(), 3, 2).contiguous_bytes() == nullptr);
+  const std::vector<double> x{1, 2, 3, 4};
+  CHECK(column(x).contiguous<double>() == x.data());
+  CHECK(column(x).contiguous<float>() == nullptr);
+  CHECK(column(strided_matrix<const double>{x.data(), 2, 2, 1, 2}).contiguous<double>() == nullptr);
+}
+
+namespace {
+
+/// Counts its copies that are alive: an owner that is taken over lives as long as its columns.
+struct counted_numbers {
+  static inline int alive = 0;
+  std::vector<double> numbers;
+  explicit counted_numbers(std::vector<double> x) : numbers(std::move(x)) { ++alive; }
+  counted_numbers(const counted_numbers& other) : numbers(other.numbers) { ++alive; }
+  counted_numbers(counted_numbers&& other) noexcept : numbers(std::move(other.numbers)) { ++alive; }
+  counted_numbers& operator=(const counted_numbers&) = delete;
+  ~counted_numbers() { --alive; }
+  const double* data() const { return numbers.data(); }
+  std::size_t size() const { return numbers.size(); }
+};
+std::vector<double> made() { return {4, 5, 6}; }
+
+}  // namespace
+
+TEST_CASE("a temporary that owns its numbers is taken over") {
+  struct options {
+    column mask = {};
+    id_column ids = {};
+  };
+  const options o{.mask = made(), .ids = std::vector<int>{1, 2}};
+  CHECK(entries(o.mask) == numbers{4, 5, 6});
+  CHECK(o.ids[1] == 2);
+  const column copy = o.mask;
+  CHECK(entries(copy) == numbers{4, 5, 6});
+  CHECK(entries(std::array{1, 2, 3}) == numbers{1, 2, 3});
+  CHECK(entries({true, false, true}) == numbers{1, 0, 1});
+  CHECK(entries({0.5, 2.0}) == numbers{0.5, 2});
+  CHECK(entries({1, 2}) == numbers{1, 2});
+  const options braced{.mask = {1.0, 0.0}, .ids = {7, 8, 9}};
+  CHECK(entries(braced.mask) == numbers{1, 0});
+  CHECK(braced.ids[2] == 9);
+  const std::vector<double> constant{1, 2};
+  CHECK(entries(std::move(constant)) == numbers{1, 2});
+  double array[] = {3, 4};
+  CHECK(entries(std::move(array)) == numbers{3, 4});
+  {
+    column kept;
+    {
+      const column first{counted_numbers({1, 2})};
+      CHECK(counted_numbers::alive == 1);
+      kept = first;
+    }
+    CHECK(counted_numbers::alive == 1);
+    CHECK(entries(kept) == numbers{1, 2});
+    kept = column();
+    CHECK(counted_numbers::alive == 0);
+    const counted_numbers named({3});
+    const column view = named;
+    CHECK(counted_numbers::alive == 1);
+    CHECK(view[0] == 3.0);
+  }
+  CHECK(counted_numbers::alive == 0);
+}
+
+TEST_CASE("a temporary view stays a view") {
+  std::vector<double> x{1, 2, 3, 4};
+  const column of_span = std::span(x), of_rows = strided_matrix<double>{x.data(), 2, 2, 1, 2};
+  x[1] = 9;
+  CHECK(entries(of_span) == numbers{1, 9, 3, 4});
+  CHECK(entries(of_rows) == numbers{1, 3, 9, 4});
+}
+
+TEST_CASE("layouts own what they were made from") {
+  const std::vector<int> dones{0, 1, 0, 0, 1};
+  const ragged layout(offsets_from_ends(dones), std::vector<char>{1, 1, 0, 1, 1});
+  CHECK(layout.sequences() == 2);
+  CHECK(layout.tokens() == 5);
+  CHECK(length_of(layout, 1) == 2);
+  const padded rows(2, 2, {1, 0, 1, 1});
+  CHECK(length_of(rows, 0) == 1);
+}
+
+TEST_CASE("numbers are written where they belong, strides or not") {
+  const std::vector<double> values{1.5, 2.5};
+  std::vector<float> resized(7);
+  output_column(&resized).write(values);
+  CHECK(resized == std::vector<float>{1.5f, 2.5f});
+  std::vector<double> in_place(2);
+  output_column(in_place).write(values);
+  CHECK(in_place == values);
+  double x[6] = {};
+  output_column(strided_matrix<double>{x, 1, 2, 6, 3}).write(values);
+  CHECK(x[0] == 1.5);
+  CHECK(x[3] == 2.5);
+  CHECK(x[1] == 0);
+  double y[4] = {};
+  output_column(strided_matrix<double>{y, 2, 2, 1, 2}).write(std::vector<double>{1, 2, 3, 4});
+  CHECK(std::vector<double>(y, y + 4) == std::vector<double>{1, 3, 2, 4});
+  CHECK(!output_column());
+  CHECK(!output_column(nullptr));
+  CHECK(!output_column(static_cast<std::vector<double>*>(nullptr)));
+  output_column().write(values);
+  CHECK_THROWS_NAMING(output_column(in_place).check("per_token", 3), "per_token");
+  CHECK_THROWS_NAMING(output_column(in_place).write(std::vector<double>{1}), "an output column");
+  CHECK(in_place == values);
 }
