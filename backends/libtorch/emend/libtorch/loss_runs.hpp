@@ -20,6 +20,7 @@ namespace emend::detail {
 /// [..] where torch's own rule would repeat it over the sequences.
 inline tensor_column beside_targets(const char* argument, const tensor_column& given, const at::Tensor& ids) {
   const at::Tensor& x = given.tensor();
+  require_constant(argument, x);
   if (!x.defined() || x.sizes() == ids.sizes() || ids.dim() < 2) {
     if (x.defined()) require_shape(argument, x, ids.sizes());
     return given;

@@ -171,26 +171,10 @@ concept integer_range = numbers_in_memory<const X> && std::is_integral_v<std::re
 class tensor_column {
  public:
   tensor_column() = default;
-  tensor_column(const at::Tensor& values, const char* argument = "a column") : given_(values), argument_(argument) {
-    if (!values.defined()) return;
-    if (values.layout() != at::kStrided) detail::fail(argument, "a dense tensor", "another layout");
-    const at::ScalarType type = values.scalar_type();
-    has_ids_ = at::isIntegralType(type, false);
-    const bool is_number = has_ids_ || type == at::kBool || type == at::kFloat || type == at::kDouble ||
-                           type == at::kHalf || type == at::kBFloat16;
-    if (!is_number || c10::isBarebonesUnsignedType(type))
-      detail::fail(argument, "a floating-point, integer or bool dtype", c10::toString(type));
-    detail::require_constant(argument, values);
-    if (values.is_cpu()) {
-      const detail::host_entries entries(values);
-      column_ = entries.numbers;
-      ids_ = entries.ids;
-    } else {
-      const auto there = std::make_shared<const detail::device_entries>(values);
-      column_ = detail::device_entry_column<column>(there, values.numel());
-      ids_ = detail::device_entry_column<id_column>(there, values.numel());
-    }
-  }
+  tensor_column(const at::Tensor& values, const char* argument) : tensor_column(values, argument, true) {}
+  /// Without a name: whether it requires grad is looked at where it becomes a column, since the options of a call know
+  /// its name.
+  tensor_column(const at::Tensor& values) : tensor_column(values, "a column", false) {}
   template <class X>
     requires(std::constructible_from<column, X> && !std::derived_from<std::remove_cvref_t<X>, tensor_column> &&
              !std::same_as<std::remove_cvref_t<X>, at::Tensor>)
@@ -228,7 +212,10 @@ class tensor_column {
     if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) ids_ = id_column(values), has_ids_ = true;
   }
 
-  operator const column&() const { return column_; }
+  operator const column&() const {
+    if (!is_named_) detail::require_constant(argument_, given_);
+    return column_;
+  }
   /// Throws std::invalid_argument if the numbers are not of an integer type.
   operator const id_column&() const {
     if (!has_ids_ && !column_.empty()) detail::fail(argument_, "ids of an integer dtype", "numbers of another one");
@@ -241,11 +228,34 @@ class tensor_column {
   bool is_given() const { return column_.is_given(); }
 
  private:
+  tensor_column(const at::Tensor& values, const char* argument, bool is_named)
+      : given_(values), argument_(argument), is_named_(is_named) {
+    if (!values.defined()) return;
+    if (values.layout() != at::kStrided) detail::fail(argument, "a dense tensor", "another layout");
+    const at::ScalarType type = values.scalar_type();
+    has_ids_ = at::isIntegralType(type, false);
+    const bool is_number = has_ids_ || type == at::kBool || type == at::kFloat || type == at::kDouble ||
+                           type == at::kHalf || type == at::kBFloat16;
+    if (!is_number || c10::isBarebonesUnsignedType(type))
+      detail::fail(argument, "a floating-point, integer or bool dtype", c10::toString(type));
+    if (is_named) detail::require_constant(argument, values);
+    if (values.is_cpu()) {
+      const detail::host_entries entries(values);
+      column_ = entries.numbers;
+      ids_ = entries.ids;
+    } else {
+      const auto there = std::make_shared<const detail::device_entries>(values);
+      column_ = detail::device_entry_column<column>(there, values.numel());
+      ids_ = detail::device_entry_column<id_column>(there, values.numel());
+    }
+  }
+
   at::Tensor given_;
   column column_;
   id_column ids_;
   bool has_ids_ = false;
   const char* argument_ = "a column";
+  bool is_named_ = true;
 };
 
 /// One number per sequence as one per token, for columns inside a loss, whose tokens' shape only the caller knows.
