@@ -21,6 +21,8 @@ struct row_problem {
   index gradient_batch_stride = 0, gradient_token_stride = 0, gradient_vocab_stride = 1;
   const std::int64_t* targets =
       nullptr;  ///< [rows]; a counted one outside [0, vocab) makes value and statistics NaN and its row's gradient 0
+  bool has_ignore_id = false;
+  index ignore_id = 0;            ///< a target that stands for "none": its row is as a masked one
   const bool* mask = nullptr;     ///< [rows] or null
   const float* weight = nullptr;  ///< [rows] or null
   double normaliser = 1;
@@ -28,6 +30,10 @@ struct row_problem {
   double* values = nullptr;  ///< [rows] receives weight loss / normaliser, 0 where masked
   double *log_prob = nullptr, *log_z = nullptr, *entropy = nullptr;  ///< [rows] or null
 
+  /// Whether a row has a part in anything, its weight apart.
+  constexpr bool is_counted(index row) const {
+    return (!mask || mask[row]) && !(has_ignore_id && targets[row] == ignore_id);
+  }
   constexpr index offset(index row) const { return (row / tokens) * batch_stride + (row % tokens) * token_stride; }
   constexpr index gradient_offset(index row) const {
     return (row / tokens) * gradient_batch_stride + (row % tokens) * gradient_token_stride;
@@ -126,7 +132,7 @@ __global__ void __launch_bounds__(Threads, Resident) loss_kernel(const row_probl
     T* const out = p.gradient ? p.gradient + p.gradient_offset(row) : nullptr;
     const index target = p.targets[row];
     const double weight = p.weight ? static_cast<double>(p.weight[row]) : 1;
-    const bool is_counted = (!p.mask || p.mask[row]) && weight != 0,
+    const bool is_counted = p.is_counted(row) && weight != 0,
                is_wrong = is_counted && (target < 0 || target >= p.vocab);
     const packed_row<T> parts(x, Way == row_way::strided ? 0 : p.vocab);
     const int of_each = (parts.packets + blocks - 1) / blocks, first = rank * of_each, left = parts.packets - first,
