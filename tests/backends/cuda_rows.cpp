@@ -1,6 +1,7 @@
 // The formulas of the CUDA kernels, run on the host: the threads of a block one after the other, their shares merged as
 // the block does.
 #include "suite.hpp"
+#include "throws.hpp"
 
 #include <emend/cuda.hpp>
 #include <emend/losses/ppo_clip.hpp>

@@ -73,8 +73,8 @@ class policy_on_device {
 template <class Policy, class T = float>
 struct device_policy {
   static constexpr bool uses_log_sum_squares = false;
-  Policy policy;
-  device_column<T> old_log_prob, advantage;
+  Policy policy = {};
+  device_column<T> old_log_prob = {}, advantage = {};
   double entropy_coefficient = 0;  ///< of an entropy bonus: loss - coefficient entropy
 
   template <class R>
