@@ -122,11 +122,12 @@ class device_trajectories {
       const index sent = here_->size(places::slot_of);
       const at::Tensor score = block_.index({there(places::floor_rows).div(block_.size(1), "floor"),
                                              there(places::floor_rows).remainder(block_.size(1)), floor_ids()});
+      const at::Tensor v = v_.index_select(0, there(places::floor_rows)), is_unknown = v != v;
       of_floors = d_slots_.index_select(0, there(places::slot_of).narrow(0, sent - floors, floors))
                       .mul_(scale)
                       .mul_(chain.cap_slope(score.to(at::kDouble)))
                       .masked_fill_(score == -infinity, 0)
-                      .masked_fill_(v_.index_select(0, there(places::floor_rows)).isnan(), not_a_number)
+                      .masked_fill_(is_unknown, not_a_number)
                       .to(chain.type());
     }
     at::Tensor is_unread;
