@@ -1,4 +1,4 @@
-// message: a column is a view of contiguous numbers.*instead of std::vector<bool> use
+// message: a column is a view of numbers that lie in memory.*instead of std::vector<bool> use
 #include <emend/core/matrix.hpp>
 #include <emend/evaluation/evaluate.hpp>
 #include <emend/losses/cross_entropy.hpp>

@@ -158,6 +158,8 @@ struct row_reader {
   F log_z_without;      ///< (id) -> log_z of the row less that id
   bool obeys_left_out;  ///< whether the gradient is that of row_statistics::left_out, which a visitor may set
 };
+template <class F>
+row_reader(F, bool) -> row_reader<F>;
 
 /// visit(row, reader) if visit takes both, else visit(row).
 template <class Visit, class F>

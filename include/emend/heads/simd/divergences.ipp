@@ -296,7 +296,7 @@ EMEND_TARGET mixture_sums mix_pair(const saved_pair<A>& saved, index n, double s
       for (int k = 0; k < 2; ++k) {
         const reg student_log = logarithm<A>(ratio[k]);
         const reg other_log = student_log - (load(saved.second + i + k * p::lanes) + offset);
-        const reg teacher_log = (student_log > nothing) & (other_log < teacher_most) ? other_log : teacher_most;
+        const reg teacher_log = ((student_log > nothing) & (other_log < teacher_most)) ? other_log : teacher_most;
         student_sum += student[k] * student_log;
         teacher_sum += teacher[k] * teacher_log;
         store(saved.second + i + k * p::lanes, student_log);
