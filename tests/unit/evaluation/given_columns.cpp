@@ -118,6 +118,26 @@ TEST_CASE("a token of weight 0 has its say in the summary, and no loss") {
   CHECK(got.gradient(2, 2) != 0);
 }
 
+TEST_CASE("one number a sequence stands for its tokens") {
+  const matrix<double> x = scores<double>(5, 4);
+  const std::vector<int> targets{0, 1, 2, 3, 0}, offsets{0, 3, 5};
+  const ragged layout(offsets);
+  const numbers old{-2, -2, -2, -2, -2}, of_tokens{2, 2, 2, -1, -1}, weight{0.5, 3}, weights{0.5, 0.5, 0.5, 3, 3};
+  const numbers of_sequences{2, -1};
+  const auto got = evaluate(ppo_clip{old, per_sequence(of_sequences, layout)}, x, targets);
+  const auto expected = evaluate(ppo_clip{old, of_tokens}, x, targets);
+  CHECK(got.value == expected.value);
+  CHECK(is_same(got.gradient, expected.gradient));
+  const sequence_level<ppo_clip> loss{{old, of_tokens}};
+  const auto by_sequence = evaluate_sequences(loss, x, targets, layout, {.mask = {1, 0}, .weight = weight});
+  const auto by_token = evaluate_sequences(loss, x, targets, layout, {.mask = {1, 1, 1, 0, 0}, .weight = weights});
+  CHECK(by_sequence.value == by_token.value);
+  CHECK(by_sequence.evaluated == 3);
+  CHECK(is_same(by_sequence.gradient, by_token.gradient));
+  CHECK_THROWS_NAMING(per_sequence(of_tokens, layout), "per_sequence");
+  CHECK_THROWS_NAMING(evaluate_sequences(loss, x, targets, layout, {.weight = {1, 2, 3}}), "weight");
+}
+
 template <class T>
 void check_temperature(double temperature, instruction_set set) {
   CAPTURE(temperature);
