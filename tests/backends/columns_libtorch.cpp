@@ -69,6 +69,112 @@ TEST_CASE("tensor_column: ids are integers; vectors and columns are columns, too
   CHECK(static_cast<const id_column&>(tensor_column()).empty());
 }
 
+std::vector<int> made_ids() { return {4, 5, 6}; }
+at::Tensor made_tensor(at::ScalarType type) { return at::arange(1, 5, of(at::kDouble)).to(type); }
+
+TEST_CASE("tensor_column: temporaries are taken over, what has a name is viewed") {
+  const tensor_column of_temporary = made_ids(), of_list = {1, 0, 2}, of_numbers = {0.5, 1.5}, of_one = {7};
+  CHECK(numbers(static_cast<const column&>(of_temporary)) == std::vector<double>{4, 5, 6});
+  CHECK(static_cast<const id_column&>(of_temporary)[2] == 6);
+  CHECK(numbers(static_cast<const column&>(of_list)) == std::vector<double>{1, 0, 2});
+  CHECK(static_cast<const id_column&>(of_list)[2] == 2);
+  CHECK(numbers(static_cast<const column&>(of_numbers)) == std::vector<double>{0.5, 1.5});
+  CHECK_THROWS_NAMING(static_cast<const id_column&>(of_numbers), "a column");
+  CHECK(static_cast<const id_column&>(of_one)[0] == 7);
+
+  std::vector<float> floats{1, 2};
+  std::vector<long> longs{1, 2};
+  const tensor_column of_floats = floats, of_longs = longs;
+  floats[1] = 9;
+  longs[1] = 9;
+  CHECK(static_cast<const column&>(of_floats)[1] == 9);
+  CHECK(static_cast<const column&>(of_longs)[1] == 9);
+  CHECK(static_cast<const id_column&>(of_longs)[1] == 9);
+
+  const int plain[] = {3, 1};
+  const tensor_column of_array = plain, of_column = column(plain), of_ids = id_column(plain);
+  CHECK(static_cast<const id_column&>(of_array)[0] == 3);
+  CHECK(static_cast<const column&>(of_column)[0] == 3);
+  CHECK_THROWS_NAMING(static_cast<const id_column&>(of_column), "a column");
+  CHECK(static_cast<const id_column&>(of_ids)[0] == 3);
+  CHECK(numbers(static_cast<const column&>(of_ids)) == std::vector<double>{3, 1});
+}
+
+TEST_CASE("tensor_column: strides of a range, and which ranges are ids") {
+  const int entries[] = {1, 2, 3, 4, 5, 6};
+  const emend::strided_numbers<const int> every_second(entries + 1, 3, 2);
+  struct row {
+    emend::strided_numbers<const int> numbers;
+    const int* data() const { return numbers.data; }
+    index rows() const { return 1; }
+    index cols() const { return numbers.size; }
+    index rowStride() const { return 0; }
+    index colStride() const { return numbers.stride; }
+  };
+  const row view{every_second};
+  const tensor_column of_row = view;
+  CHECK(numbers(static_cast<const column&>(of_row)) == std::vector<double>{2, 4, 6});
+  CHECK(static_cast<const id_column&>(of_row)[1] == 4);
+}
+
+TEST_CASE("tensor_column: a column made from it keeps the tensor") {
+  for (const at::ScalarType type : {at::kFloat, at::kHalf, at::kLong, at::kBool}) {
+    CAPTURE(c10::toString(type));
+    const column kept = tensor_column(made_tensor(type));
+    const bool is_flag = type == at::kBool;
+    CHECK(numbers(kept) == (is_flag ? std::vector<double>{1, 1, 1, 1} : std::vector<double>{1, 2, 3, 4}));
+  }
+  const id_column ids = tensor_column(made_tensor(at::kInt).slice(0, 1, 4, 2));
+  CHECK(ids[1] == 4);
+  const at::Tensor block = at::arange(24, of(at::kDouble)).view({2, 3, 4});
+  CHECK(numbers(block.slice(1, 0, 2)) == std::vector<double>{0, 1, 2, 3, 4, 5, 6, 7, 12, 13, 14, 15, 16, 17, 18, 19});
+  CHECK(numbers(block.select(2, 1)) == std::vector<double>{1, 5, 9, 13, 17, 21});
+}
+
+TEST_CASE("tensor_column: a tensor that requires grad is refused unless it is meant as a constant") {
+  const at::Tensor given = at::randn({3}).requires_grad_(), ids = at::randint(3, {3});
+  CHECK_THROWS_NAMING(tensor_column(given, "advantage"), "advantage");
+  CHECK_THROWS_NAMING(tensor_column(given * 2, "advantage"), "advantage");
+  CHECK_THROWS_NAMING(emend::whiten(given, {}), "values");
+  CHECK_THROWS_NAMING(emend::kl_estimate(emend::kl_kind::k3, given), "log_ratio");
+  CHECK_THROWS_NAMING(emend::gae(given.detach(), given, {}), "value");
+  CHECK_THROWS_NAMING(emend::detail::gae_by_operations(given.detach(), given, {}, {}), "value");
+  CHECK_THROWS_NAMING(emend::detail::kl_by_operations(emend::kl_kind::k3, given, {}), "log_ratio");
+  CHECK_THROWS_NAMING(emend::detail::whiten_by_operations(given, {}, {}), "values");
+  CHECK_THROWS_NAMING(emend::detail::token_rewards_by_operations(given.detach(), given, given, {}, {}), "old_log_prob");
+  CHECK_THROWS_NAMING(emend::detail::group_relative_by_operations(given, {}, {}), "reward");
+  CHECK(numbers(given.detach()) == numbers((given * 1).detach()));
+  const at::NoGradGuard no_graph;
+  CHECK(static_cast<const column&>(tensor_column(given, "advantage"))[0] == given[0].item().toDouble());
+}
+
+TEST_CASE("algorithms over tensors: a transposed argument is refused, not read in another order") {
+  const at::Tensor reward = at::randn({2, 3}), other = at::randn({3, 2}), x = at::randn({2, 3, 5}),
+                   ids = at::randint(5, {3, 2});
+  CHECK_THROWS_NAMING(emend::gae(reward, other, {}), "value");
+  CHECK_THROWS_NAMING(emend::token_rewards(reward, other, reward, {}), "old_log_prob");
+  CHECK_THROWS_NAMING(emend::token_rewards(reward, reward, other, {}), "reference_log_prob");
+  CHECK_THROWS_NAMING(emend::statistics(x, ids), "targets");
+  CHECK_THROWS_NAMING(emend::extract_rewards(x, ids, {}), "response");
+  CHECK(numbers(emend::gae(reward, other.reshape({6}), {}).returns).size() == 6);
+}
+
+TEST_CASE("per_sequence: one number a sequence at each of its tokens") {
+  const at::Tensor ids = at::randint(5, {2, 3}), values = at::tensor({1.0, -2.0});
+  const std::vector<double> expected{1, 1, 1, -2, -2, -2};
+  CHECK(numbers(emend::per_sequence(values, ids)) == expected);
+  CHECK(numbers(emend::per_sequence(values.view({2, 1}), ids)) == expected);
+  CHECK(numbers(emend::per_sequence(values, ids.narrow(1, 0, 2))) == std::vector<double>{1, 1, -2, -2});
+  CHECK(emend::per_sequence(at::arange(6).view({2, 3}), ids).equal(at::arange(6).view({2, 3})));
+  CHECK(!emend::per_sequence({}, ids).defined());
+  const at::Tensor deep = at::randint(5, {2, 2, 3});
+  CHECK(numbers(emend::per_sequence(at::arange(4), deep)) == std::vector<double>{0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3});
+  CHECK(numbers(emend::per_sequence(at::arange(4).view({2, 2}), deep))[5] == 1);
+  CHECK_THROWS_NAMING(emend::per_sequence(at::tensor({1.0, 2.0, 3.0}), ids), "a number per sequence");
+  CHECK_THROWS_NAMING(emend::per_sequence(values.view({1, 2}), ids), "a number per sequence");
+  CHECK_THROWS_NAMING(emend::per_sequence(values, at::scalar_tensor(1)), "like");
+}
+
 TEST_CASE("as_tensor: dtype and shape by what it stands beside") {
   const at::Tensor like = at::randn({2, 3}, of(at::kBFloat16));
   const at::Tensor per_token = emend::as_tensor(std::vector<double>(6, 0.1), like);

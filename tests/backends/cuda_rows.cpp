@@ -1,6 +1,7 @@
 // The formulas of the CUDA kernels, run on the host: the threads of a block one after the other, their shares merged as
 // the block does.
 #include "suite.hpp"
+#include "throws.hpp"
 
 #include <emend/cuda.hpp>
 #include <emend/losses/ppo_clip.hpp>
@@ -176,6 +177,33 @@ TEST_CASE_TEMPLATE(
   }
 }
 
+TEST_CASE("rows beyond 2^31 scores: offsets, and which rows count") {
+  // [32768, 131072], and the same as [8, 4096, 131072] with a gap between the batch entries.
+  const std::int64_t targets[]{3, -100, 5};
+  const bool mask[]{true, true, false};
+  constexpr cuda::row_problem<bfloat16> flat{.rows = 32768, .vocab = 131072, .tokens = 32768, .token_stride = 131072};
+  static_assert(flat.offset(32767) == index{32767} * 131072);
+  constexpr cuda::row_problem<bfloat16> block{.rows = 32768,
+                                              .vocab = 131072,
+                                              .tokens = 4096,
+                                              .batch_stride = index{4097} * 131072,
+                                              .token_stride = 131072,
+                                              .gradient_batch_stride = index{4096} * 131072,
+                                              .gradient_token_stride = 131072};
+  static_assert(block.offset(32767) == index{7 * 4097 + 4095} * 131072);
+  static_assert(block.gradient_offset(32767) == index{32767} * 131072);
+  const cuda::row_problem<float> few{
+      .rows = 3, .targets = targets, .has_ignore_id = true, .ignore_id = -100, .mask = mask};
+  CHECK(few.is_counted(0));
+  CHECK(!few.is_counted(1));
+  CHECK(!few.is_counted(2));
+  cuda::row_problem<float> all = few;
+  all.has_ignore_id = false;
+  CHECK(all.is_counted(1));
+  all.mask = nullptr;
+  CHECK(all.is_counted(2));
+}
+
 TEST_CASE("device_policy is the library's loss over columns of another kind") {
   const std::vector<float> old{-1, -2, -3}, advantage{1, -1, 0.5f};
   const ppo_clip on_host{.old_log_prob = old, .advantage = advantage, .clip_high = 0.3, .dual_clip = 3};
@@ -184,14 +212,26 @@ TEST_CASE("device_policy is the library's loss over columns of another kind") {
       .old_log_prob = {old.data()},
       .advantage = {advantage.data()},
       .entropy_coefficient = 0.1};
-  static_assert(std::is_trivially_copyable_v<cuda::device_policy<ppo_clip>>);
+  // What goes to a device is its bytes, and a policy of the host's columns is no loss there.
+  static_assert(std::is_trivially_copyable_v<cuda::policy_on_device<ppo_clip>>);
+  static_assert(cuda::device_loss<cuda::device_policy<ppo_clip>> &&
+                cuda::device_loss<cuda::policy_on_device<ppo_clip>>);
+  static_assert(!cuda::device_loss<ppo_clip> && !cuda::device_loss<int>);
+  const auto there = on_device.on_device();
   for (index i = 0; i < 3; ++i)
     for (double log_prob : {-4.0, -1.1, 0.0}) {
       const token<token_dual> t{token_dual::variable(log_prob, 0), {}, {}, token_dual::variable(2, 2), {}, {}, i};
-      const token_dual a = on_device(t), b = on_host(t) - 0.1 * t.entropy;
+      const token_dual a = on_device(t), b = on_host(t) - 0.1 * t.entropy, c = there(t);
       CHECK(a.value == b.value);
+      CHECK(c.value == b.value);
       for (int k = 0; k < 5; ++k) CHECK(a.derivative[k] == b.derivative[k]);
+      for (int k = 0; k < 5; ++k) CHECK(c.derivative[k] == b.derivative[k]);
     }
+  CHECK_THROWS_NAMING((cuda::device_policy<ppo_clip>{.policy = {.old_log_prob = old, .advantage = {}}}).on_device(),
+                      "policy.old_log_prob");
+  CHECK_THROWS_NAMING(
+      (cuda::device_policy<ppo_clip>{.policy = {.old_log_prob = {}, .advantage = advantage}}).on_device(),
+      "policy.advantage");
 }
 
 }  // namespace suite

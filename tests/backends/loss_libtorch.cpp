@@ -1,5 +1,6 @@
 // emend::loss as a node of autograd: against torch's own operations, through a model, in place, and where it refuses.
 #include <emend/libtorch/loss.hpp>
+#include <emend/libtorch/tensor_statistics.hpp>
 #include <emend/losses/cross_entropy.hpp>
 #include <emend/losses/ppo_clip.hpp>
 #include <emend/losses/sequence_level.hpp>
@@ -16,15 +17,19 @@
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/min.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/rand.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/tanh.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
 #include <limits>
+#include <string>
+#include <vector>
 
 namespace {
 
@@ -217,6 +222,227 @@ TEST_CASE("loss: a second derivative is refused, the first under create_graph is
     message = error.what();
   }
   CHECK_MESSAGE(message.find("expected a first derivative, got a second one") != std::string::npos, message);
+}
+
+/// The message of what a call throws, or a sentence that nothing was thrown.
+template <class F>
+std::string message_of(const F& call) {
+  try {
+    call();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+/// What a second derivative must say, however it is asked for.
+template <class F>
+void check_refuses_second(const F& call) {
+  const std::string message = message_of(call);
+  CHECK_MESSAGE(message.find("expected a first derivative, got a second one") != std::string::npos, message);
+}
+
+TEST_CASE("loss: the error of a second derivative lies on every way back from the gradient") {
+  at::manual_seed(17);
+  using torch::autograd::grad;
+  const at::Tensor x = leaf({4, 6}, at::kDouble), targets = ids({4}, 6);
+  for (const bool is_by_chain : {false, true}) {
+    const at::Tensor value = is_by_chain ? emend::loss(emend::cross_entropy{}, emend::device_scores{x}, targets)
+                                         : emend::loss(emend::cross_entropy{}, x, targets);
+    const at::Tensor gradient = grad({value}, {x}, {}, true, true)[0];
+    CHECK(gradient.grad_fn());
+    check_refuses_second([&] { grad({gradient.sum()}, {x}, {}, true, false, true); });
+    check_refuses_second([&] { grad({gradient[0][0]}, {x}, {}, true, true, true); });  // as the rows of a Hessian
+  }
+  // Through what made the logits, and through a part of them.
+  const at::Tensor weight = leaf({6, 5}, at::kDouble), states = at::randn({4, 5}, of(at::kDouble));
+  const at::Tensor through = emend::loss(emend::cross_entropy{}, at::matmul(states, weight.t()), targets);
+  const at::Tensor of_weight = grad({through}, {weight}, {}, true, true)[0];
+  check_refuses_second([&] { grad({of_weight.square().sum()}, {weight}, {}, true, false, true); });
+  // A factor: the first derivative is there, with respect to the factor, too; what depends on both is refused.
+  const at::Tensor factor = at::full({}, 3.0, of(at::kDouble)).requires_grad_();
+  const at::Tensor value = emend::loss(emend::cross_entropy{}, x, targets), scaled = factor * value;
+  const auto first = grad({scaled}, {x, factor}, {}, true, true);
+  CHECK(largest_difference(first[0], 3 * grad({value}, {x}, {}, true)[0]) < 1e-14);
+  CHECK(value_of(first[1]) == value_of(value));
+  check_refuses_second([&] { grad({first[0].sum()}, {factor}, {}, true, false, true); });
+  check_refuses_second([&] { grad({first[0].sum()}, {x}, {}, true, false, true); });
+  // With respect to the factor alone, x gives its first derivative.
+  CHECK(largest_difference(grad({first[1]}, {x}, {}, true)[0], grad({value}, {x}, {}, true)[0]) == 0);
+  // The loss of a square: what is left of the second derivative without the loss's own would be wrong.
+  const at::Tensor square = emend::square(2.0) * value * value;
+  const at::Tensor of_square = grad({square}, {x}, {}, true, true)[0];
+  check_refuses_second([&] { grad({of_square.sum()}, {x}, {}, true, false, true); });
+
+  const at::Tensor hidden = leaf({4, 5}, at::kDouble), head = leaf({6, 5}, at::kDouble);
+  for (const bool is_by_chain : {false, true}) {
+    const emend::device_scores a{hidden}, b{head};
+    const at::Tensor product = is_by_chain
+                                   ? emend::loss(emend::cross_entropy{}, emend::linear_scores{a, b}, targets)
+                                   : emend::loss(emend::cross_entropy{}, emend::linear_scores{hidden, head}, targets);
+    const auto both = grad({product}, {hidden, head}, {}, true, true);
+    for (const at::Tensor& g : both)
+      for (const at::Tensor& by : {hidden, head})
+        check_refuses_second([&] { grad({g.sum()}, {by}, {}, true, false, true); });
+  }
+  // One factor alone wants a gradient.
+  const at::Tensor frozen = head.detach();
+  const at::Tensor half = emend::loss(emend::cross_entropy{}, emend::linear_scores{hidden, frozen}, targets);
+  const at::Tensor of_hidden = grad({half}, {hidden}, {}, true, true)[0];
+  check_refuses_second([&] { grad({of_hidden.sum()}, {hidden}, {}, true, false, true); });
+}
+
+TEST_CASE("loss: an ignored target is a masked token, on the host and by operations") {
+  at::manual_seed(18);
+  const at::Tensor targets = ids({2, 4}, 7), counted = at::tensor({1, 1, 0, 1, 0, 1, 1, 1}).view({2, 4});
+  const at::Tensor labels = targets.masked_fill(counted == 0, -100);
+  const at::Tensor weight = at::rand({2, 4}, of(at::kDouble)),
+                   other = at::tensor({1, 0, 1, 1, 1, 1, 1, 1}).view({2, 4});
+  const auto mine = [](const auto& t) { return emend::square(t.log_prob) - 0.2 * t.entropy; };
+  const auto compare = [&](const auto& value_over, std::int64_t last) {
+    const at::Tensor a = leaf({2, 4, last}, at::kDouble), b = a.detach().clone().requires_grad_();
+    at::Tensor per_token, per_token_masked, metrics, metrics_masked;
+    const at::Tensor got = value_over(a, labels,
+                                      emend::tensor_loss_options{.mask = other,
+                                                                 .weight = weight,
+                                                                 .ignore_id = -100,
+                                                                 .normaliser = 3,
+                                                                 .per_token = &per_token,
+                                                                 .metrics = &metrics});
+    const at::Tensor expected = value_over(b, targets,
+                                           emend::tensor_loss_options{.mask = other * counted,
+                                                                      .weight = weight,
+                                                                      .normaliser = 3,
+                                                                      .per_token = &per_token_masked,
+                                                                      .metrics = &metrics_masked});
+    CHECK(value_of(got) == doctest::Approx(value_of(expected)).epsilon(1e-14));
+    CHECK(value_of(expected) != 0);
+    got.backward();
+    expected.backward();
+    CHECK(largest_difference(a.grad(), b.grad()) < 1e-15);
+    CHECK(largest_difference(a.grad()[0][2], at::zeros({last})) == 0);
+    CHECK(largest_difference(a.grad(), at::zeros_like(a)) > 0);
+    CHECK(largest_difference(per_token, per_token_masked) < 1e-6);
+    CHECK(largest_difference(metrics, metrics_masked) < 1e-6);
+  };
+  compare([&](const at::Tensor& x, const at::Tensor& y, const auto& o) { return emend::loss(mine, x, y, o); }, 7);
+  compare([&](const at::Tensor& x, const at::Tensor& y,
+              const auto& o) { return emend::loss(mine, emend::device_scores{x}, y, o); },
+          7);
+  const at::Tensor head = at::randn({7, 5}, of(at::kDouble));
+  compare([&](const at::Tensor& x, const at::Tensor& y,
+              const auto& o) { return emend::loss(mine, emend::linear_scores{x, head}, y, o); },
+          5);
+  compare(
+      [&](const at::Tensor& x, const at::Tensor& y, const auto& o) {
+        const emend::device_scores states{x}, rows{head};
+        return emend::loss(mine, emend::linear_scores{states, rows}, y, o);
+      },
+      5);
+  const at::Tensor old = at::randn({2, 4}, of(at::kDouble)) - 2, advantage = at::randn({2, 4}, of(at::kDouble));
+  const emend::ppo_clip ppo{.old_log_prob = tensor_column(old), .advantage = tensor_column(advantage)};
+  const emend::sequence_level<emend::ppo_clip> sequence{ppo};
+  const emend::tensor_layout layout(targets, at::tensor({1, 1, 1, 1, 1, 1, 1, 0}).view({2, 4}));
+  compare(
+      [&](const at::Tensor& x, const at::Tensor& y, const auto& o) { return emend::loss(sequence, x, y, layout, o); },
+      7);
+  compare([&](const at::Tensor& x, const at::Tensor& y,
+              const auto& o) { return emend::loss(sequence, emend::device_scores{x}, y, layout, o); },
+          7);
+  compare([&](const at::Tensor& x, const at::Tensor& y, const auto& o) { return emend::loss(ppo, x, y, o); }, 7);
+  compare([&](const at::Tensor& x, const at::Tensor& y,
+              const auto& o) { return emend::loss(ppo, emend::device_scores{x}, y, o); },
+          7);
+  // Only that id: any other that is none is an error, and -100 is one where nothing says otherwise.
+  const at::Tensor x = at::randn({2, 4, 7});
+  CHECK_THROWS_NAMING(emend::loss(mine, x, labels), "targets");
+  CHECK_THROWS_NAMING(emend::loss(mine, x, labels, {.ignore_id = -1}), "targets");
+  CHECK_THROWS_NAMING(emend::loss(mine, emend::device_scores{x}, labels, {.ignore_id = -1}), "targets");
+  // An id of the vocabulary may be the one.
+  const std::int64_t padding = targets[0][0].item().toLong();
+  for (const bool is_by_chain : {false, true}) {
+    const auto value = [&](const emend::tensor_loss_options& options) {
+      return value_of(is_by_chain ? emend::loss(mine, emend::device_scores{x}, targets, options)
+                                  : emend::loss(mine, x, targets, options));
+    };
+    CHECK(value({.ignore_id = padding}) == doctest::Approx(value({.mask = targets != padding})).epsilon(1e-14));
+  }
+  // Statistics of an ignored row are those of a masked one.
+  const emend::statistics_tensors host = emend::statistics(x, labels, {.ignore_id = -100, .with_arg_max = true}),
+                                  chain = emend::detail::statistics_on_device(
+                                      {x}, labels, {.ignore_id = -100, .with_arg_max = true});
+  for (const emend::statistics_tensors* of : {&host, &chain}) {
+    CHECK(value_of(of->log_prob[0][2]) == 0);
+    CHECK(value_of(of->entropy[1][0]) == 0);
+    CHECK(of->arg_max[0][2].item().toLong() == -1);
+    CHECK(value_of(of->log_prob[0][3]) < 0);
+  }
+  CHECK(largest_difference(host.log_prob, chain.log_prob) < 1e-6);
+}
+
+TEST_CASE("loss: a mask or weight of one number a sequence holds at each of its tokens") {
+  at::manual_seed(19);
+  const at::Tensor targets = ids({2, 3}, 5), x = at::randn({2, 3, 5}, of(at::kDouble)),
+                   weight = at::tensor({2.0, -0.5}, of(at::kDouble)), mask = at::tensor({0, 1});
+  const auto mine = [](const auto& t) { return -t.log_prob; };
+  for (const bool is_by_chain : {false, true}) {
+    const auto value = [&](const emend::tensor_loss_options& options) {
+      return value_of(is_by_chain ? emend::loss(mine, emend::device_scores{x}, targets, options)
+                                  : emend::loss(mine, x, targets, options));
+    };
+    const double expected =
+        value({.weight = at::tensor({2.0, 2.0, 2.0, -0.5, -0.5, -0.5}, of(at::kDouble)).view({2, 3})});
+    CHECK(value({.weight = weight}) == expected);
+    CHECK(value({.weight = weight.view({2, 1})}) == expected);
+    CHECK(value({.weight = at::tensor({2.0, 2.0, 2.0, -0.5, -0.5, -0.5}, of(at::kDouble))}) == expected);  // in order
+    CHECK(value({.weight = at::tensor({2.0, 3.0, 2.0, -0.5, -0.5, -0.5}, of(at::kDouble)).view({2, 3})}) != expected);
+    const double second = value({.mask = at::tensor({0, 0, 0, 1, 1, 1}).view({2, 3})});
+    CHECK(value({.mask = mask}) == second);
+    CHECK(value({.mask = mask.view({2, 1})}) == second);
+    for (const at::Tensor& wrong :
+         {at::ones({3}), at::ones({1, 3}), at::ones({3, 2}), at::ones({2, 3, 1}), at::ones({1})})
+      CHECK_THROWS_NAMING(value({.weight = wrong}), "weight");
+    CHECK_THROWS_NAMING(value({.mask = at::ones({3})}), "mask");
+  }
+  // Of as many sequences as tokens, [2] could be meant by position.
+  const at::Tensor square = ids({2, 2}, 5), y = at::randn({2, 2, 5}, of(at::kDouble));
+  CHECK_THROWS_NAMING(emend::loss(mine, y, square, {.weight = weight}), "weight");
+  CHECK(value_of(emend::loss(mine, y, square, {.weight = weight.view({2, 1})})) ==
+        value_of(emend::loss(mine, y, square,
+                             {.weight = at::tensor({2.0, 2.0, -0.5, -0.5}, of(at::kDouble)).view({2, 2})})));
+  const at::Tensor one = ids({1, 3}, 5), z = at::randn({1, 3, 5}, of(at::kDouble));
+  CHECK(value_of(emend::loss(mine, z, one, {.weight = at::full({1}, 2.0)})) == 2 * value_of(emend::loss(mine, z, one)));
+  // [2, 3] sequences of 4 tokens.
+  const at::Tensor deep = ids({2, 3, 4}, 5), of_deep = at::randn({2, 3, 4, 5}, of(at::kDouble)),
+                   number = at::rand({2, 3}, of(at::kDouble));
+  CHECK(value_of(emend::loss(mine, of_deep, deep, {.weight = number})) ==
+        value_of(emend::loss(mine, of_deep, deep, {.weight = number.unsqueeze(-1).expand({2, 3, 4}).contiguous()})));
+  // Inside a loss the caller says it.
+  const at::Tensor old = at::randn({2, 3}, of(at::kDouble)) - 2;
+  const emend::ppo_clip of_sequences{.old_log_prob = tensor_column(old),
+                                     .advantage = tensor_column(emend::per_sequence(weight, targets))},
+      of_tokens{.old_log_prob = tensor_column(old),
+                .advantage = tensor_column(at::tensor({2.0, 2.0, 2.0, -0.5, -0.5, -0.5}, of(at::kDouble)))};
+  CHECK(value_of(emend::loss(of_sequences, x, targets)) == value_of(emend::loss(of_tokens, x, targets)));
+  const emend::ppo_clip without{.old_log_prob = tensor_column(old), .advantage = tensor_column(weight)};
+  CHECK_THROWS_NAMING(emend::loss(without, x, targets), "advantage");
+}
+
+TEST_CASE("loss: options of temporaries, and options that require grad") {
+  at::manual_seed(20);
+  const at::Tensor x = at::randn({3, 5}, of(at::kDouble)), targets = ids({3}, 5);
+  const auto mine = [](const auto& t) { return -t.log_prob; };
+  const auto flags = [] { return std::vector<char>{1, 0, 1}; };
+  const emend::tensor_loss_options options{.mask = flags(), .weight = {2.0, 1.0, 0.5}, .rows = {2, 1, 0}};
+  const std::vector<double> mask{1, 0, 1}, weight{2, 1, 0.5};
+  const std::vector<int> rows{2, 1, 0};
+  const double expected = value_of(emend::loss(mine, x, targets, {.mask = mask, .weight = weight, .rows = rows}));
+  CHECK(value_of(emend::loss(mine, x, targets, options)) == expected);
+  const at::Tensor wanted = at::rand({3}).requires_grad_();
+  CHECK_THROWS_NAMING(emend::loss(mine, x, targets, {.weight = tensor_column(wanted, "weight")}), "weight");
+  CHECK_THROWS_NAMING(emend::loss(mine, x, targets, {.weight = wanted}), "weight");
+  CHECK_THROWS_NAMING(emend::loss(mine, emend::device_scores{x}, targets, {.mask = wanted * 2}), "mask");
+  CHECK_THROWS_NAMING((emend::ppo_clip{.old_log_prob = tensor_column(wanted), .advantage = {}}), "a column");
+  CHECK(value_of(emend::loss(mine, x, targets, {.weight = wanted.detach()})) > 0);
 }
 
 TEST_CASE("loss over hidden states and weight: both gradients") {

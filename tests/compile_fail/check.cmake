@@ -5,7 +5,12 @@ if(NOT message)
   message(FATAL_ERROR "${CASE} does not say which message it expects")
 endif()
 separate_arguments(FLAGS)
-set(compile ${COMPILER} ${FLAGS} -fsyntax-only -fmessage-length=0 ${CASE})
+if(CASE MATCHES "\\.cu$")
+  # nvcc has no mode that only looks: PTX is the least that it makes.
+  set(compile ${COMPILER} ${FLAGS} -ptx -arch=compute_90 -o ${OUTPUT} ${CASE})
+else()
+  set(compile ${COMPILER} ${FLAGS} -fsyntax-only -fmessage-length=0 ${CASE})
+endif()
 
 execute_process(COMMAND ${compile} RESULT_VARIABLE failed OUTPUT_VARIABLE output ERROR_VARIABLE output)
 if(NOT failed)

@@ -72,10 +72,13 @@ class scratch_slot_of final : public scratch_slot {
   scratch_slot_of() = default;
   void release() override { scratch = S(); }
 
-  static inline constinit std::atomic<scratch_slot_of*> first = nullptr;
+  static std::atomic<scratch_slot_of*> first;
   scratch_slot_of* next_of_type_ = nullptr;
   std::atomic<bool> has_thread_ = true;
 };
+// Apart from the class: nvcc's front end takes the type for incomplete inside it.
+template <class S>
+constinit std::atomic<scratch_slot_of<S>*> scratch_slot_of<S>::first = nullptr;
 
 /// This thread's S, which keeps its memory from call to call, or a fresh one where a call is nested in another (a loss
 /// that evaluates a loss). A lease is memory and nothing else: what it holds at the start is unspecified, so a pass

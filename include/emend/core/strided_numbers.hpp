@@ -35,13 +35,11 @@ struct strided_numbers {
     if (rows <= 1 || columns <= 1 || of_row == columns * of_column) row = size;
   }
 
-  constexpr operator strided_numbers<const T>() const
-    requires(!std::is_const_v<T>)
-  {
-    strided_numbers<const T> result;
-    result.data = data, result.size = size, result.stride = stride, result.row = row, result.row_stride = row_stride;
-    return result;
-  }
+  /// Numbers that may be written to, as ones that may not.
+  template <class U>
+    requires(std::is_same_v<const U, T> && !std::is_const_v<U>)
+  constexpr strided_numbers(const strided_numbers<U>& other)
+      : data(other.data), size(other.size), stride(other.stride), row(other.row), row_stride(other.row_stride) {}
 
   constexpr bool has_one_stride() const { return row == size; }
   constexpr bool is_contiguous() const { return has_one_stride() && (stride == 1 || size <= 1); }

@@ -69,6 +69,9 @@ inline constexpr lane_orders orders_of_lanes{};
   return compact_loop(keys, i, last, low, high, to, kept);
 }
 
+// nvcc's front end does not survive these built-ins; a source that it compiles takes the loop for AVX2, whose results
+// are the same.
+#if !defined(__CUDACC__)
 /// By the instruction that does just this.
 [[gnu::target("avx512f,popcnt")]] inline index compact_avx512(const float* keys, index first, index last, float low,
                                                               float high, const compaction<float>& to, index kept) {
@@ -99,12 +102,15 @@ inline constexpr lane_orders orders_of_lanes{};
   return compact_loop(keys, i, last, low, high, to, kept);
 }
 #endif
+#endif
 
 template <class A>
 index compact(const A* keys, index first, index last, A low, A high, const compaction<A>& to, index kept) {
 #if defined(__x86_64__)
   if constexpr (sizeof(A) == 4) {
+#if !defined(__CUDACC__)
     if (uses_avx512()) return compact_avx512(keys, first, last, low, high, to, kept);
+#endif
     if (uses_avx2()) return compact_avx2(keys, first, last, low, high, to, kept);
   }
 #endif

@@ -303,6 +303,8 @@ template <class A>
                                                        float* powers, double* sums) {
   row_powers_loop(x, n, largest, multiplier, powers, sums);
 }
+// nvcc's front end does not survive these built-ins; a source that it compiles takes row_powers_fma, of the same bits.
+#if !defined(__CUDACC__)
 /// Sixteen at a time, rounded and scaled by the instructions for it; the bits of row_powers_fma, sums included.
 [[gnu::target("avx512f,avx2,fma")]] inline void row_powers_avx512(const float* x, index n, float largest,
                                                                   float multiplier, float* powers, double* sums) {
@@ -333,6 +335,7 @@ template <class A>
   }
   if (first < n) row_powers_loop(x + first, n - first, largest, multiplier, powers + first, sums + first / score_block);
 }
+#endif
 template <class A>
 [[gnu::target("avx2")]] void block_sums_avx2(const A* powers, index n, double* sums) {
   block_sums_loop(powers, n, sums);
@@ -350,7 +353,9 @@ template <class A>
 void row_powers(const A* x, index n, A largest, A multiplier, A* powers, double* sums) {
 #if defined(__x86_64__)
   if constexpr (sizeof(A) == 4) {
+#if !defined(__CUDACC__)
     if (uses_avx512()) return row_powers_avx512(x, n, largest, multiplier, powers, sums);
+#endif
     if (uses_avx2()) return row_powers_fma(x, n, largest, multiplier, powers, sums);
   }
   if (uses_avx2()) return row_powers_avx2(x, n, largest, multiplier, powers, sums);

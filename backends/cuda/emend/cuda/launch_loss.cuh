@@ -1,5 +1,6 @@
 #pragma once
 
+#include <emend/cuda/device_policy.hpp>
 #include <emend/cuda/loss_kernel.cuh>
 
 namespace emend::cuda {
@@ -57,36 +58,24 @@ cudaError_t launch_rows(Kernel* kernel, int threads, const row_problem<T>& p, co
   return error != cudaSuccess ? error : last;
 }
 
-}  // namespace detail
-
-/// Runs the loss over the rows on a stream; returns at once, with what the launch said. Values, statistics and the
-/// gradient are written on the device: nothing comes back to the host.
-///   values_i = weight_i loss(token_i) / normaliser,   gradient = d (sum_i values_i) / d scores
-/// Loss: callable on a token of dual numbers, constexpr, trivially copyable; its columns are `device_column`s.
-/// `device_policy` makes one of the library's policy losses. Cost: the scores are read from memory once and the
-/// gradient written once, where rows are of neighbouring scores that lie like the gradient's within 16 bytes, and fit
-/// the shared memory of a block, or of up to 8 together on devices with clusters (sm_90); else the gradient reads them
-/// again.
+/// `launch_loss` of what goes to the device.
 template <class T, class Loss>
-cudaError_t launch_loss(const row_problem<T>& p, const Loss& loss, cudaStream_t stream) {
-  static_assert(std::is_trivially_copyable_v<Loss>,
-                "emend: a loss on a device must be trivially copyable; its columns are device_column");
-  using detail::loss_kernel, detail::launch_rows, detail::row_way;
+cudaError_t launch_form(const row_problem<T>& p, const Loss& loss, cudaStream_t stream) {
   // Blocks that a multiprocessor holds: by their registers the kernels' second number, by resident_bytes three, of the
   // 228 KiB that Hopper has.
   constexpr index short_row = 2048, resident_bytes = 76000;
   if (p.rows == 0) return cudaSuccess;
-  if (!detail::is_packed(p)) return launch_rows(loss_kernel<256, 4, row_way::strided, T, Loss>, 256, p, loss, stream);
-  const index packets = p.vocab / detail::packet<T>::size;
+  if (!is_packed(p)) return launch_rows(loss_kernel<256, 4, row_way::strided, T, Loss>, 256, p, loss, stream);
+  const index packets = p.vocab / packet<T>::size;
   if (p.gradient && p.vocab <= short_row)
     return launch_rows(loss_kernel<128, 8, row_way::staged, T, Loss>, 128, p, loss, stream, 1, packets * 16);
   if (p.gradient) {
     const auto kernel = loss_kernel < 256, sizeof(T) == sizeof(double) ? 2 : 4, row_way::staged, T, Loss > ;
-    detail::kernel_limits limits;
-    if (const cudaError_t error = detail::limits_of(kernel, limits)) return error;
+    kernel_limits limits;
+    if (const cudaError_t error = limits_of(kernel, limits)) return error;
     const auto bytes = [&](int blocks) { return (packets + blocks - 1) / blocks * 16; };
     int blocks = 1;
-    while (limits.has_clusters && blocks < detail::most_row_blocks && bytes(blocks) > resident_bytes) blocks *= 2;
+    while (limits.has_clusters && blocks < most_row_blocks && bytes(blocks) > resident_bytes) blocks *= 2;
     if (bytes(blocks) <= limits.shared_bytes) {
       const cudaError_t error = launch_rows(kernel, 256, p, loss, stream, blocks, bytes(blocks));
       // A part of a device may have no room for so many blocks side by side.
@@ -94,6 +83,26 @@ cudaError_t launch_loss(const row_problem<T>& p, const Loss& loss, cudaStream_t 
     }
   }
   return launch_rows(loss_kernel<128, 8, row_way::packed, T, Loss>, 128, p, loss, stream);
+}
+
+}  // namespace detail
+
+/// Runs the loss over the rows on a stream; returns at once, with what the launch said. Values, statistics and the
+/// gradient are written on the device: nothing comes back to the host.
+///   values_i = weight_i loss(token_i) / normaliser,   gradient = d (sum_i values_i) / d scores
+/// Loss: a `device_loss`: callable on a token of dual numbers, constexpr, trivially copyable; its columns are
+/// `device_column`s. `device_policy` makes one of the library's policy losses; throws std::invalid_argument if its
+/// policy holds columns of the host. Cost: the scores are read from memory once and the
+/// gradient written once, where rows are of neighbouring scores that lie like the gradient's within 16 bytes, and fit
+/// the shared memory of a block, or of up to 8 together on devices with clusters (sm_90); else the gradient reads them
+/// again.
+template <class T, class Loss>
+cudaError_t launch_loss(const row_problem<T>& p, const Loss& loss, cudaStream_t stream) {
+  detail::require_device_loss<Loss>();
+  if constexpr (device_loss<Loss>)
+    return detail::launch_form(p, detail::on_device(loss), stream);
+  else
+    return cudaErrorInvalidValue;
 }
 
 }  // namespace emend::cuda

@@ -8,32 +8,6 @@
 
 namespace emend::cuda {
 
-/// One evaluation of N rows on a device: pointers of the device, strides in elements. Row i is batch entry i / tokens,
-/// token i % tokens.
-template <class T>
-struct row_problem {
-  const T* scores = nullptr;
-  T* gradient =
-      nullptr;  ///< the shape of the scores, its own strides; the scores' own memory; or null: the value alone
-  index rows = 0, vocab = 0, tokens = 1;
-  index first = 0;  ///< the position, of which the loss asks its columns, of row 0
-  index batch_stride = 0, token_stride = 0, vocab_stride = 1;
-  index gradient_batch_stride = 0, gradient_token_stride = 0, gradient_vocab_stride = 1;
-  const std::int64_t* targets =
-      nullptr;  ///< [rows]; a counted one outside [0, vocab) makes value and statistics NaN and its row's gradient 0
-  const bool* mask = nullptr;     ///< [rows] or null
-  const float* weight = nullptr;  ///< [rows] or null
-  double normaliser = 1;
-  double multiplier = 1;     ///< logit_scale / temperature
-  double* values = nullptr;  ///< [rows] receives weight loss / normaliser, 0 where masked
-  double *log_prob = nullptr, *log_z = nullptr, *entropy = nullptr;  ///< [rows] or null
-
-  constexpr index offset(index row) const { return (row / tokens) * batch_stride + (row % tokens) * token_stride; }
-  constexpr index gradient_offset(index row) const {
-    return (row / tokens) * gradient_batch_stride + (row % tokens) * gradient_token_stride;
-  }
-};
-
 namespace detail {
 
 template <class A, bool HasSquares>
@@ -126,7 +100,7 @@ __global__ void __launch_bounds__(Threads, Resident) loss_kernel(const row_probl
     T* const out = p.gradient ? p.gradient + p.gradient_offset(row) : nullptr;
     const index target = p.targets[row];
     const double weight = p.weight ? static_cast<double>(p.weight[row]) : 1;
-    const bool is_counted = (!p.mask || p.mask[row]) && weight != 0,
+    const bool is_counted = p.is_counted(row) && weight != 0,
                is_wrong = is_counted && (target < 0 || target >= p.vocab);
     const packed_row<T> parts(x, Way == row_way::strided ? 0 : p.vocab);
     const int of_each = (parts.packets + blocks - 1) / blocks, first = rank * of_each, left = parts.packets - first,

@@ -9,6 +9,38 @@ namespace emend::cuda {
 // same text is compiled for the device (loss_kernel.cuh), where many threads run it, and for the host, where the tests
 // do. Powers are of 2, the unit of which a device has one instruction.
 
+/// One evaluation of N rows on a device: pointers of the device, strides in elements. Row i is batch entry i / tokens,
+/// token i % tokens.
+template <class T>
+struct row_problem {
+  const T* scores = nullptr;
+  T* gradient =
+      nullptr;  ///< the shape of the scores, its own strides; the scores' own memory; or null: the value alone
+  index rows = 0, vocab = 0, tokens = 1;
+  index first = 0;  ///< the position, of which the loss asks its columns, of row 0
+  index batch_stride = 0, token_stride = 0, vocab_stride = 1;
+  index gradient_batch_stride = 0, gradient_token_stride = 0, gradient_vocab_stride = 1;
+  const std::int64_t* targets =
+      nullptr;  ///< [rows]; a counted one outside [0, vocab) makes value and statistics NaN and its row's gradient 0
+  bool has_ignore_id = false;
+  index ignore_id = 0;            ///< a target that stands for "none": its row is as a masked one
+  const bool* mask = nullptr;     ///< [rows] or null
+  const float* weight = nullptr;  ///< [rows] or null
+  double normaliser = 1;
+  double multiplier = 1;     ///< logit_scale / temperature
+  double* values = nullptr;  ///< [rows] receives weight loss / normaliser, 0 where masked
+  double *log_prob = nullptr, *log_z = nullptr, *entropy = nullptr;  ///< [rows] or null
+
+  /// Whether a row has a part in anything, its weight apart.
+  constexpr bool is_counted(index row) const {
+    return (!mask || mask[row]) && !(has_ignore_id && targets[row] == ignore_id);
+  }
+  constexpr index offset(index row) const { return (row / tokens) * batch_stride + (row % tokens) * token_stride; }
+  constexpr index gradient_offset(index row) const {
+    return (row / tokens) * gradient_batch_stride + (row % tokens) * gradient_token_stride;
+  }
+};
+
 namespace detail {
 
 template <class A>

@@ -190,10 +190,12 @@ inline cudaError_t launch_whiten(const whiten_problem& p, void* scratch, cudaStr
 }
 
 /// A draw of every row. Cost: the row two to three times, where what is left of it are at most `sample_candidates` ids;
-/// else, and for top_k above sample_threads, up to forty times.
+/// else, and for top_k above sample_threads, up to forty times. Returns cudaErrorInvalidValue for 2^24 ids or more.
 template <class T>
 cudaError_t launch_sample(const sample_problem<T>& p, cudaStream_t stream) {
   if (p.rows == 0) return cudaSuccess;
+  // The sums of more ids would not fit 64 bits.
+  if (p.vocab >= index{1} << 24) return cudaErrorInvalidValue;
   detail::sample_kernel<<<detail::blocks_for(p.rows), sample_threads, 0, stream>>>(p);
   return cudaGetLastError();
 }

@@ -212,8 +212,8 @@ inline at::Tensor result_like(const at::Tensor& numbers, const at::Tensor& like)
 
 inline advantage_tensors gae_by_operations(const at::Tensor& reward, const at::Tensor& value, const at::Tensor& mask,
                                            const gae_options& options) {
-  const at::NoGradGuard no_graph;
   const tensor_column rewards(reward, "reward"), values(value, "value");
+  const at::NoGradGuard no_graph;
   const tensor_layout layout(reward, mask);
   require_length("value", static_cast<const column&>(values).size(), layout.tokens());
   check(options);
@@ -226,8 +226,8 @@ inline advantage_tensors gae_by_operations(const at::Tensor& reward, const at::T
 
 inline at::Tensor whiten_by_operations(const at::Tensor& values, const at::Tensor& mask,
                                        const whiten_options& options) {
-  const at::NoGradGuard no_graph;
   const tensor_column given(values, "values");
+  const at::NoGradGuard no_graph;
   const tensor_layout layout(values, mask);
   check(options);
   if (values.numel() == 0) return result_like(values, values);
@@ -236,8 +236,8 @@ inline at::Tensor whiten_by_operations(const at::Tensor& values, const at::Tenso
 }
 
 inline at::Tensor kl_by_operations(kl_kind kind, const at::Tensor& log_ratio, kl_clamps clamps) {
-  const at::NoGradGuard no_graph;
   const tensor_column checked(log_ratio, "log_ratio");
+  const at::NoGradGuard no_graph;
   return result_like(kl_estimate(kind, tensor_number(log_ratio.detach().to(at::kDouble)), clamps).tensor(), log_ratio);
 }
 
@@ -249,9 +249,9 @@ inline at::Tensor log_ratio_of(const at::Tensor& log_p, const at::Tensor& log_q)
 inline at::Tensor token_rewards_by_operations(const at::Tensor& score, const at::Tensor& old_log_prob,
                                               const at::Tensor& reference_log_prob, const at::Tensor& mask,
                                               const token_reward_options& options) {
-  const at::NoGradGuard no_graph;
   const tensor_column scores(score, "score"), old_ones(old_log_prob, "old_log_prob"),
       reference(reference_log_prob, "reference_log_prob");
+  const at::NoGradGuard no_graph;
   const tensor_layout layout(score, mask);
   check(options, scores, old_ones, reference, layout);
   if (score.numel() == 0) return result_like(score, score);

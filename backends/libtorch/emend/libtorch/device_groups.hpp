@@ -106,8 +106,8 @@ inline at::Tensor group_relative_of(const at::Tensor& reward, const at::Tensor& 
 
 inline group_relative_tensors group_relative_by_operations(const at::Tensor& reward, const at::Tensor& group,
                                                            const group_relative_options& options) {
-  const at::NoGradGuard no_graph;
   const tensor_column rewards(reward, "reward"), ids(group, "group");
+  const at::NoGradGuard no_graph;
   const index sequences = static_cast<const column&>(rewards).size();
   const id_column& given = ids;
   if (given.size() > 0) require_length("group", given.size(), sequences);

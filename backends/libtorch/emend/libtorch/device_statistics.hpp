@@ -7,6 +7,7 @@
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/where.h>
 
+#include <optional>
 #include <vector>
 
 namespace emend::detail {
@@ -22,13 +23,23 @@ struct device_targets {
   }
 };
 
+/// is_counted, [N] bool or undefined: all, without the targets that are ignore_id.
+inline at::Tensor and_not_ignored(const at::Tensor& is_counted, const at::Tensor& targets,
+                                  std::optional<index> ignore_id, const at::Device& device) {
+  if (!ignore_id) return is_counted;
+  const at::Tensor is_there =
+      targets.detach().reshape({-1}).to(at::TensorOptions().dtype(at::kLong).device(device)) != *ignore_id;
+  return is_counted.defined() ? is_counted.bitwise_and(is_there) : is_there;
+}
+
 /// Throws where the host knows of a counted id outside [0, vocab): nothing is brought there to see.
-inline void check_known_targets(const tensor_column& targets, const column& mask, const column& weight, index vocab) {
+inline void check_known_targets(const tensor_column& targets, const column& mask, const column& weight,
+                                std::optional<index> ignore_id, index vocab) {
   const auto is_here = [](const column& values) { return !values.source<device_entries>(); };
   const id_column& ids = targets;
   if (!is_here(targets) || !is_here(mask) || !is_here(weight)) return;
   for (index i = 0; i < ids.size(); ++i)
-    if ((!mask.is_given() || mask[i] != 0) && (!weight.is_given() || weight[i] != 0))
+    if ((!mask.is_given() || mask[i] != 0) && (!weight.is_given() || weight[i] != 0) && ids[i] != ignore_id)
       require_position("targets", i, ids[i], vocab);
 }
 

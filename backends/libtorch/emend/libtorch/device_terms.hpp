@@ -6,6 +6,7 @@
 #include <ATen/ops/zeros_like.h>
 
 #include <array>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -15,13 +16,14 @@ namespace emend::detail {
 /// Nothing of it is on the host.
 class device_terms {
  public:
-  /// targets: [N], on any device; mask: [N] or empty, what is left out has no part in anything; weight: [N] or empty, a
-  /// term of weight 0 has no loss.
-  device_terms(const at::Tensor& targets, const column& mask, const column& weight, double normaliser, index vocab,
-               const at::Device& device)
+  /// targets: [N], on any device; mask: [N] or not given, what is left out has no part in anything; weight: [N] or not
+  /// given, a term of weight 0 has no loss; a target that is ignore_id is left out.
+  device_terms(const at::Tensor& targets, const column& mask, const column& weight, std::optional<index> ignore_id,
+               double normaliser, index vocab, const at::Device& device)
       : device_(device), targets_(targets, vocab, device), normaliser_(normaliser) {
     const tensor_terms all{0, targets.numel(), device};
     if (mask.is_given()) is_counted_ = column_on_device(mask, all) != 0;
+    is_counted_ = and_not_ignored(is_counted_, targets, ignore_id, device);
     is_evaluated_ = is_counted_;
     if (!weight.is_given()) return;
     factor_ = column_on_device(weight, all);

@@ -3,6 +3,8 @@
 #include <emend/libtorch/device_statistics.hpp>
 #include <emend/libtorch/trajectory_places.hpp>
 
+#include <ATen/ops/cat.h>
+#include <ATen/ops/logsumexp.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>

@@ -2,9 +2,12 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/scalar_tensor.h>
+#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/basic_ops.h>
 #include <torch/csrc/autograd/graph_task.h>
+#include <torch/csrc/autograd/variable.h>
 
 #include <functional>
 #include <utility>
@@ -56,20 +59,33 @@ class basic_loss_function : public torch::autograd::Function<basic_loss_function
           Scaling::scale(gradient, scale);
       }
     }
-    if (is_differentiated_again) gradients = refuse_second_derivative(std::move(gradients));
+    if (is_differentiated_again) gradients = refuse_second_derivative(std::move(gradients), outer[0]);
     gradients.emplace_back();  // of the call
     return gradients;
   }
 
  private:
-  static torch::autograd::variable_list refuse_second_derivative(torch::autograd::variable_list gradients) {
-    for (at::Tensor& gradient : gradients) gradient = gradient.detach().requires_grad_();
-    const auto count = static_cast<std::int64_t>(gradients.size());
+  /// The gradients with an error behind them that every way back meets: to the inputs of the loss, whose gradients are
+  /// constants, and to the factor `outer`, whose derivative would be one of second order, too.
+  static torch::autograd::variable_list refuse_second_derivative(torch::autograd::variable_list gradients,
+                                                                 const at::Tensor& outer) {
+    const std::size_t count = gradients.size();
+    for (at::Tensor& gradient : gradients) gradient = gradient.detach();
+    torch::autograd::variable_list inputs = std::move(gradients);
+    // Numbers without a value that stand where the inputs do: the inputs themselves are not kept in memory.
+    for (const torch::autograd::Edge& edge : torch::autograd::get_current_node()->next_edges()) {
+      if (!edge.is_valid()) continue;
+      inputs.push_back(at::zeros({}, inputs[0].options()));
+      torch::autograd::impl::set_gradient_edge(inputs.back(), edge);
+    }
+    if (outer.requires_grad()) inputs.push_back(outer);
     torch::autograd::DelayedError error(
         "emend: loss: expected a first derivative, got a second one asked for: the gradients of a loss are "
         "constants of autograd",
-        count);
-    return error.apply(std::move(gradients));
+        static_cast<std::int64_t>(inputs.size()));
+    gradients = error.apply(std::move(inputs));
+    gradients.resize(count);
+    return gradients;
   }
 };
 

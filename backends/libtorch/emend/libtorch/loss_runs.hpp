@@ -15,14 +15,31 @@ namespace emend::detail {
 // How emend::loss comes to its value and gradient: on the host, by operations with some numbers a token on the host, or
 // wholly on the scores' device.
 
-/// Leading dimensions of the scores, and of what stands beside them, must be the same where both have a shape.
-inline void require_leading_shape(const char* argument, const at::Tensor& given, at::IntArrayRef expected) {
-  if (given.defined() && given.dim() > 1 && given.sizes() != expected) {
-    std::string text, got;
-    for (const auto extent : expected) text.append(text.empty() ? "" : " x ").append(std::to_string(extent));
-    for (const auto extent : given.sizes()) got.append(got.empty() ? "" : " x ").append(std::to_string(extent));
-    fail(argument, "shape " + text, got);
+/// A mask or weight for targets of a shape [.., T]: as it is where it has the targets' shape or number of entries; one
+/// number a sequence, [..] or [.., 1], repeated over its tokens. Throws std::invalid_argument on another shape, and on
+/// [..] where torch's own rule would repeat it over the sequences.
+inline tensor_column beside_targets(const char* argument, const tensor_column& given, const at::Tensor& ids) {
+  const at::Tensor& x = given.tensor();
+  require_constant(argument, x);
+  if (!x.defined() || x.sizes() == ids.sizes() || ids.dim() < 2) {
+    if (x.defined()) require_shape(argument, x, ids.sizes());
+    return given;
   }
+  if (x.dim() == 1 && x.numel() == ids.numel()) return given;
+  const at::IntArrayRef leading = ids.sizes().slice(0, static_cast<std::size_t>(ids.dim()) - 1);
+  std::vector<std::int64_t> with_one = leading.vec();
+  with_one.push_back(1);
+  const bool is_per_sequence = x.sizes() == leading || x.sizes() == at::IntArrayRef(with_one);
+  if (!is_per_sequence && x.dim() == 1) return given;  // its length is refused
+  require_shape(argument, x, is_per_sequence ? x.sizes() : ids.sizes());
+  // Equal extents, as [2] for [2, 2], could be meant either way.
+  bool is_ambiguous = x.sizes() == leading && x.numel() > 1;
+  for (index d = 1; d <= x.dim(); ++d) is_ambiguous &= x.size(-d) == ids.size(-d) || x.size(-d) == 1;
+  if (is_ambiguous)
+    fail(argument,
+         "shape " + text_of_shape(ids.sizes()) + ", or " + text_of_shape(with_one) + " for a number a sequence",
+         text_of_shape(x.sizes()) + ", which could be one a position, too");
+  return tensor_column(per_sequence(x, ids), argument);
 }
 
 /// The options of an evaluation over M terms, with the checks that only tensors need.
@@ -36,11 +53,10 @@ struct tensor_call {
     if (!ids.defined()) fail("targets", "a tensor", "an undefined one");
     require_score_tensor("scores", scores);
     if (!given.rows.is_given())
-      require_leading_shape("targets", ids, scores.sizes().slice(0, static_cast<std::size_t>(scores.dim()) - 1));
-    require_leading_shape("mask", given.mask.tensor(), ids.sizes());
-    require_leading_shape("weight", given.weight.tensor(), ids.sizes());
-    options = {.mask = given.mask,
-               .weight = given.weight,
+      require_shape("targets", ids, scores.sizes().slice(0, static_cast<std::size_t>(scores.dim()) - 1));
+    options = {.mask = beside_targets("mask", given.mask, ids),
+               .weight = beside_targets("weight", given.weight, ids),
+               .ignore_id = given.ignore_id,
                .rows = given.rows,
                .links = given.links,
                .normaliser = given.normaliser,
@@ -87,7 +103,7 @@ void check_on_device(const Loss& l, const tensor_call& call, const column& mask,
   check_transform(options.transform, rows);
   check_loss(l, rows);
   if (vocab < 1) fail("scores", "a vocabulary of at least 1", std::to_string(vocab));
-  check_known_targets(call.targets, mask, weight, vocab);
+  check_known_targets(call.targets, mask, weight, options.ignore_id, vocab);
 }
 
 /// What the caller gets of a loss that stayed on the device: its value, and the losses of the tokens.
@@ -134,7 +150,8 @@ at::Tensor loss_of_logits_on_device(const Loss& l, const tensor_call& call, cons
     if (is_wanted) gradients[0] = options.is_in_place ? x : backend<at::Tensor>::like(x);
     const head_request request{
         {}, {}, nullptr, options.transform, options.kept, wants_log_sum_squares(l, call.options)};
-    auto terms = make(device_terms(targets, mask, call.options.weight, options.normaliser, shape.vocab, x.device()));
+    auto terms = make(device_terms(targets, mask, call.options.weight, options.ignore_id, options.normaliser,
+                                   shape.vocab, x.device()));
     const at::Tensor value = loss_on_device(terms, x, request, is_wanted ? &gradients[0] : nullptr);
     return report_on_device<Loss>(terms, value, x, targets, options);
   });
@@ -227,10 +244,10 @@ at::Tensor loss_of_product_on_device(const Loss& l, const tensor_call& call, con
     at::Tensor d_hidden = is_wanted ? at::empty_like(states) : at::Tensor();
     const head_request request{
         {}, {}, nullptr, options.transform, options.kept, wants_log_sum_squares(l, call.options)};
-    device_tokens<Loss> tokens(
-        l,
-        device_terms(targets, call.options.mask, call.options.weight, options.normaliser, shape.vocab, states.device()),
-        wants_metrics<Loss>(options));
+    device_tokens<Loss> tokens(l,
+                               device_terms(targets, call.options.mask, call.options.weight, options.ignore_id,
+                                            options.normaliser, shape.vocab, states.device()),
+                               wants_metrics<Loss>(options));
     const at::Tensor value = loss_on_device(tokens, states, weight.detach(), request, is_wanted ? &d_hidden : nullptr,
                                             is_wanted ? &gradients[1] : nullptr);
     if (is_wanted) gradients[0].copy_(d_hidden.view(hidden.sizes()));
@@ -273,7 +290,8 @@ at::Tensor loss_of_product(const Loss& l, const at::Tensor& hidden, const at::Te
   tensor_call call = product_call(hidden, targets, options);
   const bool is_on_host = !is_by_chain && hidden.is_cpu() && weight.is_cpu();
   // Rows that the host knows to be masked are left out of the products, which is worth more.
-  const bool has_known_mask = options.mask.is_given() && !call.options.mask.source<device_entries>();
+  const bool has_known_mask = (options.mask.is_given() && !call.options.mask.source<device_entries>()) ||
+                              (options.ignore_id && targets.is_cpu());
   if constexpr (loss_of_all_tokens<Loss>)
     if (!is_on_host && !has_known_mask && stays_on_device<device_tokens<Loss>>(l, hidden, targets, options))
       return loss_of_product_on_device(l, call, hidden, weight, targets, options);

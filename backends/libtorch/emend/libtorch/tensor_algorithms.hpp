@@ -32,6 +32,7 @@ namespace emend {
 /// As `gae`. reward, value: [.., T]; mask: the same or undefined.
 inline advantage_tensors gae(const at::Tensor& reward, const at::Tensor& value, const at::Tensor& mask,
                              const gae_options& options = {}) {
+  detail::require_shape_of("value", value, reward);
   if (detail::is_on_device(reward)) return detail::gae_by_operations(reward, value, mask, options);
   const advantages got =
       gae(tensor_column(reward, "reward"), tensor_column(value, "value"), tensor_layout(reward, mask), options);
@@ -59,6 +60,7 @@ inline at::Tensor whiten(const at::Tensor& values, const at::Tensor& mask, const
 /// quadratic in B.
 inline group_relative_tensors group_relative(const at::Tensor& reward, const at::Tensor& group,
                                              const group_relative_options& options = {}) {
+  detail::require_shape_of("group", group, reward);
   if (detail::is_on_device(reward)) return detail::group_relative_by_operations(reward, group, options);
   const tensor_column rewards(reward, "reward"), ids(group, "group");
   const group_relative_advantages got =
@@ -81,6 +83,8 @@ inline at::Tensor kl_estimate(kl_kind kind, const at::Tensor& log_ratio, kl_clam
 inline at::Tensor token_rewards(const at::Tensor& score, const at::Tensor& old_log_prob,
                                 const at::Tensor& reference_log_prob, const at::Tensor& mask,
                                 const token_reward_options& options = {}) {
+  detail::require_shape_of("old_log_prob", old_log_prob, score);
+  detail::require_shape_of("reference_log_prob", reference_log_prob, score);
   if (detail::is_on_device(score))
     return detail::token_rewards_by_operations(score, old_log_prob, reference_log_prob, mask, options);
   return as_tensor(
@@ -102,6 +106,7 @@ inline at::Tensor token_weights(const at::Tensor& mask, aggregation how = aggreg
 inline seq2seq_reward_tensors extract_rewards(const at::Tensor& x, const at::Tensor& response, const at::Tensor& mask,
                                               const seq2seq_reward_options& options = {}) {
   detail::require_score_tensor("scores", x);
+  detail::require_shape("response", response, x.sizes().slice(0, static_cast<std::size_t>(x.dim()) - 1));
   if (detail::is_on_device(x) && !options.transform.temperatures.is_given() && response.numel() > 0)
     return detail::rewards_by_operations(x, response, mask, options);
   const tensor_column ids(response, "response");

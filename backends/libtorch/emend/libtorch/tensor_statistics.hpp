@@ -33,14 +33,16 @@ inline statistics_tensors statistics_on_device(const device_scores& x, const at:
   require_length("chosen", options.chosen.size(), 0);
   check_transform(options.transform, shape.rows);
   if (shape.vocab < 1) fail("scores", "a vocabulary of at least 1", std::to_string(shape.vocab));
-  check_known_targets(ids, options.mask, {}, shape.vocab);
+  check_known_targets(ids, options.mask, {}, options.ignore_id, shape.vocab);
   const bool with_extras = options.with_log_sum_squares || options.with_mean_score || options.with_arg_max;
   const head_request request{{}, {}, nullptr, options.transform, options.kept, with_extras};
   const op_chain chain(request, x.scores.scalar_type());
   const device_targets known(targets, shape.vocab, x.scores.device());
   const device_statistics rows = statistics_of_block(chain, in_three_dimensions(x.scores), known.ids);
-  const at::Tensor is_left_out =
-      !options.mask.is_given() ? at::Tensor() : column_on_device(options.mask, {0, shape.rows, x.scores.device()}) == 0;
+  at::Tensor is_counted;
+  if (options.mask.is_given()) is_counted = column_on_device(options.mask, {0, shape.rows, x.scores.device()}) != 0;
+  is_counted = and_not_ignored(is_counted, targets, options.ignore_id, x.scores.device());
+  const at::Tensor is_left_out = is_counted.defined() ? is_counted.bitwise_not() : at::Tensor();
   const auto counted = [&](const at::Tensor& values, double other) {
     return (is_left_out.defined() ? values.masked_fill(is_left_out, other) : values).view(targets.sizes());
   };
@@ -74,10 +76,11 @@ inline statistics_tensors statistics_on_device(const device_scores& x, const at:
 /// else in float. On another device than the host nothing comes back, and with targets and mask there, too, the host
 /// does not wait: a counted id outside [0, V) that it does not know of makes score and log-probability NaN. Chosen ids,
 /// kept ids and temperatures of each row need the host: a few numbers a row come back then. Throws
-/// std::invalid_argument as `statistics` does.
+/// std::invalid_argument as `statistics` does. The numbers are constants of autograd: a derivative is `loss`'s.
 inline statistics_tensors statistics(const at::Tensor& x, const at::Tensor& targets,
                                      const statistics_options& options = {}) {
   detail::require_score_tensor("scores", x);
+  detail::require_shape("targets", targets, x.sizes().slice(0, static_cast<std::size_t>(x.dim()) - 1));
   const device_scores on_device{x.detach()};
   const bool goes_through_host = options.chosen_per_row != 0 || options.kept.offsets.is_given() ||
                                  options.transform.temperatures.is_given() || targets.numel() == 0;
@@ -96,7 +99,7 @@ inline statistics_tensors statistics(const at::Tensor& x, const at::Tensor& targ
                             tensor(got.log_sum_squares), tensor(got.mean_score),
                             tensor(got.max_log_prob),    tensor(got.arg_max),
                             tensor(got.is_arg_max),      {}};
-  if (!!got.chosen_log_prob.empty()) {
+  if (!got.chosen_log_prob.empty()) {
     std::vector<std::int64_t> shape = targets.sizes().vec();
     shape.push_back(options.chosen_per_row);
     result.chosen_log_prob = tensor(got.chosen_log_prob).view(shape);

@@ -49,6 +49,7 @@ class weight_gradient {
 template <class Loss>
 at::Tensor loss(const Loss& l, const linear_scores<at::Tensor, at::Tensor>& scores, const at::Tensor& targets,
                 const device_loss_options& options = {}) {
+  detail::require_device_loss<Loss>();
   const at::Tensor &hidden = scores.hidden, &weight = scores.weight;
   emend::detail::require_score_tensor("weight", weight);
   if (weight.dim() != 2) emend::detail::fail("weight", "[V, D]", c10::str(weight.sizes()));
@@ -81,6 +82,10 @@ at::Tensor loss(const Loss& l, const linear_scores<at::Tensor, at::Tensor>& scor
           const at::Tensor silent = (options.weight == 0).view({-1, 1});
           left_out = left_out.defined() ? left_out.logical_or(silent) : silent;
         }
+        if (options.ignore_id) {
+          const at::Tensor ignored = (targets == *options.ignore_id).view({-1, 1});
+          left_out = left_out.defined() ? left_out.logical_or(ignored) : ignored;
+        }
         const auto results = states.options().dtype(at::kDouble);
         const at::Tensor values = at::empty(targets.sizes(), results),
                          d_hidden = is_wanted ? at::empty_like(states) : at::Tensor();
@@ -97,7 +102,7 @@ at::Tensor loss(const Loss& l, const linear_scores<at::Tensor, at::Tensor>& scor
           const auto from = [&](const at::Tensor& x) { return x.defined() ? x.view({-1}).narrow(0, first, count) : x; };
           emend::detail::with_storage_of(z.scalar_type(), [&]<class T>(T*) {
             row_problem<T> p = detail::problem_of<T>(z.unsqueeze(0), from(targets), from(options.mask),
-                                                     options.logit_scale / options.temperature);
+                                                     options.ignore_id, options.logit_scale / options.temperature);
             p.first = first;
             if (is_wanted) {
               p.gradient = static_cast<T*>(z.mutable_data_ptr());

@@ -14,6 +14,7 @@
 #include <c10/cuda/CUDAStream.h>
 #include <c10/util/StringUtil.h>
 
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -22,7 +23,9 @@ namespace emend::cuda {
 /// Options of `emend::cuda::loss`; tensors on the logits' device, of the targets' shape.
 struct device_loss_options {
   at::Tensor mask = {};    ///< bool; false: the token is not evaluated, its row not read
-  at::Tensor weight = {};  ///< float, default 1
+  at::Tensor weight = {};  ///< float, default 1; a constant
+  /// A target that stands for "none": its token is as a masked one. The field's -100; by default no id is one.
+  std::optional<index> ignore_id = {};
   double normaliser = 1;
   double temperature = 1, logit_scale = 1;
   bool is_in_place = false;        ///< as in `tensor_loss_options`
@@ -33,7 +36,8 @@ struct device_loss_options {
 
 /// Options of `emend::cuda::statistics`.
 struct device_statistics_options {
-  at::Tensor mask = {};  ///< bool, of the targets' shape and device; false: the row is not read
+  at::Tensor mask = {};                 ///< bool, of the targets' shape and device; false: the row is not read
+  std::optional<index> ignore_id = {};  ///< as of device_loss_options
   double temperature = 1, logit_scale = 1;
 };
 
@@ -44,6 +48,7 @@ device_column<T> column_of(const at::Tensor& values) {
   static_assert(std::is_same_v<T, float> || std::is_same_v<T, double>);
   if (!values.is_cuda() || values.scalar_type() != c10::CppTypeToScalarType<T>::value || !values.is_contiguous())
     emend::detail::fail("a column on the device", "a contiguous tensor there, of the column's type", values.toString());
+  emend::detail::require_constant("a column on the device", values);
   return {static_cast<const T*>(values.const_data_ptr())};
 }
 
@@ -57,6 +62,7 @@ const T* beside(const char* argument, const at::Tensor& x, at::ScalarType type, 
     emend::detail::fail(argument,
                         std::string("a contiguous tensor of the targets' shape and device, of ") + c10::toString(type),
                         x.toString());
+  emend::detail::require_constant(argument, x);
   return static_cast<const T*>(x.const_data_ptr());
 }
 
@@ -70,7 +76,7 @@ inline void require_launched(cudaError_t error) {
 /// the scores as [B, T, V].
 template <class T>
 row_problem<T> problem_of(const at::Tensor& block, const at::Tensor& targets, const at::Tensor& mask,
-                          double multiplier) {
+                          std::optional<index> ignore_id, double multiplier) {
   return {.scores = static_cast<const T*>(block.const_data_ptr()),
           .rows = block.size(0) * block.size(1),
           .vocab = block.size(2),
@@ -79,6 +85,8 @@ row_problem<T> problem_of(const at::Tensor& block, const at::Tensor& targets, co
           .token_stride = block.stride(1),
           .vocab_stride = block.stride(2),
           .targets = static_cast<const std::int64_t*>(targets.const_data_ptr()),
+          .has_ignore_id = ignore_id.has_value(),
+          .ignore_id = ignore_id.value_or(0),
           .mask = beside<bool>("mask", mask, at::kBool, targets),
           .multiplier = multiplier};
 }
@@ -140,7 +148,8 @@ inline statistics_tensors statistics(const at::Tensor& logits, const at::Tensor&
   const auto column = [&](std::int64_t k) { return all.select(0, k).view(targets.sizes()); };
   statistics_tensors result{.log_prob = column(0), .log_z = column(1), .entropy = column(2)};
   emend::detail::with_storage_of(logits.scalar_type(), [&]<class T>(T*) {
-    row_problem<T> p = detail::problem_of<T>(block, targets, options.mask, options.logit_scale / options.temperature);
+    row_problem<T> p = detail::problem_of<T>(block, targets, options.mask, options.ignore_id,
+                                             options.logit_scale / options.temperature);
     p.values = detail::written(column(3));
     p.log_prob = detail::written(result.log_prob);
     p.log_z = detail::written(result.log_z);
@@ -153,16 +162,17 @@ inline statistics_tensors statistics(const at::Tensor& logits, const at::Tensor&
 /// `emend::loss` by one kernel of our own: statistics, loss and gradient of a row while it is on the chip; nothing
 /// comes back to the host, which does not wait. For sources that nvcc compiles.
 ///   value = (1 / normaliser) sum_i weight_i loss(token_i)
-/// loss: see `launch_loss`: its columns are `device_column`s. logits: [.., V] on a device of CUDA, float, double,
-/// bfloat16 or half, any strides; targets: int64, its leading shape. The work is on torch's current stream of that
-/// device, and deterministic. links, rows, kept sets and soft caps: use emend::loss. A counted id outside [0, V) makes
-/// the value NaN. backward() multiplies the gradient by the outer factor, which the host does not know: a launch that
-/// does nothing where it is 1, else one more read and write. Gradients of half are rounded to it before that: what a
-/// scaler would multiply by is better taken out of the normaliser. Throws std::invalid_argument on what does not fit,
-/// std::runtime_error if the launch fails.
+/// loss: a `device_loss`, see `launch_loss`: its columns are `device_column`s. logits: [.., V] on a device of CUDA,
+/// float, double, bfloat16 or half, any strides; targets: int64, its leading shape. The work is on torch's current
+/// stream of that device, and deterministic. links, rows, kept sets and soft caps: use emend::loss. A counted id
+/// outside [0, V) makes the value NaN. backward() multiplies the gradient by the outer factor, which the host does not
+/// know: a launch that does nothing where it is 1, else one more read and write. Gradients of half are rounded to it
+/// before that: what a scaler would multiply by is better taken out of the normaliser. Throws std::invalid_argument on
+/// what does not fit, std::runtime_error if the launch fails.
 template <class Loss>
 at::Tensor loss(const Loss& l, const at::Tensor& logits, const at::Tensor& targets,
                 const device_loss_options& options = {}) {
+  detail::require_device_loss<Loss>();
   emend::detail::require_score_tensor("scores", logits);
   detail::check_rows("scores", logits, logits.size(-1), targets, options.temperature, options.logit_scale);
   emend::detail::require_positive("normaliser", options.normaliser);
@@ -181,8 +191,8 @@ at::Tensor loss(const Loss& l, const at::Tensor& logits, const at::Tensor& targe
         const at::Tensor log_prob = options.log_prob ? at::empty_like(values) : at::Tensor();
         const at::Tensor entropy = options.entropy ? at::empty_like(values) : at::Tensor();
         emend::detail::with_storage_of(x.scalar_type(), [&]<class T>(T*) {
-          row_problem<T> p =
-              detail::problem_of<T>(block, targets, options.mask, options.logit_scale / options.temperature);
+          row_problem<T> p = detail::problem_of<T>(block, targets, options.mask, options.ignore_id,
+                                                   options.logit_scale / options.temperature);
           if (out.defined()) {
             p.gradient = static_cast<T*>(out.mutable_data_ptr());
             p.gradient_batch_stride = out.stride(0);

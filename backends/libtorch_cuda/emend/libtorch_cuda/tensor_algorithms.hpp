@@ -24,6 +24,7 @@ namespace detail {
 inline at::Tensor on_device(const char* argument, const at::Tensor& x, at::ScalarType type) {
   if (!x.defined() || !x.is_cuda())
     emend::detail::fail(argument, "a tensor on a device of CUDA", x.defined() ? x.device().str() : "none");
+  emend::detail::require_constant(argument, x);
   return x.detach().to(type).contiguous();
 }
 /// Of the shape and on the device of `of`, or undefined.
@@ -33,6 +34,7 @@ inline at::Tensor beside(const char* argument, const at::Tensor& x, at::ScalarTy
   if (x.sizes() != shape || x.device() != device)
     emend::detail::fail(argument, c10::str("a tensor of shape ", shape, " on ", device),
                         c10::str(x.sizes(), " on ", x.device()));
+  emend::detail::require_constant(argument, x);
   return x.detach().to(type).contiguous();
 }
 template <class T>

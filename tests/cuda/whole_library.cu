@@ -1,0 +1,1 @@
+#include <emend/emend.hpp>
