@@ -1,1 +1,1 @@
-find_dependency(OpenCV COMPONENTS core)
+include(${CMAKE_CURRENT_LIST_DIR}/emend-opencv-targets.cmake)

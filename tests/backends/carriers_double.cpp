@@ -62,7 +62,7 @@ struct emend::backend<remote> {
       if (!r.is_active[row]) continue;
       for (index id : ids_of(x, r, row)) {
         const transformed t = transform(x, r, row, id);
-        const double z_gradient = detail::reference_gradient(t.z, rows[row], adjoints[row]);
+        const double z_gradient = detail::reference_gradient(t.z, id, rows[row], adjoints[row]);
         if (z_gradient != 0) g.on_device(row, id) = t.slope * z_gradient;
       }
     }

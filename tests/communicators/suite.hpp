@@ -76,6 +76,8 @@ void check_primitives(C& ranks, complaints& found) {
   found.near("largest", emend::maximum_over_ranks(ranks, static_cast<double>(-rank)), 0, 0);
   found.near("largest of the last rank", emend::maximum_over_ranks(ranks, static_cast<double>(rank)),
              static_cast<double>(size - 1), 0);
+  found.holds("of equal zeros the first rank's, on every rank",
+              std::signbit(emend::maximum_over_ranks(ranks, rank == 0 ? -0.0 : 0.0)));
   for (index bad = 0; bad < size; ++bad)
     found.holds("the largest of a NaN is NaN on every rank",
                 std::isnan(emend::maximum_over_ranks(ranks, rank == bad ? std::nan("") : static_cast<double>(rank))));

@@ -93,12 +93,14 @@ std::string ppo(vector_case& c) {
                             old_log_prob = c.input("old_log_prob").data, reference = c.input("ref_log_prob").data,
                             score = c.input("score").data, old_value = c.input("old_value").data,
                             scalar = c.input("scalar_reward").data;
+  // With the scale 0 no reward of a whole sequence is given.
+  const double scalar_scale = c.parameter("scalar_scale");
   const auto reward =
       emend::token_rewards(score, old_log_prob, reference, layout,
                            {.score_scale = c.parameter("score_scale"),
                             .kl_coefficient = c.parameter("kl_coef"),
-                            .scalar_scale = c.parameter("scalar_scale"),
-                            .scalar_reward = scalar,
+                            .scalar_scale = scalar_scale,
+                            .scalar_reward = scalar_scale == 0 ? emend::column() : emend::column(scalar),
                             .clamp = c.has_parameter("reward_clamp") ? c.parameter("reward_clamp")
                                                                      : std::numeric_limits<double>::infinity()});
   c.expect("reward", reward);

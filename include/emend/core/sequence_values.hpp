@@ -17,6 +17,16 @@ std::vector<double> to_tokens(column per_sequence, const L& layout) {
   return result;
 }
 
+/// One number per sequence as a column of one per token: what a loss reads where a batch has an advantage, a weight or
+/// a reward for each sequence.
+///   emend::ppo_clip loss{.old_log_prob = old_log_prob, .advantage = emend::per_sequence(advantage, layout)};
+/// values: [B] -> [layout.tokens()], 0 at uncounted tokens; the column owns its numbers. Throws std::invalid_argument
+/// if the length does not fit. Cost: as `to_tokens`.
+template <sequence_layout L>
+column per_sequence(column values, const L& layout) {
+  return to_tokens(std::move(values), layout);
+}
+
 /// The sum of each sequence over its counted tokens, 0 where it has none.
 /// per_token: [layout.tokens()] -> [B]. Throws std::invalid_argument if the length does not fit.
 template <sequence_layout L>

@@ -81,7 +81,8 @@ strided_numbers<T> numbers_of_array(T* data, index dimensions, const Extent& ext
 template <class X>
 concept plain_number = std::is_arithmetic_v<X>;
 template <class P>
-concept number_pointer = std::is_pointer_v<P> && plain_number<std::remove_cv_t<std::remove_pointer_t<P>>>;
+concept number_pointer = std::is_pointer_v<std::remove_cvref_t<P>> &&
+                         plain_number<std::remove_cv_t<std::remove_pointer_t<std::remove_cvref_t<P>>>>;
 
 // How numbers lie in X, told by the members of X. The names are those that libraries give them.
 

@@ -89,6 +89,12 @@ void evaluate_numbers(column numbers, const number_options& options, number_eval
   }
 }
 
+/// Callable on dual numbers of what T holds.
+template <class L, class T>
+concept loss_of = requires(const L& l, const T& t) {
+  { l(t) } -> std::convertible_to<dual<double, 1>>;
+};
+
 template <bool IsLoss>
 constexpr void refuse_other_loss() {
   static_assert(IsLoss,
@@ -110,8 +116,8 @@ token<R> token_of_log_prob(const R& log_prob, index i) {
 ///   value = (1 / normaliser) sum_i weight_i loss(token_i),   gradient_i = d value / d log_prob_i
 /// log_prob: [N]; the token's other statistics read as NaN. Throws std::invalid_argument on a length that does not fit.
 template <class Loss>
+  requires detail::loss_of<Loss, token<dual<double, 1>>>
 log_prob_evaluation<Loss> evaluate_log_probs(const Loss& loss, column log_prob, const number_options& options = {}) {
-  detail::refuse_other_loss<std::is_invocable_r_v<dual<double, 1>, const Loss&, const token<dual<double, 1>>&>>();
   if constexpr (requires { loss.check(log_prob.size()); }) loss.check(log_prob.size());
   log_prob_evaluation<Loss> result;
   detail::evaluate_numbers(log_prob, options, result, [&](index i, const dual<double, 1>& x) -> dual<double, 1> {
@@ -130,8 +136,8 @@ log_prob_evaluation<Loss> evaluate_log_probs(const Loss& loss, column log_prob, 
 /// values: [N]; a loss is any callable of a `number`, its metrics, if any, too.
 /// Throws std::invalid_argument on a length that does not fit.
 template <class Loss>
+  requires detail::loss_of<Loss, number<dual<double, 1>>>
 value_evaluation<Loss> evaluate_values(const Loss& loss, column values, const number_options& options = {}) {
-  detail::refuse_other_loss<std::is_invocable_r_v<dual<double, 1>, const Loss&, const number<dual<double, 1>>&>>();
   if constexpr (requires { loss.check(values.size()); }) loss.check(values.size());
   value_evaluation<Loss> result;
   detail::evaluate_numbers(values, options, result, [&](index i, const dual<double, 1>& x) -> dual<double, 1> {
@@ -143,6 +149,18 @@ value_evaluation<Loss> evaluate_values(const Loss& loss, column values, const nu
   });
   for (double& metric : result.metrics) metric /= static_cast<double>(result.evaluated > 0 ? result.evaluated : 1);
   return result;
+}
+
+/// Last resorts for losses that cannot be called on dual numbers: say the remedy.
+template <class Loss>
+  requires(!detail::loss_of<Loss, token<dual<double, 1>>>)
+void evaluate_log_probs(const Loss&, column, const number_options& = {}) {
+  detail::refuse_other_loss<detail::loss_of<Loss, token<dual<double, 1>>>>();
+}
+template <class Loss>
+  requires(!detail::loss_of<Loss, number<dual<double, 1>>>)
+void evaluate_values(const Loss&, column, const number_options& = {}) {
+  detail::refuse_other_loss<detail::loss_of<Loss, number<dual<double, 1>>>>();
 }
 
 }  // namespace emend

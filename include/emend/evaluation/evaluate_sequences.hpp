@@ -1,5 +1,6 @@
 #pragma once
 
+#include <emend/core/sequence_values.hpp>
 #include <emend/evaluation/evaluate.hpp>
 
 namespace emend {
@@ -41,12 +42,16 @@ template <class Loss, class X, class L, class G, class E>
 evaluation_value<Loss> run_sequences(const Loss& loss, const X& x, id_column targets, const L& layout,
                                      const evaluation_options& options, G* gradient, E& executor) {
   require_length("targets", targets.size(), layout.tokens());
-  if (options.mask.is_given()) require_length("mask", options.mask.size(), targets.size());
+  const auto of_tokens = [&](const column& given) {
+    const bool is_of_sequences = given.size() == layout.sequences() && given.size() != layout.tokens();
+    return given.is_given() && is_of_sequences ? per_sequence(given, layout) : given;
+  };
+  const column mask = of_tokens(options.mask), weight = of_tokens(options.weight);
+  if (mask.is_given()) require_length("mask", mask.size(), targets.size());
   if (options.rows.is_given()) fail("rows", "no rows in evaluate_sequences", "some");
   std::vector<std::uint8_t> counted(static_cast<std::size_t>(layout.tokens()), 0);
   for (index b = 0; b < layout.sequences(); ++b)
-    layout.for_each_token(
-        b, [&](index t) { counted[static_cast<std::size_t>(t)] = !options.mask.is_given() || options.mask[t] != 0; });
+    layout.for_each_token(b, [&](index t) { counted[static_cast<std::size_t>(t)] = !mask.is_given() || mask[t] != 0; });
   // An ignored target is no token of its sequence.
   if (options.ignore_id)
     for (index t = 0; t < targets.size(); ++t)
@@ -60,7 +65,7 @@ evaluation_value<Loss> run_sequences(const Loss& loss, const X& x, id_column tar
   // Every token has a say in its sequence's summary, so weight 0 must not hide it: weights are applied here.
   inner.weight = {};
   inner.normaliser = 1;
-  if (options.weight.is_given()) require_length("weight", options.weight.size(), targets.size());
+  if (weight.is_given()) require_length("weight", weight.size(), targets.size());
   require_positive("normaliser", options.normaliser);
   with_source(
       x, gradient, targets, inner, wants_log_sum_squares(loss, options), [&](auto& source, index rows, index vocab) {
@@ -78,7 +83,7 @@ evaluation_value<Loss> run_sequences(const Loss& loss, const X& x, id_column tar
           double summary = 0, summary_slope = 0;
           for (index t : members) summary += loss.summand(pass.template make<double>(t));
           for (index t : members) {
-            const double factor = (options.weight.is_given() ? options.weight[t] : 1) / options.normaliser;
+            const double factor = (weight.is_given() ? weight[t] : 1) / options.normaliser;
             if (factor == 0) continue;
             const sequence_dual value =
                 loss(pass.template make<sequence_dual>(t), sequence_dual::variable(summary, statistic_count), length);
@@ -128,9 +133,9 @@ evaluation_value<Loss> evaluate_sequences_value(const Loss& loss, const X& x, id
 ///   S_b = sum_{t in b} summand(token_t),   value = (1 / normaliser) sum_b sum_{t in b} weight_t loss(token_t, S_b,
 ///   T_b)
 /// x: [N, V] or [B, T, V]; targets: [N]; layout: over the N tokens; other arguments as `evaluate`, options.rows unused.
-/// Tokens outside the layout or the mask are not evaluated, and do not enter S_b or T_b.
-/// Throws std::invalid_argument as `evaluate` does, and if layout.tokens() is not N. Cost: reads scores twice, writes
-/// the gradient once.
+/// Tokens outside the layout or the mask, and ignored targets, are not evaluated, and do not enter S_b or T_b. A mask
+/// or weight may have one entry for each sequence in place of one for each token. Throws std::invalid_argument as
+/// `evaluate` does, and if layout.tokens() is not N. Cost: reads scores twice, writes the gradient once.
 template <sequence_loss Loss, scores X, sequence_layout L, executor E = const sequential>
 evaluation<Loss, gradient_type<X>> evaluate_sequences(const Loss& loss, const X& x, id_column targets, const L& layout,
                                                       const evaluation_options& options = {},

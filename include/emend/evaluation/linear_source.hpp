@@ -126,7 +126,7 @@ class linear_source {
         buffers.statistics[static_cast<std::size_t>(row)] = statistics_[static_cast<std::size_t>(k)];
         plan.for_each_term(
             row, [&](index i) { buffers.scores[static_cast<std::size_t>(i)] = chunk.head.score(k, plan.target(i)); });
-        visit_row_of(visit, row, [&](index id) { return chunk.head.log_z_without(k, id); });
+        visit_row_of(visit, row, row_reader{[&](index id) { return chunk.head.log_z_without(k, id); }, true});
       }
     });
   }

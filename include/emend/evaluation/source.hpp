@@ -23,10 +23,10 @@ namespace emend::detail {
 
 // A source runs the passes over the rows of one kind of scores:
 //   forward(executor, plan, buffers, visit)     statistics of every active row, then visit(row) once, or
-//                                               visit(row, log_z_without) while the row's scores are at hand
+//                                               visit(row, reader), a row_reader, while its scores are at hand
 //   backward(executor, plan, buffers)           the whole gradient from buffers.adjoints and score_adjoints
 //   fused(executor, plan, buffers, visit)       both, row by row where the row can stay in cache
-//   fused_late(executor, plan, buffers, note, visit, finish)   both, note(row, log_z_without) before visit(row), for
+//   fused_late(executor, plan, buffers, note, visit, finish)   both, note(row, reader) before visit(row), for
 //   losses whose row adjoints follow from the row's own statistics
 //                                               and single scores of any row, but whose score_adjoints need every row:
 //                                               these are written by finish(), once all rows have been visited
@@ -133,7 +133,7 @@ class host_source {
         head_.statistics(first, last, plan.active_rows(), buffers.statistics.data(), *work, &pass);
         for (index row = first; row < last; ++row) {
           if (!plan.active_rows()[row]) continue;
-          note(row, log_z_without(row));
+          note(row, reader_of(row));
           visit(row);
         }
         head_.gradient(
@@ -172,9 +172,9 @@ class host_source {
       targets.push_back({plan.target(i), z, value});
     });
     for (const late_target& target : targets)
-      gradient_(row, target.id) =
-          T(static_cast<arithmetic<T>>(head_.entry(row, target.z, buffers.statistics[static_cast<std::size_t>(row)],
-                                                   buffers.adjoints[static_cast<std::size_t>(row)], target.value)));
+      gradient_(row, target.id) = T(static_cast<arithmetic<T>>(
+          head_.entry(row, target.id, target.z, buffers.statistics[static_cast<std::size_t>(row)],
+                      buffers.adjoints[static_cast<std::size_t>(row)], target.value)));
   }
 
   template <class F>
@@ -190,11 +190,11 @@ class host_source {
       if (!plan.active_rows()[row]) continue;
       plan.for_each_term(
           row, [&](index i) { buffers.scores[static_cast<std::size_t>(i)] = head_.score(row, plan.target(i)); });
-      visit_row_of(visit, row, log_z_without(row));
+      visit_row_of(visit, row, reader_of(row));
     }
   }
-  auto log_z_without(index row) const {
-    return [this, row](index id) { return head_.log_z_without(row, id); };
+  auto reader_of(index row) const {
+    return row_reader{[this, row](index id) { return head_.log_z_without(row, id); }, true};
   }
 
   void gradient(index begin, index end, const term_plan& plan, evaluation_buffers& buffers,
@@ -227,7 +227,8 @@ class remote_source {
     list_terms(plan);
     backend<X>::forward(x_, request(plan), buffers.statistics.data(), buffers.scores.data());
     for (index row = 0; row < plan.rows(); ++row)
-      if (plan.active_rows()[row]) visit_row_of(visit, row, [&](index id) { return log_z_without(row, id); });
+      if (plan.active_rows()[row])
+        visit_row_of(visit, row, row_reader{[&](index id) { return log_z_without(row, id); }, false});
   }
   template <class E>
   void backward(E&, const term_plan& plan, evaluation_buffers& buffers) {

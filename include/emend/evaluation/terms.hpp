@@ -152,11 +152,20 @@ class term_plan {
   evaluation_buffers& buffers_;
 };
 
-/// visit(row, log_z_without) if visit takes both, else visit(row). log_z_without(id): log_z of the row less one id.
-template <class Visit, class Without>
-void visit_row_of(const Visit& visit, index row, const Without& log_z_without) {
-  if constexpr (std::is_invocable_v<const Visit&, index, const Without&>)
-    visit(row, log_z_without);
+/// What a visitor can ask of a row while its scores are at hand.
+template <class F>
+struct row_reader {
+  F log_z_without;      ///< (id) -> log_z of the row less that id
+  bool obeys_left_out;  ///< whether the gradient is that of row_statistics::left_out, which a visitor may set
+};
+template <class F>
+row_reader(F, bool) -> row_reader<F>;
+
+/// visit(row, reader) if visit takes both, else visit(row).
+template <class Visit, class F>
+void visit_row_of(const Visit& visit, index row, const row_reader<F>& reader) {
+  if constexpr (std::is_invocable_v<const Visit&, index, const row_reader<F>&>)
+    visit(row, reader);
   else
     visit(row);
 }

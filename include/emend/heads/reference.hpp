@@ -11,6 +11,7 @@ struct row_statistics {
   double max_score = not_a_number;
   double log_z_tail = 0;  ///< what log_z lost to its own rounding, where its magnitude is huge
   index arg_max = -1;
+  index left_out = -1;  ///< an id that log_z leaves out, and whose gradient is that of the targets alone; -1: none
   bool needs_reference_path = false;  ///< the gradient, too, is the slow head's
 };
 
@@ -59,7 +60,9 @@ struct row_adjoint {
 
 /// Gradient with respect to z_j, the target's own term left out:
 ///   p (g_log_z - g_entropy (log p + H)) + 2 g_squares (p^2 / sum p^2 - p),  0 where p = 0
-inline double reference_gradient(double z, const row_statistics& row, const row_adjoint& g) {
+/// id: that of z.
+inline double reference_gradient(double z, index id, const row_statistics& row, const row_adjoint& g) {
+  if (id == row.left_out) return 0;
   const double log_p = (z - row.log_z) - row.log_z_tail, p = __builtin_exp(log_p);
   if (p == 0 || z == -infinity) return 0;
   double slope = g.log_z;

@@ -55,9 +55,9 @@ class row_head {
   class fused_pass;
 
   /// The gradient at one id of a row, from its z: for a row whose other entries have been written.
-  double entry(index row, double z, const row_statistics& statistics, const row_adjoint& adjoint,
+  double entry(index row, index id, double z, const row_statistics& statistics, const row_adjoint& adjoint,
                double score_adjoint) const {
-    const double common = adjoint.is_zero() ? 0 : reference_gradient(z, statistics, adjoint);
+    const double common = adjoint.is_zero() ? 0 : reference_gradient(z, id, statistics, adjoint);
     // tanh of the cap is what z itself tells.
     const double t = transform_.soft_cap == 0 ? 0 : z * temperature(row) / transform_.soft_cap;
     return multiplier(row) * (1 - t * t) * (common + score_adjoint);
@@ -231,7 +231,7 @@ class row_head {
             at(k).value += slope * target.value;
             return;
           }
-        const double common = adjoint.is_zero() ? 0 : reference_gradient(z, statistics, adjoint);
+        const double common = adjoint.is_zero() ? 0 : reference_gradient(z, target.id, statistics, adjoint);
         push({target.id, slope * (common + target.value)});
       });
     }
@@ -391,7 +391,7 @@ class row_head {
     std::vector<double> gradient(static_cast<std::size_t>(width(row)));
     for (index k = 0; k < width(row); ++k) {
       const T x = scores_(row, id_of(row, k));
-      const double g = reference_gradient(transformed(row, x), statistics, adjoint);
+      const double g = reference_gradient(transformed(row, x), id_of(row, k), statistics, adjoint);
       gradient[static_cast<std::size_t>(k)] = g == 0 ? 0 : g * slope(row, x);
     }
     if (kept_.offsets.is_given()) write_zeros(row, out);
@@ -443,7 +443,7 @@ class row_head {
         work.coefficients[row - begin] = coefficients(rows[row], adjoints[row], multiplier(row), multiplier(row));
       } else {
         for (index j = 0; j < scores_.vocab; ++j) {
-          const double g = reference_gradient(transformed(row, scores_(row, j)), rows[row], adjoints[row]);
+          const double g = reference_gradient(transformed(row, scores_(row, j)), j, rows[row], adjoints[row]);
           work.special_rows.push_back(g == 0 ? 0 : g * multiplier(row));
         }
       }

@@ -37,9 +37,6 @@ void check(const token_reward_options& options, const column& score, const colum
     require_length("scalar_position", options.scalar_position.size(), layout.sequences());
     if (!options.scalar_reward.is_given() && layout.sequences() > 0)
       fail("scalar_reward", std::to_string(layout.sequences()) + " entries, since scalar_position is given", "none");
-    for (index b = 0; b < layout.sequences(); ++b)
-      if (const index place = options.scalar_position[b]; place != -1)
-        require_position("scalar_position", b, place, layout.tokens());
   }
   if (options.scalar_reward.is_given() && options.scalar_scale == 0)
     fail("scalar_scale", "a number other than 0, since scalar_reward is given", "0");
@@ -85,6 +82,9 @@ template <sequence_layout L>
 std::vector<double> token_rewards(column score, column old_log_prob, column reference_log_prob, const L& layout,
                                   const token_reward_options& options = {}) {
   detail::check(options, score, old_log_prob, reference_log_prob, layout);
+  for (index b = 0; b < options.scalar_position.size(); ++b)
+    if (options.scalar_position[b] != -1)
+      detail::require_position("scalar_position", b, options.scalar_position[b], layout.tokens());
   const bool has_score = score.is_given() && options.score_scale != 0;
   const bool has_reference = old_log_prob.is_given() && options.kl_coefficient != 0;
   const auto clamped = [&](double r) { return emend::clamp(r, -options.clamp, options.clamp); };

@@ -334,7 +334,7 @@ class candidates {
     const index blocks = detail::score_blocks(size_);
     const A bound = k <= blocks ? cut_(maxima_.data(), nullptr, blocks, static_cast<double>(k)) : least_score;
     reserve(keys_);
-    const index count = compact_from(bound > least_score ? bound : least_score, {.out_keys = keys_.data()});
+    const index count = compact_from(bound, {.out_keys = keys_.data()});
     return cut_(keys_.data(), nullptr, count, static_cast<double>(k));
   }
 

@@ -103,11 +103,19 @@ class trajectory_pass {
   bool is_separable() const { return !objective_.starts_from_value(false) && !objective_.starts_from_value(true); }
 
   /// Keeps V of a row whose left-out score has most of the mass, while the row's scores are at hand.
-  template <class Without>
-  void note(index row, const evaluation_buffers& found, const Without& log_z_without) const {
+  template <class F>
+  void note(index row, evaluation_buffers& found, const row_reader<F>& reader) const {
     if (b_.floor_term.empty() || b_.floor_term[at(row)] < 0) return;
-    if (log_prob_of(found.scores[at(b_.floor_term[at(row)])], found.statistics[at(row)]) >= log_of_half)
-      b_.floor_value[at(row)] = log_z_without(objective_.masked_at_floor);
+    row_statistics& of = found.statistics[at(row)];
+    if (!(log_prob_of(found.scores[at(b_.floor_term[at(row)])], of) >= log_of_half)) return;
+    const double value = reader.log_z_without(objective_.masked_at_floor);
+    b_.floor_value[at(row)] = value;
+    if (!reader.obeys_left_out) return;
+    // Whatever is read of the row from here on leaves the score out: no mass of it has to cancel.
+    of.log_z = value;
+    of.log_z_tail = 0;
+    of.left_out = objective_.masked_at_floor;
+    of.needs_reference_path = true;
   }
 
   /// The adjoint of a row's log_z, and of the score that its V leaves out.
@@ -117,8 +125,8 @@ class trajectory_pass {
       if (i < entries() && !has(i, is_zero) && b_.extra_term[at(i)] < 0) slope += slope_of_value(i, found);
     });
     const state_value v = value_of_row(row, found);
-    found.adjoints[at(row)].log_z = slope == 0 ? 0 : slope * v.of_log_z;
-    if (v.left_out >= 0) found.score_adjoints[at(v.left_out)] = slope == 0 ? 0 : slope * v.of_left_out;
+    found.adjoints[at(row)].log_z = chain_product(slope, v.of_log_z);
+    if (v.left_out >= 0) found.score_adjoints[at(v.left_out)] = chain_product(slope, v.of_left_out);
   }
 
   /// Values in one order for any number of threads, and the adjoints of scores.
@@ -263,12 +271,13 @@ class trajectory_pass {
   state_value value_of_row(index row, const evaluation_buffers& found) const {
     const row_statistics& of = found.statistics[at(row)];
     const index left_out = b_.floor_term.empty() ? -1 : b_.floor_term[at(row)];
+    // Without anything left V is the constant -inf.
+    if (of.left_out >= 0) return {of.log_z, of.log_z == -infinity ? 0.0 : 1.0};
     if (left_out < 0) return {of.log_z};
     const double log_p = log_prob_of(found.scores[at(left_out)], of), p = emend::exp(log_p);
     if (log_p < log_of_half) return {of.log_z + emend::log1p(-p), 1 / (1 - p), -p / (1 - p), left_out};
     // 1 - p by the row's own log_z, so that the probabilities of what is left sum to 1.
     const double value = b_.floor_value[at(row)], rest = emend::exp((value - of.log_z) - of.log_z_tail);
-    // Without anything left V is the constant -inf.
     if (rest == 0) return {value, 0, 0, left_out};
     return {value, 1 / rest, -p / rest, left_out};
   }
@@ -335,7 +344,7 @@ trajectory_value run_trajectories(const O& objective, const X& x, const trajecto
     const trajectory_pass<O> pass(objective, columns, options, rows, vocab, *own);
     terms = pass.terms(options);
     const term_plan plan(rows, vocab, pass.targets(), terms, *lease);
-    const auto note = [&](index row, const auto& log_z_without) { pass.note(row, *lease, log_z_without); };
+    const auto note = [&](index row, const auto& reader) { pass.note(row, *lease, reader); };
     const auto visit = [&](index row) { pass.visit(row, plan, *lease); };
     const auto finish = [&] { result = pass.finish(*lease, gradient != nullptr); };
     if (!gradient) {

@@ -69,10 +69,10 @@ struct least_squares_objective {
   /// V(s') as r holds it, and its derivative.
   template <real R>
   basic_value_and_slope<R> next_value(bool is_rollout, const R& v) const {
-    if (next == next_value_rule::plain) return {v, 1};
+    if (next == next_value_rule::plain) return {v, R(1)};
     const double bound = 1 / (alpha * coefficient * (1 - gamma));
-    if (next == next_value_rule::data_fixed && !is_rollout) return {bound, 0};
-    return {clamp(v, -bound, bound), select(v < -bound || v > bound, R(0), R(1))};
+    if (next == next_value_rule::data_fixed && !is_rollout) return {R(bound), R(0)};
+    return {clamp(v, -bound, bound), select(v < -bound, R(0), select(v > bound, R(0), R(1)))};
   }
   template <real R>
   bool is_step_outside(const R&) const {

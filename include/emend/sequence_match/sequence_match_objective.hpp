@@ -75,7 +75,7 @@ struct sequence_match_objective {
   /// phi(scale x) / scale
   template <class R>
   basic_value_and_slope<R> scaled(double scale, const R& x) const {
-    if (scale == 0) return {x, 1};
+    if (scale == 0) return {x, R(1)};
     const R scaled_x = scale * x;
     return {divergence.phi(scaled_x) / scale, divergence.derivative(scaled_x)};
   }

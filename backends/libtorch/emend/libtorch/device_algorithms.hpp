@@ -96,8 +96,9 @@ inline at::Tensor token_rewards_on_device(const at::Tensor& score, const at::Ten
                                           const token_reward_options& options) {
   at::Tensor reward =
       at::zeros({rows.sequences, rows.length}, at::TensorOptions().dtype(at::kDouble).device(rows.device));
-  if (score.defined()) reward = reward + options.score_scale * score;
-  if (log_ratio.defined())
+  // A factor of 0 leaves its term out, however infinite that is.
+  if (score.defined() && options.score_scale != 0) reward = reward + options.score_scale * score;
+  if (log_ratio.defined() && options.kl_coefficient != 0)
     reward =
         reward - options.kl_coefficient * kl_estimate(options.kl, tensor_number(log_ratio), options.kl_bounds).tensor();
   reward = rows.only_counted(reward);
@@ -240,6 +241,11 @@ inline at::Tensor kl_by_operations(kl_kind kind, const at::Tensor& log_ratio, kl
   return result_like(kl_estimate(kind, tensor_number(log_ratio.detach().to(at::kDouble)), clamps).tensor(), log_ratio);
 }
 
+/// log(p / q) from the logarithms, 0 where both probabilities are 0.
+inline at::Tensor log_ratio_of(const at::Tensor& log_p, const at::Tensor& log_q) {
+  return (log_p - log_q).masked_fill(log_p.eq(-infinity).bitwise_and(log_q.eq(-infinity)), 0);
+}
+
 inline at::Tensor token_rewards_by_operations(const at::Tensor& score, const at::Tensor& old_log_prob,
                                               const at::Tensor& reference_log_prob, const at::Tensor& mask,
                                               const token_reward_options& options) {
@@ -250,9 +256,9 @@ inline at::Tensor token_rewards_by_operations(const at::Tensor& score, const at:
   check(options, scores, old_ones, reference, layout);
   if (score.numel() == 0) return result_like(score, score);
   const device_rows rows(layout, score.device());
-  const at::Tensor log_ratio =
-      old_ones.empty() ? at::Tensor()
-                       : rows.numbers("old_log_prob", old_ones) - rows.numbers("reference_log_prob", reference);
+  const at::Tensor log_ratio = old_ones.empty() ? at::Tensor()
+                                                : log_ratio_of(rows.numbers("old_log_prob", old_ones),
+                                                               rows.numbers("reference_log_prob", reference));
   return result_like(token_rewards_on_device(rows.numbers("score", scores), log_ratio, rows, options), score);
 }
 

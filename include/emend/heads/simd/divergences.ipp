@@ -46,7 +46,6 @@ EMEND_TARGET EMEND_INLINE pair_block_sums<arithmetic<T>> sum_pair_block(
   using p = pack<A>;
   using reg = typename p::reg;
   using bits = typename p::bits;
-  constexpr exponential_policy policy = sizeof(T) == 2 ? coarse : quick;
   const reg multiplier[2] = {splat<A>(student_multiplier.high), splat<A>(teacher_multiplier.high)};
   const reg reference[2] = {splat<A>(row.student.kernel_reference), splat<A>(row.teacher.kernel_reference)};
   const reg center[2] = {splat<A>(row.student.kernel_center), splat<A>(row.teacher.kernel_center)};
@@ -74,7 +73,7 @@ EMEND_TARGET EMEND_INLINE pair_block_sums<arithmetic<T>> sum_pair_block(
       for (int u = 0; u < 4; ++u) shifted[u] = t[u] + rounding_magic<A>;
       for (int u = 0; u < 4; ++u) r[u] = t[u] - (shifted[u] - rounding_magic<A>);
     }
-    shared_polynomial<policy, A, 4>(r, e);
+    shared_polynomial<quick, A, 4>(r, e);
     for (int u = 0; u < 4; ++u) {
       if constexpr (has_scaling) {
         e[u] = scale_by_power(e[u], shifted[u]);
@@ -296,7 +295,7 @@ EMEND_TARGET mixture_sums mix_pair(const saved_pair<A>& saved, index n, double s
       for (int k = 0; k < 2; ++k) {
         const reg student_log = logarithm<A>(ratio[k]);
         const reg other_log = student_log - (load(saved.second + i + k * p::lanes) + offset);
-        const reg teacher_log = (student_log > nothing) & (other_log < teacher_most) ? other_log : teacher_most;
+        const reg teacher_log = ((student_log > nothing) & (other_log < teacher_most)) ? other_log : teacher_most;
         student_sum += student[k] * student_log;
         teacher_sum += teacher[k] * teacher_log;
         store(saved.second + i + k * p::lanes, student_log);
