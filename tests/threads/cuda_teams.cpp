@@ -5,6 +5,8 @@
 
 #include <doctest/doctest.h>
 
+#include <sys/mman.h>
+
 #include <array>
 #include <atomic>
 #include <barrier>
@@ -451,6 +453,129 @@ TEST_CASE("device rewards are the host's, in every mode") {
           near(copy, expected.copy_log_likelihood);
         }
       }
+}
+
+/// Numbers of 0 of which memory is used only where some are read or written, so that an array of 2^32 is nothing; or
+/// none, where the system does not promise so much.
+template <class T>
+class sparse_numbers {
+ public:
+  explicit sparse_numbers(index count)
+      : bytes_(static_cast<std::size_t>(count) * sizeof(T)),
+        memory_(mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {}
+  sparse_numbers(const sparse_numbers&) = delete;
+  sparse_numbers& operator=(const sparse_numbers&) = delete;
+  ~sparse_numbers() {
+    if (*this) munmap(memory_, bytes_);
+  }
+  explicit operator bool() const { return memory_ != MAP_FAILED; }
+  T* data() const { return static_cast<T*>(memory_); }
+
+ private:
+  std::size_t bytes_;
+  void* memory_;
+};
+
+TEST_CASE("device rows beyond 2^31 numbers: statistics, gradients, choices and draws of the last of 2^32 scores") {
+  constexpr index rows = 32768, vocab = 131072, row = rows - 1, tokens = 4096;
+  const sparse_numbers<bfloat16> all(rows * vocab);
+  if (!all) {
+    MESSAGE("left out: the system does not promise 8 GiB");
+    return;
+  }
+  bfloat16* const last = all.data() + row * vocab;
+  std::vector<float> copy(static_cast<std::size_t>(vocab), 0);
+  for (index j = 0; j < vocab; ++j) {
+    const float x = j == vocab - 2 ? 20.0f : static_cast<float>(j % 5);
+    last[j] = bfloat16(x);
+    copy[static_cast<std::size_t>(j)] = x;
+  }
+  const std::vector<index> target{vocab - 2};
+  const statistics_columns expected = statistics(matrix<float>(1, vocab, copy), target, {.with_arg_max = true});
+
+  const cuda::row_problem<bfloat16> block{.scores = all.data(),
+                                          .rows = rows,
+                                          .vocab = vocab,
+                                          .tokens = tokens,
+                                          .batch_stride = tokens * vocab,
+                                          .token_stride = vocab};
+  const bfloat16* const x = block.scores + block.offset(row);
+  REQUIRE(x == last);
+  const auto share =
+      cuda::share_of<cuda::row_share<float>>(x, vocab, 1, static_cast<float>(cuda::detail::log2_of_e), 0, 1);
+  const auto result = cuda::evaluate_row([](const auto& t) { return -t.log_prob; }, share, 20.0, vocab - 2, row, 1, 1);
+  CHECK(result.log_z == doctest::Approx(expected.log_z[0]).epsilon(1e-6));
+  CHECK(result.log_prob == doctest::Approx(expected.log_prob[0]).epsilon(1e-5));
+  // In place, as the kernel may: a row's own scores, and nobody else's.
+  cuda::write_share(x, 1, last, 1, vocab, result.slope, 0, 1);
+  CHECK(static_cast<float>(last[vocab - 2]) == doctest::Approx(std::exp(expected.log_prob[0]) - 1).epsilon(0.01));
+  CHECK(static_cast<float>(all.data()[(row - 1) * vocab + vocab - 2]) == 0);
+  for (index j = 0; j < vocab; ++j) last[j] = bfloat16(copy[static_cast<std::size_t>(j)]);
+
+  std::vector<std::int64_t> response(static_cast<std::size_t>(rows), vocab - 2), arg_max(response.size(), -7);
+  std::vector<double> log_prob(response.size()), best(response.size());
+  cuda::reward_problem<bfloat16> choices{
+      .scores = all.data(), .sequences = rows / tokens, .tokens = tokens, .vocab = vocab};
+  choices.batch_stride = tokens * vocab;
+  choices.token_stride = vocab;
+  choices.response = response.data();
+  choices.log_prob = log_prob.data();
+  choices.max_log_prob = best.data();
+  choices.arg_max = arg_max.data();
+  cuda::choice_memory<float> of_choices;
+  run_team(2, [&](auto& team) { cuda::choice_row(team, of_choices, choices, row); });
+  CHECK(arg_max.back() == expected.arg_max[0]);
+  CHECK(log_prob.back() == doctest::Approx(expected.log_prob[0]).epsilon(1e-5));
+  CHECK(arg_max[static_cast<std::size_t>(row - 1)] == -7);
+
+  std::vector<std::int64_t> ids(response.size(), -7);
+  cuda::sample_problem<bfloat16> draws{
+      .scores = all.data(), .rows = rows, .vocab = vocab, .row_stride = vocab, .top_k = 1};
+  draws.ids = ids.data();
+  cuda::sample_memory of_draws;
+  run_team(2, [&](auto& team) { cuda::sample_row(team, of_draws, draws, row); });
+  CHECK(ids.back() == vocab - 2);
+}
+
+TEST_CASE("device rows beyond 2^31 numbers: advantages, and moments of a part") {
+  constexpr index tokens = 4096, row = index{1} << 19, first = row * tokens;
+  static_assert(first == index{1} << 31);
+  const sparse_numbers<float> reward(first + tokens), value(first + tokens), advantage(first + tokens),
+      returns(first + tokens);
+  if (!reward || !value || !advantage || !returns) {
+    MESSAGE("left out: the system does not promise 32 GiB");
+    return;
+  }
+  const std::vector<float> rewards = random_numbers(tokens, 51), values = random_numbers(tokens, 52);
+  std::copy(rewards.begin(), rewards.end(), reward.data() + first);
+  std::copy(values.begin(), values.end(), value.data() + first);
+  const cuda::gae_problem p{.reward = reward.data(),
+                            .value = value.data(),
+                            .rows = row + 1,
+                            .tokens = tokens,
+                            .gamma = 0.9,
+                            .lambda = 0.8,
+                            .advantage = advantage.data(),
+                            .returns = returns.data()};
+  cuda::gae_memory memory;
+  run_team(2, [&](auto& team) { cuda::gae_row(team, memory, p, row); });
+  const advantages expected = gae(rewards, values, padded(1, tokens), {.gamma = 0.9, .lambda = 0.8});
+  for (index t = 0; t < tokens; ++t)
+    CHECK(advantage.data()[first + t] ==
+          doctest::Approx(expected.advantage[static_cast<std::size_t>(t)]).epsilon(1e-5));
+
+  const cuda::whiten_problem part{.values = reward.data(), .count = first + tokens};
+  cuda::whiten_memory of_part;
+  moments found;
+  run_team(2, [&](auto& team) {
+    const moments of_team = cuda::moments_of_part(team, of_part, part, first / cuda::whiten_part);
+    if (team.rank() == 0) found = of_team;
+  });
+  const moments whole = moments_of(rewards, padded(1, tokens));
+  CHECK(found.count == tokens);
+  CHECK(found.mean == doctest::Approx(whole.mean));
+  CHECK(found.squares == doctest::Approx(whole.squares));
+  CHECK(cuda::whiten_parts(part.count) == first / cuda::whiten_part + 1);
 }
 
 }  // namespace
