@@ -9,6 +9,7 @@
 #include "throws.hpp"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/logsumexp.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/where.h>
@@ -425,6 +426,47 @@ TEST_CASE("device trajectories: a forest of real trajectories, in place, and ove
     CHECK(distance(h.grad(), d_hidden) < 1e-11);
     CHECK(distance(w.grad(), d_weight) < 1e-11);
     CHECK(found.steps == parts.steps);
+  }
+}
+
+TEST_CASE("device trajectories: V without an illegal action that has almost all of the mass") {
+  // V without an id is log_z of the row in which its score is -inf: a reference without a subtraction. Both paths must
+  // be near it, in value and gradient, whatever share the id has.
+  at::manual_seed(31);
+  const index illegal = 2;
+  problem p;
+  p.rows = 4;
+  p.at = {0, 1, 2, 3, 0, 2};
+  p.label = {1, 4, 3, -1, 5, -1};
+  p.offsets = {0, 4, 6};
+  p.is_rollout = {0, 1};
+  p.is_complete = {1, 1};
+  p.is_at_floor = {1, 0, 1, 1};
+  for (const double left : {0.4, 3e-4, 1e-9}) {
+    CAPTURE(left);
+    at::Tensor others = at::randn({2, 2, 7}, at::TensorOptions().dtype(at::kDouble));
+    others.select(2, illegal).fill_(-std::numeric_limits<double>::infinity());
+    const at::Tensor mass = at::logsumexp(others, -1);
+    for (const at::ScalarType type : {at::kDouble, at::kFloat}) {
+      CAPTURE(c10::toString(type));
+      at::Tensor scores = others.clone();
+      scores.select(2, illegal).copy_(mass + std::log((1 - left) / left));
+      scores = scores.to(type);
+      at::Tensor without = scores.to(at::kDouble).clone();
+      for (index row = 0; row < p.rows; ++row)
+        if (p.is_at_floor[static_cast<std::size_t>(row)] != 0)
+          without[row / 2][row % 2][illegal] = -std::numeric_limits<double>::infinity();
+      for (const double soft_cap : {0.0, 60.0}) {
+        const emend::trajectory_options options{.data_normaliser = 2,
+                                                .transform = {.temperature = 0.9, .soft_cap = soft_cap}};
+        emend::sequence_match_objective<> objective{.alpha = 0.3, .gamma = 0.9, .mixture_coefficient = 0.25};
+        const outcome expected = on_the_host(objective, without, p, options);
+        objective.masked_at_floor = illegal;
+        const double tolerance = type == at::kDouble ? 1e-13 : 2e-6;
+        check_same(on_the_device(objective, scores, p, options), expected, tolerance);
+        check_same(on_the_host(objective, scores, p, options), expected, tolerance);
+      }
+    }
   }
 }
 

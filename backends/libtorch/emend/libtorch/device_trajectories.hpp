@@ -4,7 +4,6 @@
 #include <emend/libtorch/trajectory_places.hpp>
 
 #include <ATen/ops/cat.h>
-#include <ATen/ops/logsumexp.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
@@ -114,25 +113,46 @@ class device_trajectories {
   void write_gradient(const op_chain& chain, const at::Tensor& out) const {
     const double scale = chain.slope_of(0);
     // Without a largest score there is nothing to differentiate.
-    const at::Tensor constant = (d_log_z_ * scale).masked_fill_(found_->log_z == -infinity, 0),
-                     none = at::zeros_like(constant);
-    const at::Tensor table =
-        at::stack({found_->top, found_->log_sum, constant, none, none}).unsqueeze(-1).to(chain.type());
+    const at::Tensor constant = (d_v_ * scale).masked_fill_(v_ == -infinity, 0), none = at::zeros_like(constant);
+    const at::Tensor table = at::stack({top_, log_sum_, constant, none, none}).unsqueeze(-1).to(chain.type());
+    const index floors = here_->size(places::floor_rows);
+    // V does not depend on the score that it leaves out, whose gradient is what the steps send there.
+    at::Tensor of_floors;
+    if (floors > 0) {
+      const index sent = here_->size(places::slot_of);
+      const at::Tensor score = block_.index({there(places::floor_rows).div(block_.size(1), "floor"),
+                                             there(places::floor_rows).remainder(block_.size(1)), floor_ids()});
+      const at::Tensor v = v_.index_select(0, there(places::floor_rows)), is_unknown = v != v;
+      of_floors = d_slots_.index_select(0, there(places::slot_of).narrow(0, sent - floors, floors))
+                      .mul_(scale)
+                      .mul_(chain.cap_slope(score.to(at::kDouble)))
+                      .masked_fill_(score == -infinity, 0)
+                      .masked_fill_(is_unknown, not_a_number)
+                      .to(chain.type());
+    }
     at::Tensor is_unread;
     if (here_->size(places::unread) > 0)
       is_unread = at::zeros({rows_, 1}, table.options().dtype(at::kBool)).index_fill_(0, there(places::unread), true);
-    const std::vector<index>& rows_of_slots = (*here_)[places::slot_row];
-    const auto first_slot = [&](index row) {
-      return static_cast<index>(std::lower_bound(rows_of_slots.begin(), rows_of_slots.end(), row) -
-                                rows_of_slots.begin());
+    // Of a list of rows in ascending order, the first place that is not before `row`.
+    const auto first_of = [&](places::list list, index row) {
+      const std::vector<index>& rows = (*here_)[list];
+      return static_cast<index>(std::lower_bound(rows.begin(), rows.end(), row) - rows.begin());
     };
     for_each_score_chunk(block_, [&](const at::Tensor& chunk, index first) {
-      const index count = chunk.size(0), slot = first_slot(first), slots = first_slot(first + count) - slot;
+      const index count = chunk.size(0), slot = first_of(places::slot_row, first),
+                  slots = first_of(places::slot_row, first + count) - slot, floor = first_of(places::floor_rows, first),
+                  floors_here = first_of(places::floor_rows, first + count) - floor;
       const at::Tensor at = (there(places::slot_row).narrow(0, slot, slots) - first)
                                 .mul_(chunk.size(1))
                                 .add_(there(places::slot_id).narrow(0, slot, slots));
       at::Tensor written = chain.gradient(chunk, {table.narrow(1, first, count), false, false}, at,
                                           d_slots_.narrow(0, slot, slots) * scale);
+      if (floors_here > 0)
+        written.view({-1}).index_copy_(0,
+                                       (there(places::floor_rows).narrow(0, floor, floors_here) - first)
+                                           .mul_(chunk.size(1))
+                                           .add_(floor_ids().narrow(0, floor, floors_here)),
+                                       of_floors.narrow(0, floor, floors_here));
       if (is_unread.defined()) written.masked_fill_(is_unread.narrow(0, first, count), 0);
       write_rows(out, first, written);
     });
@@ -172,39 +192,48 @@ class device_trajectories {
     return x.expanded(like.size(0), block_.device());
   }
 
-  /// log_z of the rows at the floor without their left-out scores, in double.
-  at::Tensor values_without_floor(const op_chain& chain) const {
+  /// Ids that V leaves out, of floor_rows.
+  at::Tensor floor_ids() const { return there(places::term_id).index_select(0, there(places::floor_terms)); }
+  /// Of the rows at the floor without their left-out scores, in double: the largest z, and log sum exp of what is below
+  /// it. From the other scores themselves: log_z + log(1 - p) cancels where p is near 1.
+  std::pair<at::Tensor, at::Tensor> statistics_without_floor(const op_chain& chain) const {
     constexpr index rows_at_once = 64;
     const index count = here_->size(places::floor_rows), length = block_.size(1);
-    std::vector<at::Tensor> parts;
+    const at::Tensor ids = floor_ids();
+    std::vector<at::Tensor> largest, log_sum;
     for (index first = 0; first < count; first += rows_at_once) {
       const index size = count - first < rows_at_once ? count - first : rows_at_once;
-      const at::Tensor row = there(places::floor_rows).narrow(0, first, size),
-                       id = there(places::term_id).index_select(0, there(places::floor_terms).narrow(0, first, size));
+      const at::Tensor row = there(places::floor_rows).narrow(0, first, size);
       const at::Tensor z = chain.scores(block_.index({row.div(length, "floor"), row.remainder(length)}).to(at::kDouble))
-                               .scatter(1, id.unsqueeze(1), -infinity);
-      parts.push_back(at::logsumexp(z, 1));
+                               .scatter(1, ids.narrow(0, first, size).unsqueeze(1), -infinity);
+      largest.push_back(z.amax(1));
+      const at::Tensor from = largest.back().masked_fill(largest.back() == -infinity, 0);
+      log_sum.push_back((z - from.unsqueeze(1)).exp_().sum(1).log_());
     }
-    return parts.size() == 1 ? parts[0] : at::cat(parts);
+    return {at::cat(largest), at::cat(log_sum)};
   }
 
-  /// V of every entry: log_z, or without one score s   log_z + log(1 - e^(s - log_z)), or one score, or 0.
-  void find_values(const op_chain& chain) {
+  /// V of every row: log_z, or that without one score.
+  void find_row_values(const op_chain& chain) {
     const device_statistics& found = *found_;
-    at::Tensor of_rows = found.log_z;
-    if (here_->size(places::floor_rows) > 0) {
-      const at::Tensor at = there(places::floor_rows), log_z = found.log_z.index_select(0, at),
-                       s = scores_.index_select(0, there(places::floor_terms));
-      const at::Tensor tail = found.log_z_tail.index_select(0, at),
-                       p = at::where(s == -infinity, s, s - log_z - tail).exp_();
-      // From the other scores themselves: log_z + log(1 - p) cancels where p is near 1.
-      const at::Tensor value = values_without_floor(chain), rest = (value - log_z - tail).exp_();
-      of_rows = of_rows.index_copy(0, at, value);
-      // Without anything left V is the constant -inf.
-      const at::Tensor is_nothing = rest == 0;
-      floor_slope_ = {rest.reciprocal().masked_fill_(is_nothing, 0), (p / rest).neg_().masked_fill_(is_nothing, 0)};
-    }
-    values_ = of_rows.index_select(0, there(places::entry_row));
+    v_ = found.log_z;
+    top_ = found.top;
+    log_sum_ = found.log_sum;
+    if (here_->size(places::floor_rows) == 0) return;
+    const at::Tensor at = there(places::floor_rows);
+    const auto [largest, log_sum] = statistics_without_floor(chain);
+    // A row with NaN or infinity has no numbers, whatever its score that is left out.
+    const at::Tensor log_z = found.log_z.index_select(0, at), is_nothing = largest == -infinity;
+    v_ = v_.index_copy(
+        0, at, (largest + log_sum).masked_fill_(is_nothing, -infinity).masked_fill_(log_z != log_z, not_a_number));
+    top_ = top_.index_copy(0, at, (largest / chain.multiplier_of(0)).masked_fill_(is_nothing, 0));
+    log_sum_ = log_sum_.index_copy(0, at, log_sum.masked_fill(is_nothing, 0));
+  }
+
+  /// V of every entry: that of its row, or one score, or 0.
+  void find_values(const op_chain& chain) {
+    find_row_values(chain);
+    values_ = v_.index_select(0, there(places::entry_row));
     if (here_->size(places::ends) > 0)
       values_.index_copy_(0, there(places::ends), scores_.index_select(0, there(places::end_terms)));
     if (here_->size(places::zeros) > 0) values_.index_fill_(0, there(places::zeros), 0);
@@ -264,13 +293,10 @@ class device_trajectories {
       d_value_.index_fill_(0, there(places::ends), 0);
     }
     if (here_->size(places::zeros) > 0) d_value_.index_fill_(0, there(places::zeros), 0);
-    d_log_z_ = at::zeros({rows_}, d_value_.options()).index_put_({there(places::entry_row)}, d_value_, true);
-    if (here_->size(places::floor_rows) > 0) {
-      const tensor_number slope(d_log_z_.index_select(0, there(places::floor_rows)));
-      const auto times = [&](const at::Tensor& of) { return chain_product(slope, tensor_number(of)).tensor(); };
-      d_log_z_.index_copy_(0, there(places::floor_rows), times(floor_slope_[0]));
-      sent.push_back(times(floor_slope_[1]));
-    }
+    d_v_ = at::zeros({rows_}, d_value_.options()).index_put_({there(places::entry_row)}, d_value_, true);
+    // A score that V leaves out gets nothing of it.
+    if (here_->size(places::floor_rows) > 0)
+      sent.push_back(at::zeros({here_->size(places::floor_rows)}, d_value_.options()));
     d_slots_ = at::zeros({here_->size(places::slot_row)}, d_value_.options());
     if (!sent.empty()) d_slots_.index_put_({there(places::slot_of)}, at::cat(sent), true);
   }
@@ -282,9 +308,9 @@ class device_trajectories {
   std::array<at::Tensor, places::slot_of + 1> there_;
   at::Tensor weight_, linear_;  // of entries: w_i / C; derivative of the loss with respect to V by the value terms
   std::optional<device_statistics> found_;
-  at::Tensor scores_, values_;             // of terms; V of entries
-  std::array<at::Tensor, 2> floor_slope_;  // of V with respect to log_z and to the score left out, of floor_rows
-  at::Tensor term_[2], value_term_, d_step_[2], d_value_, d_log_z_, d_slots_;
+  at::Tensor scores_, values_;    // of terms; V of entries
+  at::Tensor v_, top_, log_sum_;  // of rows: V, and what the chain's slopes want of the scores that V is made of
+  at::Tensor term_[2], value_term_, d_step_[2], d_value_, d_v_, d_slots_;
   bool with_parts_ = false;
   std::vector<at::Tensor> outside_;  // numbers of data's terms beyond the domain
 };

@@ -7,6 +7,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
@@ -160,6 +161,12 @@ class op_chain {
     const at::Tensor capped =
         f.soft_cap == 0 ? x : at::where(x.isfinite(), (x * (f.logit_scale / f.soft_cap)).tanh_().mul_(f.soft_cap), x);
     return capped * multiplier_of(0);
+  }
+  /// The cap's part of dz / dx, of scores in double; 1 without a cap.
+  at::Tensor cap_slope(const at::Tensor& x) const {
+    const score_transform& f = request_.transform;
+    if (f.soft_cap == 0) return at::ones_like(x);
+    return (x * (f.logit_scale / f.soft_cap)).tanh_().square_().neg_().add_(1);
   }
   /// z of one score whose id is kept.
   double score(index row, double x) const {
