@@ -2,21 +2,9 @@
 // powers are made by scaling. Part of kernels.ipp.
 
 /// Scores whose powers are summed in their own type before they join the row's sums: more where more lanes share them,
-/// and of 16-bit scores, of which a cache line holds more.
+/// and of 16-bit scores, whose powers lose more than such sums do.
 template <class T>
 inline constexpr index summed_block = row_block * (has_scaling ? 2 : 1) * (sizeof(T) == 2 ? 2 : 1);
-
-/// Scores of a block whose powers are summed before they join the sums of the block. A lane that starts with a large
-/// power loses at most half a unit in the last place with every further one, so the sum of a chunk is off by at most
-/// 15/2^25 of itself in float. The sums of a block lose nothing: see `add_chunk`.
-template <class A>
-inline constexpr index summed_chunk = 16 * pack<A>::lanes;
-
-/// Largest mean exponent, weighted by the powers, that a lane may have. The entropy is ln 2 (log2(sum) - weighted /
-/// sum) with the error of `weighted`, which grows with the exponents: where the mass of a lane lies further above the
-/// reference, the last chunk is summed again with a reference at its maximum.
-template <class A>
-inline constexpr A highest_mean = 2;
 
 template <class A>
 struct block_sums {
@@ -24,35 +12,22 @@ struct block_sums {
   double plain;
   A maximum;
   bool is_in_range;  ///< no t above highest_power, no NaN
-  bool has_nan;      ///< where powers are made by scaling: a NaN, or a score of -inf that was not clamped
-  index taken;       ///< scores in the sums: less than the block has if the mass of the next chunk is too high
 };
 
-/// Whether a lane's mass lies above 2^highest_mean.
-template <class A>
-EMEND_TARGET EMEND_INLINE bool is_mass_high(typename pack<A>::reg sum, typename pack<A>::reg weighted) {
-  return is_any(weighted > sum * highest_mean<A>);
-}
-
-/// total += chunk. The chunk keeps what the rounding of the total took off, and so the next one brings it along.
-template <class R>
-EMEND_TARGET EMEND_INLINE void add_chunk(R& total, R& chunk) {
-  const R sum = total + chunk;
-  chunk -= sum - total;
-  total = sum;
-}
-
 /// The policy of the sums over a row, and 2^lowest_power in its unit.
-inline constexpr exponential_policy sum_policy = has_fused_multiply ? quick_scaled : quick;
+template <class T>
+inline constexpr exponential_policy sum_policy = sizeof(T) == 2       ? coarse
+                                                 : has_fused_multiply ? quick_scaled
+                                                                      : quick;
 template <class T>
 inline constexpr arithmetic<T> smallest_power =
-    power_unit<arithmetic<T>, sum_policy> *
+    power_unit<arithmetic<T>, sum_policy<T>> *
     (sizeof(arithmetic<T>) == 4 ? arithmetic<T>(0x1p-126) : arithmetic<T>(0x1p-1022));
 
 /// Whether sums of powers by scaling show that all was in range: below 2^highest_power, and no NaN.
-template <class A>
+template <class T, class A = arithmetic<T>>
 EMEND_TARGET EMEND_INLINE bool are_in_range(typename pack<A>::reg sum, typename pack<A>::reg weighted) {
-  return !is_any((sum >= A(0x1p40) * power_unit<A, sum_policy>) | (weighted != weighted));
+  return !is_any((sum >= A(0x1p40) * power_unit<A, sum_policy<T>>) | (weighted != weighted));
 }
 
 /// The sums of one block, register by register, in the unit of their powers. A chain of dependent operations runs
@@ -64,13 +39,12 @@ struct block_pipeline {
   using A = arithmetic<T>;
   using reg = typename pack<A>::reg;
   using bits = typename pack<A>::bits;
-  static constexpr exponential_policy policy = sum_policy;
+  static constexpr exponential_policy policy = sum_policy<T>;
   /// Steps of Horner's rule in the second stage; the third has the rest.
   static constexpr unsigned middle = (power_coefficients<A, policy>.size() - 1) / 2;
 
   reg multiplier, reference, center, lowest;
   reg sum{}, weighted{}, squares{}, plain{}, best = splat<A>(-__builtin_inff());
-  reg whole_sum{}, whole_weighted{}, whole_squares{}, whole_plain{};  // without the chunk in work
   bits highest{};
   reg t{}, shifted{};                              // after the first stage
   reg t_second{}, shifted_second{}, r{}, begun{};  // after the second
@@ -121,34 +95,17 @@ struct block_pipeline {
     return e;
   }
 
-  /// Ends a chunk. With `IsStopping` false if the mass with it is too high; nothing is then added.
-  template <bool IsStopping>
-  EMEND_TARGET EMEND_INLINE bool flush() {
-    if constexpr (IsStopping)
-      if (is_mass_high<A>(whole_sum + sum, whole_weighted + weighted)) return false;
-    add_chunk(whole_sum, sum);
-    add_chunk(whole_weighted, weighted);
-    if constexpr (Features & want_extras) {
-      add_chunk(whole_squares, squares);
-      whole_plain += plain;
-      plain = reg{};
-    }
-    return true;
-  }
-
-  /// The sums of all chunks that were flushed.
-  EMEND_TARGET EMEND_INLINE block_sums<A> result(index taken) const {
-    block_sums<A> found{whole_sum, whole_weighted, whole_squares, 0, -__builtin_inff(), true, false, taken};
-    if constexpr (Features & want_extras) found.plain = sum_lanes<A>(whole_plain);
+  EMEND_TARGET EMEND_INLINE block_sums<A> result() const {
+    block_sums<A> found{sum, weighted, squares, 0, -__builtin_inff(), true};
+    if constexpr (Features & want_extras) found.plain = sum_lanes<A>(plain);
     if constexpr (Features & want_arg_max)
       for (int lane = 0; lane < pack<A>::lanes; ++lane)
         found.maximum = best[lane] > found.maximum ? best[lane] : found.maximum;
     if constexpr (has_scaling) {
-      found.is_in_range = are_in_range<A>(whole_sum, whole_weighted);
-      found.has_nan = is_any(whole_weighted != whole_weighted);
+      found.is_in_range = are_in_range<T>(sum, weighted);
     } else {
       const reg top = (reg)highest;
-      found.is_in_range = !is_any((top > rounding_magic<A> + highest_power<A>) | (whole_weighted != whole_weighted));
+      found.is_in_range = !is_any((top > rounding_magic<A> + highest_power<A>) | (weighted != weighted));
     }
     return found;
   }
@@ -229,7 +186,7 @@ struct paired_sums {
   using A = arithmetic<T>;
   using reg = typename pack<A>::reg;
   using pair = register_pair<A>;
-  static constexpr exponential_policy policy = sum_policy;
+  static constexpr exponential_policy policy = sum_policy<T>;
   using power_of = pair_polynomial<A, policy>;
 
   /// Without the extras, and where constants and state of two registers fit: what has to be stored and loaded costs
@@ -239,7 +196,6 @@ struct paired_sums {
 
   reg multiplier, negative_reference, lowest;
   reg sum{}, weighted{};
-  reg whole_sum{}, whole_weighted{};  // without the chunk in work
   // Pairs whose powers are 0, so that the first steps add nothing.
   pair t = pair_of<A>(splat<A>(-4096)), shifted = t;                        // after the first step
   pair t_second = t, shifted_second = t, r = pair_of<A>(reg{}), begun = r;  // after the second
@@ -263,18 +219,9 @@ struct paired_sums {
     take();
   }
 
-  /// Ends a chunk; false if the mass with it is too high, and nothing is then added.
-  EMEND_TARGET EMEND_INLINE bool flush() {
-    if (is_mass_high<A>(whole_sum + sum, whole_weighted + weighted)) return false;
-    add_chunk(whole_sum, sum);
-    add_chunk(whole_weighted, weighted);
-    return true;
-  }
-  /// The sums of all chunks that were flushed.
-  EMEND_TARGET EMEND_INLINE block_sums<A> result(index taken) const {
-    block_sums<A> found{whole_sum, whole_weighted, {}, 0, -__builtin_inff(), true, false, taken};
-    found.is_in_range = are_in_range<A>(whole_sum, whole_weighted);
-    found.has_nan = is_any(whole_weighted != whole_weighted);
+  EMEND_TARGET EMEND_INLINE block_sums<A> result() const {
+    block_sums<A> found{sum, weighted, {}, 0, -__builtin_inff(), true};
+    found.is_in_range = are_in_range<T>(sum, weighted);
     return found;
   }
 

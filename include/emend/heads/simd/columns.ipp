@@ -42,16 +42,15 @@ EMEND_TARGET inline void take_columns(column_state<arithmetic<T>>& state, const 
   const auto rises = raised > state.reference;
   if (is_any(rises)) {
     const reg next = rises ? raised : state.reference;
+    state.reference_score = rises ? maximum : state.reference_score;
     for (int lane = 0; lane < lanes; ++lane) {
-      if (!rises[lane] || state.sum[lane] == 0) continue;
-      const double down = reference_difference<A>(state.reference[lane], state.reference_score[lane], next[lane],
-                                                  maximum[lane], multiplier);
+      const double down = static_cast<double>(state.reference[lane]) - static_cast<double>(next[lane]);
+      if (down == 0) continue;
       const double factor = __builtin_exp2(down);
       state.weighted[lane] = factor == 0 ? 0 : factor * (state.weighted[lane] + down * state.sum[lane]);
       state.sum[lane] *= factor;
       state.squares[lane] *= factor * factor;
     }
-    state.reference_score = rises ? maximum : state.reference_score;
     state.reference = next;
   }
   reg sum{}, weighted{}, squares{}, plain{};

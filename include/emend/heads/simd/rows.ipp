@@ -98,7 +98,7 @@ EMEND_TARGET EMEND_INLINE typename pack<arithmetic<T>>::reg saved_gradient_of(
 template <class T, class A = arithmetic<T>>
 EMEND_TARGET EMEND_INLINE gradient_registers<A> block_registers(const row_gradient<A>& coefficients, double reference,
                                                                 double log2_z) {
-  const double scale = __builtin_exp2(reference - log2_z) / static_cast<double>(power_unit<A, sum_policy>);
+  const double scale = __builtin_exp2(reference - log2_z) / static_cast<double>(power_unit<A, sum_policy<T>>);
   gradient_registers<A> g{};
   g.lowest = splat<A>(coefficients.lowest);
   g.center = splat<A>(coefficients.center);
@@ -125,11 +125,6 @@ struct pending_block {
   }
 };
 
-/// Whether a pass over a block stops before a chunk whose mass lies too far above the reference. Where more than the
-/// sums comes of the pass, the whole block is summed again instead.
-template <int Features, bool IsSaved>
-inline constexpr bool stops_at_high_mass = Features == 0 && !IsSaved;
-
 /// One pass over a block of n scores, n a multiple of two registers. A score far below the reference counts as
 /// 2^lowest_power: less than any sum can show. With IsSaved `saved` receives every 2^t. With PendingTerms >= 0 the
 /// gradient of another row's block is written on the way, so that reading and writing overlap.
@@ -141,9 +136,6 @@ EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index 
   using p = pack<A>;
   using reg = typename p::reg;
   using pairs = paired_sums<T, IsClamped>;
-  constexpr bool is_stopping = stops_at_high_mass<Features, IsSaved>;
-  constexpr index chunk = summed_chunk<A>;
-  const auto end_of_chunk = [&](index i) EMEND_TARGET EMEND_INLINE_LAMBDA { return n - i < chunk ? n : i + chunk; };
   reg v[2];
   const auto load_next = [&](index i) EMEND_TARGET EMEND_INLINE_LAMBDA {
     prefetch_ahead(x + i);
@@ -152,18 +144,12 @@ EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index 
   if constexpr (pairs::template is_faster<Features>) {
     static_assert(!IsSaved && PendingTerms < 0);
     pairs line{splat<A>(multiplier), splat<A>(-row.kernel_reference), splat<A>(lowest_power<A>)};
-    index taken = 0;
-    for (index i = 0; i < n;) {
-      for (const index end = end_of_chunk(i); i < end; i += 2 * p::lanes) {
-        load_next(i);
-        line.step({v[0], v[1]});
-      }
-      if (!line.flush()) return line.result(taken);
-      // Two pairs are still on their way.
-      taken = i < 4 * p::lanes ? 0 : i - 4 * p::lanes;
+    for (index i = 0; i < n; i += 2 * p::lanes) {
+      load_next(i);
+      line.step({v[0], v[1]});
     }
     line.finish();
-    return line.flush() ? line.result(n) : line.result(taken);
+    return line.result();
   }
   block_pipeline<T, Features, IsClamped> line{splat<A>(multiplier), splat<A>(row.kernel_reference),
                                               splat<A>(row.kernel_center), splat<A>(lowest_power<A>)};
@@ -175,14 +161,13 @@ EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index 
       line.complete();
       line.advance();
     };
-    for (index i = 0; i < n; line.template flush<false>())
-      for (const index end = end_of_chunk(i); i < end; i += 2 * p::lanes) {
-        load_next(i);
-        step();
-        line.start(v[0]);
-        step();
-        line.start(v[1]);
-      }
+    for (index i = 0; i < n; i += 2 * p::lanes) {
+      load_next(i);
+      step();
+      line.start(v[0]);
+      step();
+      line.start(v[1]);
+    }
     step();
     line.take();
     line.complete();
@@ -197,29 +182,23 @@ EMEND_TARGET EMEND_INLINE block_sums<arithmetic<T>> sum_block(const T* x, index 
     line.start(v[0]);
     line.advance();
     line.start(v[1]);
-    index i = 2 * p::lanes, taken = 0;
-    while (i < n) {
-      for (const index end = end_of_chunk(i); i < end; i += 2 * p::lanes) {
-        load_next(i);
-        keep(i - 2 * p::lanes);
-        line.advance();
-        line.start(v[0]);
-        keep(i - p::lanes);
-        line.advance();
-        line.start(v[1]);
-        if constexpr (PendingTerms >= 0) pending->template write<PendingTerms>(i);
-      }
-      if (!line.template flush<is_stopping>()) return line.result(taken);
-      taken = i - 2 * p::lanes;  // one pair is still on its way
+    index i = 2 * p::lanes;
+    for (; i < n; i += 2 * p::lanes) {
+      load_next(i);
+      keep(i - 2 * p::lanes);
+      line.advance();
+      line.start(v[0]);
+      keep(i - p::lanes);
+      line.advance();
+      line.start(v[1]);
+      if constexpr (PendingTerms >= 0) pending->template write<PendingTerms>(i);
     }
     if constexpr (PendingTerms >= 0) pending->template write<PendingTerms>(0);
     keep(i - 2 * p::lanes);
     line.advance();
     keep(i - p::lanes);
-    if constexpr (is_stopping) return line.template flush<true>() ? line.result(n) : line.result(taken);
   }
-  line.template flush<false>();
-  return line.result(is_mass_high<A>(line.whole_sum, line.whole_weighted) ? 0 : n);
+  return line.result();
 }
 
 /// total += factor x, lane by lane.
@@ -240,21 +219,10 @@ EMEND_TARGET EMEND_INLINE double exact_reference(A rounded, A center, const row_
   return has_fused_multiply ? static_cast<double>(rounded) + c * low : c * high + c * low;
 }
 
-/// A reference less another, without the rounding of either.
-template <class A>
-EMEND_TARGET EMEND_INLINE double reference_difference(A rounded, A center, A other_rounded, A other_center,
-                                                      const row_multiplier<A>& multiplier) {
-  const double high = static_cast<double>(multiplier.high), low = static_cast<double>(multiplier.low);
-  const double scores = static_cast<double>(center) - static_cast<double>(other_center);
-  if constexpr (!has_fused_multiply) return scores * high + scores * low;
-  return static_cast<double>(rounded) - static_cast<double>(other_rounded) + scores * low;
-}
-
-/// Moves the reference of the sums to the maximum of a block; false if no finite reference exists there. Apart from the
-/// loops: it is rare.
+/// Moves the reference of the sums up to the maximum of a block; false if no finite reference exists there.
 template <class T>
-EMEND_TARGET __attribute__((noinline)) bool raise_reference(row_sums<arithmetic<T>>& row, const T* x, index n,
-                                                            const row_multiplier<arithmetic<T>>& multiplier) {
+EMEND_TARGET inline bool raise_reference(row_sums<arithmetic<T>>& row, const T* x, index n,
+                                         const row_multiplier<arithmetic<T>>& multiplier) {
   using A = arithmetic<T>;
   const A maximum = block_maximum(x, n);
   if (maximum == -__builtin_inff()) return false;
@@ -265,8 +233,7 @@ EMEND_TARGET __attribute__((noinline)) bool raise_reference(row_sums<arithmetic<
     return false;
   }
   if (row.has_reference) {
-    const double down = reference_difference(row.kernel_reference, row.kernel_center, rounded, maximum, multiplier);
-    const double factor = __builtin_exp2(down);
+    const double down = row.reference - exact, factor = __builtin_exp2(down);
     for (int lane = 0; lane < row_sums<A>::lanes; ++lane) {
       row.weighted[lane] = factor * (row.weighted[lane] + down * row.sum[lane]);
       row.sum[lane] *= factor;
@@ -299,50 +266,35 @@ EMEND_TARGET inline void take_block(row_sums<arithmetic<T>>& row, const T* x, in
       for (index i = 0; i < n; i += 2 * pack<A>::lanes) pending->template write<PendingTerms>(i);
     return;
   }
-  const auto sums_from = [&](index from, auto terms) EMEND_TARGET {
-    if constexpr (has_scaling && !IsSaved) {
-      if (!row.is_clamped) {
-        const block_sums<A> found =
-            sum_block<T, Features, IsSaved, terms.value, false>(x + from, n - from, multiplier.high, row, saved);
-        if (!found.has_nan) return found;
-        // Most likely a score of -inf, and a row that holds one holds more.
-        row.is_clamped = true;
-      }
+  block_sums<A> block;
+  block.is_in_range = false;
+  if constexpr (has_scaling && !IsSaved) {
+    if (!row.is_clamped)
+      block = sum_block<T, Features, IsSaved, PendingTerms, false>(x, n, multiplier.high, row, saved, pending);
+    // Most likely a score of -inf, and a row that holds one holds more.
+    row.is_clamped = !block.is_in_range;
+  }
+  if (!block.is_in_range)
+    block = sum_block<T, Features, IsSaved, PendingTerms>(x, n, multiplier.high, row, saved, pending);
+  // Lazy reference: sums in powers of two stay exact to rounding until they near the end of the range.
+  if (!block.is_in_range) {
+    if (!raise_reference(row, x, n, multiplier)) row.needs_reference_path = true;
+    block = sum_block<T, Features, IsSaved>(x, n, multiplier.high, row, saved);
+    if (!block.is_in_range) row.needs_reference_path = true;
+  }
+  constexpr double unit = 1 / static_cast<double>(power_unit<A, sum_policy<T>>);
+  static_assert(unit * static_cast<double>(power_unit<A, sum_policy<T>>) == 1, "2^0 must come out as 1");
+  add_lanes<A>(row.sum, block.sum, unit);
+  add_lanes<A>(row.weighted, block.weighted, unit);
+  if constexpr (Features & want_extras) {
+    add_lanes<A>(row.squares, block.squares, unit * unit);
+    row.plain += block.plain;
+  }
+  if constexpr (Features & want_arg_max) {
+    if (block.maximum > row.maximum || row.arg_max < 0) {
+      row.maximum = block.maximum;
+      row.arg_max = first + place_of(x, n, block.maximum);
     }
-    return sum_block<T, Features, IsSaved, terms.value>(x + from, n - from, multiplier.high, row, saved, pending);
-  };
-  constexpr std::integral_constant<int, -1> nothing_pending;
-  constexpr double unit = 1 / static_cast<double>(power_unit<A, sum_policy>);
-  static_assert(unit * static_cast<double>(power_unit<A, sum_policy>) == 1, "2^0 must come out as 1");
-  block_sums<A> block = sums_from(0, std::integral_constant<int, PendingTerms>{});
-  for (index done = 0;;) {
-    // Lazy reference: sums in powers of two stay exact to rounding until they near the end of the range.
-    if (!block.is_in_range) {
-      if (!raise_reference(row, x + done, n - done, multiplier)) row.needs_reference_path = true;
-      block = sums_from(done, nothing_pending);
-      if (!block.is_in_range) row.needs_reference_path = true;
-    }
-    if (block.taken > 0) {
-      add_lanes<A>(row.sum, block.sum, unit);
-      add_lanes<A>(row.weighted, block.weighted, unit);
-      if constexpr (Features & want_extras) {
-        add_lanes<A>(row.squares, block.squares, unit * unit);
-        row.plain += block.plain;
-      }
-      if constexpr (Features & want_arg_max) {
-        if (block.maximum > row.maximum || row.arg_max < 0) {
-          row.maximum = block.maximum;
-          row.arg_max = first + place_of(x, n, block.maximum);
-        }
-      }
-    }
-    done += block.taken;
-    if (done == n || row.needs_reference_path) return;
-    // The mass of what comes next lies too far above the reference: with one at its maximum it does not.
-    constexpr index next = summed_chunk<A> + 4 * pack<A>::lanes;
-    const index high = stops_at_high_mass<Features, IsSaved> && n - done > next ? next : n - done;
-    if (!raise_reference(row, x + done, high, multiplier)) row.needs_reference_path = true;
-    block = sums_from(done, nothing_pending);
   }
 }
 
