@@ -98,7 +98,7 @@ TEST_CASE("the value is that of the formula") {
 
 TEST_CASE("the same bits for any number of threads; errors name the argument") {
   const matrix<double> x = scores(6, 700);
-  const std::vector<int> targets{0, 3, 6, 2, 2, 1}, rows{0, 1, 2, 3, 4, 5}, short_column{1, 1};
+  const std::vector<int> targets{0, 3, 6, 2, 2, 1}, rows{0, 1, 2, 3, 4, 5}, short_column{1, 1, 1};
   const auto alone = evaluate_sequences(mixed{}, x, targets, padded(2, 3));
   for (int threads : {1, 2, 3}) {
     thread_pool pool(threads);
