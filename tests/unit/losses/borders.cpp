@@ -254,7 +254,6 @@ TEST_CASE("Clip-Cov's candidates lie strictly between the bounds, and the clip h
 }
 
 struct five_of_its_own {
-  static constexpr bool uses_log_sum_squares = false;
   static constexpr std::array metric_names = {"a", "b", "c", "d", "e"};
   template <class R>
   R operator()(const token<R>& t) const {
