@@ -152,7 +152,7 @@ std::string aggregate(vector_case& c) {
 std::string reward_model_pairwise(vector_case& c) {
   const std::vector<double> chosen = c.input("chosen").data, rejected = c.input("rejected").data;
   const std::vector<double> margin = c.is_true("use_margin") ? c.input("margin").data : std::vector<double>();
-  const auto result = emend::pairwise_loss(chosen, rejected, {.margin = margin});
+  const auto result = emend::pairwise_loss(chosen, rejected, {.margin = emend::column_unless_empty(margin)});
   c.expect("loss", result.value);
   c.expect_gradient("chosen", result.chosen);
   c.expect_gradient("rejected", result.rejected);
