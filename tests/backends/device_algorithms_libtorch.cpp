@@ -358,10 +358,11 @@ TEST_CASE("device algorithms: on the meta device, where there is nothing to brin
     CHECK(stays(relative.deviation, {3}));
   }
   CHECK(stays(emend::kl_estimate(emend::kl_kind::k3, numbers, {.input = 20, .output = 10}), {3, 8}));
-  CHECK(stays(emend::token_rewards(numbers, numbers, numbers, mask, {.scalar_reward = of_sequences}), {3, 8}));
-  CHECK(stays(
-      emend::token_rewards(numbers, numbers, numbers, mask, {.scalar_reward = of_sequences, .scalar_position = places}),
-      {3, 8}));
+  CHECK(stays(emend::token_rewards(numbers, numbers, numbers, mask, {.scalar_scale = 1, .scalar_reward = of_sequences}),
+              {3, 8}));
+  CHECK(stays(emend::token_rewards(numbers, numbers, numbers, mask,
+                                   {.scalar_scale = 1, .scalar_reward = of_sequences, .scalar_position = places}),
+              {3, 8}));
   CHECK(stays(emend::token_weights(mask, emend::aggregation::per_example_mean), {3, 8}));
   const std::vector<int> ends{1};
   for (const auto mode : {emend::reward_mode::sign, emend::reward_mode::logratio, emend::reward_mode::dense}) {

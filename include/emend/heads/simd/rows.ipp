@@ -466,7 +466,7 @@ EMEND_TARGET void write_gradient_row(const T* x, T* out, index n, const row_grad
   if constexpr (can_stream && std::is_same_v<T, A>) {
     if (is_streaming) {
       for (index head = elements_to_line(out); head > 0 && i < n;) {
-        const index count = n < head ? n : head < p::lanes ? head : p::lanes;
+        const index most = head < p::lanes ? head : p::lanes, count = n - i < most ? n - i : most;
         edge(count);
         head -= count;
       }
@@ -518,7 +518,7 @@ EMEND_TARGET inline void write_saved_block(const T* x, const arithmetic<T>* powe
   if constexpr (can_stream && std::is_same_v<T, A>) {
     if (is_streaming) {
       for (index head = elements_to_line(out); head > 0 && i < n;) {
-        const index count = n < head ? n : head < p::lanes ? head : p::lanes;
+        const index most = head < p::lanes ? head : p::lanes, count = n - i < most ? n - i : most;
         edge(count);
         head -= count;
       }
