@@ -154,7 +154,8 @@ statistics_columns statistics_on(const table& x, const std::vector<index>& targe
                                  int threads) {
   const holder<Carrier> held(x);
   chosen_executor executor(threads);
-  return statistics(held.scores(), targets, options, executor);
+  // Without targets nothing is given.
+  return statistics(held.scores(), targets.empty() ? id_column() : id_column(targets), options, executor);
 }
 
 template <class Carrier>
