@@ -1,4 +1,6 @@
 // Gradients that are written past the caches: rows whose ends do not fall on a cache line.
+#include <emend/core/matrix.hpp>
+#include <emend/core/random.hpp>
 #include <emend/evaluation/evaluate.hpp>
 
 #include <doctest/doctest.h>
