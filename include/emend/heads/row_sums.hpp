@@ -52,7 +52,7 @@ struct row_sums {
 template <class A>
 struct saved_powers {
   A* power;           ///< [V]
-  double* reference;  ///< [V / row_block + 2] exact reference of each block
+  double* reference;  ///< [V / least_saved_block + 2] exact reference of each block
 };
 
 /// Constant factor of the scores, split so that kernels in float lose nothing: high + low = multiplier log2(e).

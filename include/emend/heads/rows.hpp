@@ -210,7 +210,7 @@ class row_head {
     auto& references = work.power_references[side];
     if (powers.size() < static_cast<std::size_t>(scores_.vocab)) {
       powers.resize(static_cast<std::size_t>(scores_.vocab));
-      references.resize(static_cast<std::size_t>(scores_.vocab / row_block + 2));
+      references.resize(static_cast<std::size_t>(scores_.vocab / least_saved_block + 2));
     }
     return {powers.data(), references.data()};
   }

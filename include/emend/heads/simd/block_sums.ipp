@@ -1,10 +1,27 @@
 // The sums of one block of scores, in the unit of their powers: register by register, or two registers at a time where
 // powers are made by scaling. Part of kernels.ipp.
 
-/// Scores whose powers are summed in their own type before they join the row's sums: more where more lanes share them,
-/// and of 16-bit scores, whose powers lose more than such sums do.
+/// Scores of a block: their powers are summed in their own type before they join the row's sums, which are double.
 template <class T>
-inline constexpr index summed_block = row_block * (has_scaling ? 2 : 1) * (sizeof(T) == 2 ? 2 : 1);
+inline constexpr index summed_block = 256 * pack<arithmetic<T>>::lanes;
+
+/// Scores of a chunk: their powers are summed before they join the sums of the block. A lane that starts with a large
+/// power loses at most half a unit in the last place with every further addition: 15 of them in a chunk and 15 more
+/// until the block ends, so a lane of float is off by at most 30/2^24 of itself, which is 1.8e-6.
+template <class A>
+inline constexpr index summed_chunk = 16 * pack<A>::lanes;
+
+/// Largest mean exponent, weighted by the powers, that a lane may have. The entropy is ln 2 (log2(sum) - weighted /
+/// sum) with the error of `weighted`, which grows with the exponents: where the mass of a lane lies further above the
+/// reference, the last chunk is summed again with a reference at its maximum.
+template <class A>
+inline constexpr A highest_mean = 2;
+
+/// Whether a lane's mass lies above 2^highest_mean.
+template <class A>
+EMEND_TARGET EMEND_INLINE bool is_mass_high(typename pack<A>::reg sum, typename pack<A>::reg weighted) {
+  return is_any(weighted > sum * highest_mean<A>);
+}
 
 template <class A>
 struct block_sums {
@@ -12,22 +29,21 @@ struct block_sums {
   double plain;
   A maximum;
   bool is_in_range;  ///< no t above highest_power, no NaN
+  bool has_nan;      ///< where powers are made by scaling: a NaN, or a score of -inf that was not clamped
+  index taken;       ///< scores in the sums: less than the block has if the mass of the next chunk is too high
 };
 
 /// The policy of the sums over a row, and 2^lowest_power in its unit.
-template <class T>
-inline constexpr exponential_policy sum_policy = sizeof(T) == 2       ? coarse
-                                                 : has_fused_multiply ? quick_scaled
-                                                                      : quick;
+inline constexpr exponential_policy sum_policy = has_fused_multiply ? quick_scaled : quick;
 template <class T>
 inline constexpr arithmetic<T> smallest_power =
-    power_unit<arithmetic<T>, sum_policy<T>> *
+    power_unit<arithmetic<T>, sum_policy> *
     (sizeof(arithmetic<T>) == 4 ? arithmetic<T>(0x1p-126) : arithmetic<T>(0x1p-1022));
 
 /// Whether sums of powers by scaling show that all was in range: below 2^highest_power, and no NaN.
-template <class T, class A = arithmetic<T>>
+template <class A>
 EMEND_TARGET EMEND_INLINE bool are_in_range(typename pack<A>::reg sum, typename pack<A>::reg weighted) {
-  return !is_any((sum >= A(0x1p40) * power_unit<A, sum_policy<T>>) | (weighted != weighted));
+  return !is_any((sum >= A(0x1p40) * power_unit<A, sum_policy>) | (weighted != weighted));
 }
 
 /// The sums of one block, register by register, in the unit of their powers. A chain of dependent operations runs
@@ -39,12 +55,13 @@ struct block_pipeline {
   using A = arithmetic<T>;
   using reg = typename pack<A>::reg;
   using bits = typename pack<A>::bits;
-  static constexpr exponential_policy policy = sum_policy<T>;
+  static constexpr exponential_policy policy = sum_policy;
   /// Steps of Horner's rule in the second stage; the third has the rest.
   static constexpr unsigned middle = (power_coefficients<A, policy>.size() - 1) / 2;
 
   reg multiplier, reference, center, lowest;
   reg sum{}, weighted{}, squares{}, plain{}, best = splat<A>(-__builtin_inff());
+  reg whole_sum{}, whole_weighted{}, whole_squares{}, whole_plain{};  // without the chunk in work
   bits highest{};
   reg t{}, shifted{};                              // after the first stage
   reg t_second{}, shifted_second{}, r{}, begun{};  // after the second
@@ -95,17 +112,35 @@ struct block_pipeline {
     return e;
   }
 
-  EMEND_TARGET EMEND_INLINE block_sums<A> result() const {
-    block_sums<A> found{sum, weighted, squares, 0, -__builtin_inff(), true};
-    if constexpr (Features & want_extras) found.plain = sum_lanes<A>(plain);
+  /// Ends a chunk. With `IsStopping` false if the mass with it is too high; nothing is then added.
+  template <bool IsStopping>
+  EMEND_TARGET EMEND_INLINE bool flush() {
+    if constexpr (IsStopping)
+      if (is_mass_high<A>(whole_sum + sum, whole_weighted + weighted)) return false;
+    whole_sum += sum;
+    whole_weighted += weighted;
+    sum = weighted = reg{};
+    if constexpr (Features & want_extras) {
+      whole_squares += squares;
+      whole_plain += plain;
+      squares = plain = reg{};
+    }
+    return true;
+  }
+
+  /// The sums of all chunks that were flushed.
+  EMEND_TARGET EMEND_INLINE block_sums<A> result(index taken) const {
+    block_sums<A> found{whole_sum, whole_weighted, whole_squares, 0, -__builtin_inff(), true, false, taken};
+    if constexpr (Features & want_extras) found.plain = sum_lanes<A>(whole_plain);
     if constexpr (Features & want_arg_max)
       for (int lane = 0; lane < pack<A>::lanes; ++lane)
         found.maximum = best[lane] > found.maximum ? best[lane] : found.maximum;
     if constexpr (has_scaling) {
-      found.is_in_range = are_in_range<T>(sum, weighted);
+      found.is_in_range = are_in_range<A>(whole_sum, whole_weighted);
+      found.has_nan = is_any(whole_weighted != whole_weighted);
     } else {
       const reg top = (reg)highest;
-      found.is_in_range = !is_any((top > rounding_magic<A> + highest_power<A>) | (weighted != weighted));
+      found.is_in_range = !is_any((top > rounding_magic<A> + highest_power<A>) | (whole_weighted != whole_weighted));
     }
     return found;
   }
@@ -186,7 +221,7 @@ struct paired_sums {
   using A = arithmetic<T>;
   using reg = typename pack<A>::reg;
   using pair = register_pair<A>;
-  static constexpr exponential_policy policy = sum_policy<T>;
+  static constexpr exponential_policy policy = sum_policy;
   using power_of = pair_polynomial<A, policy>;
 
   /// Without the extras, and where constants and state of two registers fit: what has to be stored and loaded costs
@@ -196,6 +231,7 @@ struct paired_sums {
 
   reg multiplier, negative_reference, lowest;
   reg sum{}, weighted{};
+  reg whole_sum{}, whole_weighted{};  // without the chunk in work
   // Pairs whose powers are 0, so that the first steps add nothing.
   pair t = pair_of<A>(splat<A>(-4096)), shifted = t;                        // after the first step
   pair t_second = t, shifted_second = t, r = pair_of<A>(reg{}), begun = r;  // after the second
@@ -219,9 +255,19 @@ struct paired_sums {
     take();
   }
 
-  EMEND_TARGET EMEND_INLINE block_sums<A> result() const {
-    block_sums<A> found{sum, weighted, {}, 0, -__builtin_inff(), true};
-    found.is_in_range = are_in_range<T>(sum, weighted);
+  /// Ends a chunk; false if the mass with it is too high, and nothing is then added.
+  EMEND_TARGET EMEND_INLINE bool flush() {
+    if (is_mass_high<A>(whole_sum + sum, whole_weighted + weighted)) return false;
+    whole_sum += sum;
+    whole_weighted += weighted;
+    sum = weighted = reg{};
+    return true;
+  }
+  /// The sums of all chunks that were flushed.
+  EMEND_TARGET EMEND_INLINE block_sums<A> result(index taken) const {
+    block_sums<A> found{whole_sum, whole_weighted, {}, 0, -__builtin_inff(), true, false, taken};
+    found.is_in_range = are_in_range<A>(whole_sum, whole_weighted);
+    found.has_nan = is_any(whole_weighted != whole_weighted);
     return found;
   }
 

@@ -5,6 +5,7 @@ template <class A>
 struct column_state {
   using reg = typename pack<A>::reg;
   typename pack<A>::wide sum, weighted, squares, plain;
+  typename pack<A>::wide sum_rest, weighted_rest;  // of double: what the rounding of the sums took off them
   reg reference, reference_score, best, best_group;
 };
 
@@ -22,6 +23,16 @@ EMEND_TARGET EMEND_INLINE typename pack<arithmetic<T>>::reg load_some(const T* f
   T edge[lanes] = {};
   for (index k = 0; k < present; ++k) edge[k] = from[k];
   return load(static_cast<const T*>(edge));
+}
+
+/// total += x. Sums of float lose nothing that counts in double; of double, `rest` receives what the rounding takes
+/// off.
+template <class A>
+EMEND_TARGET EMEND_INLINE void add_column_sums(typename pack<A>::wide& total, typename pack<A>::wide& rest,
+                                               const typename pack<A>::wide& x) {
+  const typename pack<A>::wide next = total + x;
+  if constexpr (sizeof(A) == 8) rest += x - (next - total);
+  total = next;
 }
 
 /// Takes a few columns of one register of tokens into its state: an online log-sum-exp in lanes.
@@ -42,15 +53,18 @@ EMEND_TARGET inline void take_columns(column_state<arithmetic<T>>& state, const 
   const auto rises = raised > state.reference;
   if (is_any(rises)) {
     const reg next = rises ? raised : state.reference;
-    state.reference_score = rises ? maximum : state.reference_score;
     for (int lane = 0; lane < lanes; ++lane) {
-      const double down = static_cast<double>(state.reference[lane]) - static_cast<double>(next[lane]);
-      if (down == 0) continue;
+      if (!rises[lane] || state.sum[lane] == 0) continue;
+      const double down = reference_difference<A>(state.reference[lane], state.reference_score[lane], next[lane],
+                                                  maximum[lane], multiplier);
       const double factor = __builtin_exp2(down);
       state.weighted[lane] = factor == 0 ? 0 : factor * (state.weighted[lane] + down * state.sum[lane]);
       state.sum[lane] *= factor;
+      state.weighted_rest[lane] = factor == 0 ? 0 : factor * (state.weighted_rest[lane] + down * state.sum_rest[lane]);
+      state.sum_rest[lane] *= factor;
       state.squares[lane] *= factor * factor;
     }
+    state.reference_score = rises ? maximum : state.reference_score;
     state.reference = next;
   }
   reg sum{}, weighted{}, squares{}, plain{};
@@ -69,8 +83,8 @@ EMEND_TARGET inline void take_columns(column_state<arithmetic<T>>& state, const 
     }
   }
   using wide = typename p::wide;
-  state.sum += __builtin_convertvector(sum, wide);
-  state.weighted += __builtin_convertvector(weighted, wide);
+  add_column_sums<A>(state.sum, state.sum_rest, __builtin_convertvector(sum, wide));
+  add_column_sums<A>(state.weighted, state.weighted_rest, __builtin_convertvector(weighted, wide));
   if constexpr (Features & want_extras) state.squares += __builtin_convertvector(squares, wide);
   if constexpr (Features & want_extras) state.plain += __builtin_convertvector(plain, wide);
   if constexpr (Features & want_arg_max) {
@@ -106,8 +120,8 @@ EMEND_TARGET void accumulate_columns(row_sums<arithmetic<T>>* rows, const T* x, 
     const column_state<A>& state = states[token / lanes];
     const index lane = token % lanes;
     row_sums<A>& row = rows[token];
-    row.sum[0] = state.sum[lane];
-    row.weighted[0] = state.weighted[lane];
+    row.sum[0] = state.sum[lane] + state.sum_rest[lane];
+    row.weighted[0] = state.weighted[lane] + state.weighted_rest[lane];
     row.squares[0] = state.squares[lane];
     row.plain = state.plain[lane];
     row.has_reference = state.reference[lane] != unset;

@@ -46,7 +46,6 @@ EMEND_TARGET EMEND_INLINE pair_block_sums<arithmetic<T>> sum_pair_block(
   using p = pack<A>;
   using reg = typename p::reg;
   using bits = typename p::bits;
-  constexpr exponential_policy policy = sizeof(T) == 2 ? coarse : quick;
   const reg multiplier[2] = {splat<A>(student_multiplier.high), splat<A>(teacher_multiplier.high)};
   const reg reference[2] = {splat<A>(row.student.kernel_reference), splat<A>(row.teacher.kernel_reference)};
   const reg center[2] = {splat<A>(row.student.kernel_center), splat<A>(row.teacher.kernel_center)};
@@ -74,7 +73,7 @@ EMEND_TARGET EMEND_INLINE pair_block_sums<arithmetic<T>> sum_pair_block(
       for (int u = 0; u < 4; ++u) shifted[u] = t[u] + rounding_magic<A>;
       for (int u = 0; u < 4; ++u) r[u] = t[u] - (shifted[u] - rounding_magic<A>);
     }
-    shared_polynomial<policy, A, 4>(r, e);
+    shared_polynomial<quick, A, 4>(r, e);
     for (int u = 0; u < 4; ++u) {
       if constexpr (has_scaling) {
         e[u] = scale_by_power(e[u], shifted[u]);

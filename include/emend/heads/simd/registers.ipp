@@ -151,9 +151,8 @@ template <class A>
 inline constexpr typename pack<A>::integer exponent_bias = sizeof(A) == 4 ? 127 : 1023;
 
 /// How 2^r is made on [-1/2, 1/2]. Double: Taylor series, below 3e-16. Float: minimax, relative error 2e-9 (precise),
-/// 9.2e-8 (quick), 1.9e-8 (precise_scaled), 9.2e-8 (quick_scaled), 2.8e-6 (coarse: sums over 16-bit scores, which are
-/// known to 2e-3 at best), before rounding.
-enum exponential_policy { precise, quick, coarse, precise_scaled, quick_scaled };
+/// 9.2e-8 (quick), 1.9e-8 (precise_scaled), 9.2e-8 (quick_scaled), before rounding.
+enum exponential_policy { precise, quick, precise_scaled, quick_scaled };
 
 /// Coefficients from the highest power down. The last is what 2^0 comes out as, exactly: 1, but for the scaled
 /// policies, whose first coefficient is 1 instead. The first step of Horner's rule is then a sum, for which processors
@@ -187,8 +186,6 @@ inline constexpr auto power_coefficients = [] {
     return std::array{
         1.0f,   10.95882236210829f, 78.88351123724763f, 454.68854833811355f, 1967.9284700892754f, 5678.261577834924f,
         8192.0f};
-  else if constexpr (Policy == coarse)
-    return std::array{0.009582852944731712f, 0.055906426161527634f, 0.24024099111557007f, 0.6931241750717163f, 1.0f};
   else if constexpr (Policy == quick_scaled)
     return std::array{
         1.0f, 7.291166137499106f, 41.8459102139572f, 181.099043695136f, 522.5501193894033f, 753.8806866057114f};
