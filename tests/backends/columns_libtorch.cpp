@@ -2,6 +2,7 @@
 #include <emend/libtorch/tensor_algorithms.hpp>
 #include <emend/sequence_match/packing.hpp>
 
+#include "exact_statistics.hpp"
 #include "throws.hpp"
 
 #include <ATen/Context.h>
@@ -260,6 +261,22 @@ TEST_CASE("statistics and reward extraction over tensors, on the host and by the
   CHECK(numbers(rewards.divergence) == std::vector<double>(by_columns.divergence.begin(), by_columns.divergence.end()));
   const emend::statistics_tensors none = emend::statistics(at::randn({0, 3}), at::randint(3, {0}));
   CHECK(none.log_prob.numel() == 0);
+}
+
+TEST_CASE("statistics by operations: log_z and entropy are within the stated bounds") {
+  for (const at::ScalarType type : {at::kFloat, at::kDouble})
+    for (const index vocab : {128, 4096, 131072})
+      for (const std::vector<double>& row : hard_rows(vocab)) {
+        CAPTURE(vocab);
+        const at::Tensor x = at::tensor(row).to(type).unsqueeze(0), stored = x.to(at::kDouble);
+        const double* const scores = stored.const_data_ptr<double>();
+        const exact_statistics expected =
+            exact_statistics_of(vocab, [&](index j) { return static_cast<long double>(scores[j]); });
+        const std::vector<int> target{0};
+        const emend::statistics_columns found = emend::statistics(emend::device_scores{x}, target);
+        CHECK(error_of(found.log_z[0], expected.log_z) <= (type == at::kFloat ? 2e-6 : 1e-14));
+        CHECK(error_of(found.entropy[0], expected.entropy) <= (type == at::kFloat ? 2e-6 : 1e-14));
+      }
 }
 
 TEST_CASE("packing: masks and positions") {

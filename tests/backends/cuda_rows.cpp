@@ -1,5 +1,6 @@
 // The formulas of the CUDA kernels, run on the host: the threads of a block one after the other, their shares merged as
 // the block does.
+#include "exact_statistics.hpp"
 #include "suite.hpp"
 #include "throws.hpp"
 
@@ -10,18 +11,23 @@ namespace suite {
 
 namespace {
 
-/// Shares merged in the kernel's order: within warps of 32 by halving distances, then warp by warp.
+/// Merges all shares into the first in the kernel's order: within warps of 32 by halving distances, then warp by warp.
+template <class A>
+void merge_shares(std::vector<cuda::row_share<A>>& shares, A scale) {
+  const std::size_t threads = shares.size();
+  for (std::size_t distance = 16; distance > 0; distance /= 2) {
+    const std::vector<cuda::row_share<A>> before = shares;
+    for (std::size_t t = 0; t < threads; ++t) shares[t].merge(before[t ^ distance], scale);
+  }
+  for (std::size_t t = 32; t < threads; t += 32) shares[0].merge(shares[t], scale);
+}
+
 template <class T, class A>
 cuda::row_share<A> share_of_block(const T* x, index vocab, index stride, A scale, index threads) {
   std::vector<cuda::row_share<A>> shares;
   for (index t = 0; t < threads; ++t)
     shares.push_back(cuda::share_of<cuda::row_share<A>>(x, vocab, stride, scale, t, threads));
-  for (index distance = 16; distance > 0; distance /= 2) {
-    const std::vector<cuda::row_share<A>> before = shares;
-    for (index t = 0; t < threads; ++t)
-      shares[static_cast<std::size_t>(t)].merge(before[static_cast<std::size_t>(t ^ distance)], scale);
-  }
-  for (index t = 32; t < threads; t += 32) shares[0].merge(shares[static_cast<std::size_t>(t)], scale);
+  merge_shares(shares, scale);
   return shares[0];
 }
 
@@ -175,6 +181,42 @@ TEST_CASE_TEMPLATE(
     CHECK(!cuda::row_slope<A>{.top = odd}.is_number());
     CHECK(!cuda::row_slope<A>{.constant = odd}.is_number());
   }
+}
+
+TEST_CASE_TEMPLATE("device rows: log_z and entropy are within the stated bounds", A, float, double) {
+  // As the kernels take them: 128 threads, packets of 16 bytes, the reference of a thread's first one where it is near.
+  constexpr int size = 16 / sizeof(A);
+  constexpr index threads = 128;
+  const A scale = static_cast<A>(cuda::detail::log2_of_e);
+  for (const index vocab : {128, 4096, 131072})
+    for (const std::vector<double>& row : hard_rows(vocab)) {
+      CAPTURE(vocab);
+      const exact_statistics expected =
+          exact_statistics_of(vocab, [&](index j) { return static_cast<long double>(A(row[std::size_t(j)])); });
+      for (const bool is_near_first : {false, true}) {
+        std::vector<cuda::row_share<A>> shares;
+        for (index thread = 0; thread < threads; ++thread) {
+          const auto share_of_thread = [&](bool is_near) {
+            cuda::row_share<A> share;
+            for (index j = thread * size; j < vocab; j += threads * size) {
+              A packet[size];
+              for (int k = 0; k < size; ++k) packet[k] = static_cast<A>(row[static_cast<std::size_t>(j + k)]);
+              if (is_near && share.top > -inf)
+                share.add_near(packet, scale);
+              else
+                share.add(packet, scale);
+            }
+            return share;
+          };
+          shares.push_back(share_of_thread(is_near_first));
+          if (!shares.back().is_near()) shares.back() = share_of_thread(false);
+        }
+        merge_shares(shares, scale);
+        const auto found = cuda::evaluate_row(mixed_loss{}, shares[0], row[0], 0, 0, 1, 1);
+        CHECK(error_of(found.log_z, expected.log_z) <= (sizeof(A) == 4 ? 1e-5 : 3e-14));
+        CHECK(error_of(found.entropy, expected.entropy) <= (sizeof(A) == 4 ? 3e-4 : 3e-14));
+      }
+    }
 }
 
 TEST_CASE("rows beyond 2^31 scores: offsets, and which rows count") {

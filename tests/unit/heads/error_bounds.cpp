@@ -1,9 +1,9 @@
 // The error of log_z and entropy: at most 2e-6 of the larger of 1 and the value where the arithmetic is float, and
 // 1e-14 in double, for every instruction set, storage type and order of the scores.
+#include "exact_statistics.hpp"
 #include "instruction_sets.hpp"
 
 #include <emend/core/matrix.hpp>
-#include <emend/core/random.hpp>
 #include <emend/evaluation/evaluate.hpp>
 #include <emend/evaluation/statistics.hpp>
 #include <emend/losses/cross_entropy.hpp>
@@ -13,40 +13,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <numbers>
 #include <string>
 #include <vector>
 
 namespace {
-
-using emend::index;
-
-struct exact_statistics {
-  long double log_z = 0, entropy = 0;
-};
-
-/// In long double, of scores as they are stored.
-template <class T>
-exact_statistics exact(const T* row, index vocab, long double multiplier = 1) {
-  using A = emend::arithmetic<T>;
-  const auto z = [&](index j) { return multiplier * static_cast<long double>(static_cast<A>(row[j])); };
-  long double maximum = z(0), sum = 0, weighted = 0;
-  for (emend::index j = 1; j < vocab; ++j) maximum = std::max(maximum, z(j));
-  for (emend::index j = 0; j < vocab; ++j) {
-    const long double difference = z(j) - maximum;
-    if (std::isinf(difference)) continue;  // probability 0
-    const long double power = std::exp(difference);
-    sum += power;
-    weighted += power * difference;
-  }
-  return {maximum + std::log(sum), std::log(sum) - weighted / sum};
-}
-
-/// Error over the larger of 1 and the value; infinite for NaN.
-double error_of(double found, long double expected) {
-  const double error = static_cast<double>(std::abs(found - expected) / std::max(1.0L, std::abs(expected)));
-  return std::isnan(error) ? HUGE_VAL : error;
-}
 
 template <class T>
 constexpr double bound = sizeof(emend::arithmetic<T>) == 4 ? 2e-6 : 1e-14;
@@ -57,7 +27,9 @@ void check_rows(const emend::matrix<T>& x, const std::string& name, double tempe
   const emend::index rows = x.rows(), vocab = x.columns();
   std::vector<exact_statistics> expected;
   for (emend::index i = 0; i < rows; ++i)
-    expected.push_back(exact(x.row(i), vocab, 1 / static_cast<long double>(temperature)));
+    expected.push_back(exact_statistics_of(vocab, [&](emend::index j) {
+      return static_cast<long double>(static_cast<emend::arithmetic<T>>(x(i, j))) / temperature;
+    }));
   std::vector<T> across(static_cast<std::size_t>(rows * vocab)), spread(static_cast<std::size_t>(2 * rows * vocab));
   for (emend::index i = 0; i < rows; ++i)
     for (emend::index j = 0; j < vocab; ++j) {
@@ -115,12 +87,6 @@ void check_rows(const emend::matrix<T>& x, const std::string& name, double tempe
 template <class T>
 T stored(double x) {
   return T(static_cast<emend::arithmetic<T>>(x));
-}
-
-double normal(std::uint64_t row, std::uint64_t place) {
-  const emend::counter_random random{11};
-  return std::sqrt(-2 * std::log(1 - random.uniform(2 * row, place))) *
-         std::cos(2 * std::numbers::pi * random.uniform(2 * row + 1, place));
 }
 
 }  // namespace
