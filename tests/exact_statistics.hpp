@@ -1,7 +1,7 @@
 // log_z and entropy of a row in long double, and the rows on which sums in float lose the most.
 #pragma once
 
-#include <emend/core/index.hpp>
+#include <emend/base/index.hpp>
 #include <emend/core/random.hpp>
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <emend/core/instruction_set.hpp>
+#include <emend/simd/instruction_set.hpp>
 
 #include <cstdio>
 #include <cstdlib>

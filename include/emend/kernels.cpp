@@ -2,7 +2,7 @@
 // it in place of all that evaluate something. CMake's target emend::kernels adds this file and the definition;
 // elsewhere do the same by hand.
 
-#include <emend/heads/simd/divergence_kernels.hpp>
+#include <emend/heads/kernels/kernels.hpp>
 
 namespace emend::detail {
 

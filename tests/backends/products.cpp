@@ -1,6 +1,6 @@
 // The products of the linear head, by themselves.
 #include <emend/core/random.hpp>
-#include <emend/heads/simd/row_kernels.hpp>
+#include <emend/heads/kernels/kernels.hpp>
 
 #include <doctest/doctest.h>
 

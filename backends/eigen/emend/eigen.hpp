@@ -1,6 +1,6 @@
 #pragma once
 
-#include <emend/core/aligned_allocator.hpp>
+#include <emend/base/aligned_allocator.hpp>
 #include <emend/core/backend.hpp>
 
 #include <Eigen/Core>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <emend/core/errors.hpp>
+#include <emend/base/errors.hpp>
 #include <emend/training/communicator.hpp>
 
 #include <ATen/ops/empty.h>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <emend/core/errors.hpp>
+#include <emend/base/errors.hpp>
 #include <emend/training/communicator.hpp>
 
 // The C interface alone: the C++ bindings that some installations still bring are gone from the standard.

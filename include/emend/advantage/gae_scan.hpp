@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/core/layout.hpp>
+#include <emend/simd/double_lanes.hpp>
 
 // The loops behind `gae`: nothing here is for users.
 
@@ -200,19 +201,9 @@ template <class A, class G>
     if (batch.mask[t] == 0) write_zeros(batch, t, t + 1);
 }
 
-#if defined(__x86_64__)
-template <class A, class G>
-[[gnu::target("avx2")]] void scan_row_avx2(const gae_batch<A, G>& batch, const gae_row& row) {
-  scan_row_loop(batch, row);
-}
-#endif
-
 template <class A, class G>
 void scan_row(const gae_batch<A, G>& batch, const gae_row& row) {
-#if defined(__x86_64__)
-  if (uses_avx2()) return scan_row_avx2(batch, row);
-#endif
-  scan_row_loop(batch, row);
+  simd::with_fixed_lanes([&]() __attribute__((always_inline)) { scan_row_loop(batch, row); });
 }
 
 /// A sequence whose tokens stand anywhere.

@@ -1,8 +1,9 @@
 #pragma once
 
-#include <emend/core/output_column.hpp>
 #include <emend/carriers/real.hpp>
 #include <emend/core/moments.hpp>
+#include <emend/core/output_column.hpp>
+#include <emend/simd/double_lanes.hpp>
 
 namespace emend {
 
@@ -104,20 +105,10 @@ template <class X, class F, class T>
     whiten_run_loop<true, true>(x, flags, size, f, elsewhere, out);
 }
 
-#if defined(__x86_64__)
-template <class X, class F, class T>
-[[gnu::target("avx2")]] void whiten_run_avx2(const X* x, const F* flags, index size, bool is_masked, const whitening& f,
-                                             double elsewhere, T* out) {
-  whiten_run_loop(x, flags, size, is_masked, f, elsewhere, out);
-}
-#endif
-
 template <class X, class F, class T>
 void whiten_run(const X* x, const F* flags, index size, bool is_masked, const whitening& f, double elsewhere, T* out) {
-#if defined(__x86_64__)
-  if (uses_avx2()) return whiten_run_avx2(x, flags, size, is_masked, f, elsewhere, out);
-#endif
-  whiten_run_loop(x, flags, size, is_masked, f, elsewhere, out);
+  simd::with_fixed_lanes(
+      [&]() __attribute__((always_inline)) { whiten_run_loop(x, flags, size, is_masked, f, elsewhere, out); });
 }
 
 template <class T>

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <emend/core/errors.hpp>
+#include <emend/base/errors.hpp>
+#include <emend/base/storage.hpp>
 #include <emend/core/score_view.hpp>
-#include <emend/core/storage.hpp>
 
 #include <concepts>
 #include <type_traits>

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <emend/core/errors.hpp>
-#include <emend/core/index.hpp>
-#include <emend/core/lanes.hpp>
+#include <emend/base/errors.hpp>
+#include <emend/base/index.hpp>
+#include <emend/core/read_numbers.hpp>
 #include <emend/core/shared_owner.hpp>
 #include <emend/core/strided_numbers.hpp>
 

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <emend/core/aligned_allocator.hpp>
+#include <emend/base/aligned_allocator.hpp>
+#include <emend/base/errors.hpp>
 #include <emend/core/backend.hpp>
-#include <emend/core/errors.hpp>
 #include <emend/core/strided_numbers.hpp>
 
 #include <concepts>

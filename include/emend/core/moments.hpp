@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/core/layout.hpp>
+#include <emend/simd/double_lanes.hpp>
 
 namespace emend {
 
@@ -85,14 +86,6 @@ template <class T, class F>
     moments_of_run_loop<true>(x, flags, size, count, pivot, result);
 }
 
-#if defined(__x86_64__)
-template <class T, class F>
-[[gnu::target("avx2")]] void moments_of_run_avx2(const T* x, const F* flags, index size, index count, double pivot,
-                                                 moments& result) {
-  moments_of_run_loop(x, flags, size, count, pivot, result);
-}
-#endif
-
 /// The moments of the entries of a run whose flags are set, `count` of them, at least one. Flags as `load_flags` takes
 /// them.
 template <class T, class F>
@@ -101,13 +94,8 @@ moments moments_of_run(const T* x, const F* flags, index size, index count) {
   index first = 0;
   while (count < size && flags[first] == 0) ++first;
   const auto pivot = static_cast<double>(x[first]);
-#if defined(__x86_64__)
-  if (uses_avx2()) {
-    moments_of_run_avx2(x, flags, size, count, pivot, result);
-    return result;
-  }
-#endif
-  moments_of_run_loop(x, flags, size, count, pivot, result);
+  simd::with_fixed_lanes(
+      [&]() __attribute__((always_inline)) { moments_of_run_loop(x, flags, size, count, pivot, result); });
   return result;
 }
 

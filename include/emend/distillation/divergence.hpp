@@ -3,6 +3,7 @@
 #include <emend/core/output_column.hpp>
 #include <emend/evaluation/source.hpp>
 #include <emend/heads/divergence_rows.hpp>
+#include <emend/simd/streaming.hpp>
 
 namespace emend {
 
@@ -92,9 +93,7 @@ divergence_sum run_divergence(divergence_kind kind, score_view<const T> student,
       values[static_cast<std::size_t>(i)] = row.value;
       if (options.entropy) entropies[static_cast<std::size_t>(i)] = row.entropy;
     });
-#if defined(__x86_64__)
-    if (is_streaming) __builtin_ia32_sfence();
-#endif
+    if (is_streaming) simd::finish_streaming();
   });
   divergence_sum result;
   for (index i = 0; i < rows; ++i) {

@@ -3,7 +3,7 @@
 #include <emend/core/column.hpp>
 #include <emend/core/output_column.hpp>
 #include <emend/heads/score_transform.hpp>
-#include <emend/core/instruction_set.hpp>
+#include <emend/simd/instruction_set.hpp>
 
 #include <optional>
 

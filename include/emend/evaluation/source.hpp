@@ -5,6 +5,7 @@
 #include <emend/evaluation/linear_source.hpp>
 #include <emend/evaluation/terms.hpp>
 #include <emend/heads/head_scores.hpp>
+#include <emend/simd/streaming.hpp>
 
 namespace emend {
 
@@ -204,10 +205,7 @@ class host_source {
   }
 
   void finish_stores() const {
-#if defined(__x86_64__)
-    // Streaming stores are ordered with nothing until a fence.
-    if (is_streaming_) __builtin_ia32_sfence();
-#endif
+    if (is_streaming_) simd::finish_streaming();
   }
 
   row_head<T> head_;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <emend/core/errors.hpp>
+#include <emend/base/errors.hpp>
 #include <emend/core/scratch_lease.hpp>
 #include <emend/evaluation/options.hpp>
 #include <emend/heads/reference.hpp>

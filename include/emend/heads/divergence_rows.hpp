@@ -1,10 +1,10 @@
 #pragma once
 
-#include <emend/core/aligned_allocator.hpp>
+#include <emend/base/aligned_allocator.hpp>
 #include <emend/core/score_view.hpp>
+#include <emend/heads/kernels/kernels.hpp>
 #include <emend/heads/reference_divergence.hpp>
 #include <emend/heads/score_transform.hpp>
-#include <emend/heads/simd/divergence_kernels.hpp>
 
 #include <vector>
 

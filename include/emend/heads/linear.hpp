@@ -1,7 +1,7 @@
 #pragma once
 
+#include <emend/base/errors.hpp>
 #include <emend/core/backend.hpp>
-#include <emend/core/errors.hpp>
 
 namespace emend {
 

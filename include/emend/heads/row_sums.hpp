@@ -1,7 +1,7 @@
 #pragma once
 
+#include <emend/base/index.hpp>
 #include <emend/carriers/real.hpp>
-#include <emend/core/index.hpp>
 
 namespace emend::detail {
 

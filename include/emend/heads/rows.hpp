@@ -1,11 +1,11 @@
 #pragma once
 
-#include <emend/core/aligned_allocator.hpp>
-#include <emend/core/errors.hpp>
+#include <emend/base/aligned_allocator.hpp>
+#include <emend/base/errors.hpp>
 #include <emend/core/score_view.hpp>
+#include <emend/heads/kernels/kernels.hpp>
 #include <emend/heads/reference.hpp>
 #include <emend/heads/score_transform.hpp>
-#include <emend/heads/simd/row_kernels.hpp>
 
 #include <optional>
 #include <vector>

@@ -1,7 +1,7 @@
 #pragma once
 
+#include <emend/base/storage.hpp>
 #include <emend/core/score_view.hpp>
-#include <emend/core/storage.hpp>
 
 #include <concepts>
 #include <vector>

@@ -2,9 +2,9 @@
 
 #include <emend/carriers/real.hpp>
 #include <emend/core/column.hpp>
-#include <emend/sampling/compaction.hpp>
 #include <emend/sampling/row_passes.hpp>
 #include <emend/sampling/weighted_cut.hpp>
+#include <emend/simd/compaction.hpp>
 
 #include <vector>
 

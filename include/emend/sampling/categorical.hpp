@@ -1,8 +1,8 @@
 #pragma once
 
+#include <emend/base/errors.hpp>
 #include <emend/carriers/real.hpp>
 #include <emend/core/random.hpp>
-#include <emend/core/errors.hpp>
 
 #include <string>
 

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <emend/core/index.hpp>
-#include <emend/sampling/compaction.hpp>
+#include <emend/base/index.hpp>
 #include <emend/sampling/row_passes.hpp>
+#include <emend/simd/compaction.hpp>
 
 #include <vector>
 

@@ -2,6 +2,7 @@
 
 #include <emend/core/column.hpp>
 #include <emend/core/scratch_lease.hpp>
+#include <emend/simd/streaming.hpp>
 
 #include <vector>
 
@@ -47,36 +48,6 @@ class mask_row {
   index last_ = -1;
 };
 
-/// A copy to memory that is not read soon.
-inline void copy_past_cache(char* to, const char* from, std::size_t bytes) {
-#if defined(__x86_64__)
-  constexpr std::size_t line = 64;
-  const std::size_t misaligned = reinterpret_cast<std::uintptr_t>(to) % line,
-                    head = misaligned == 0 ? 0 : line - misaligned;
-  if (bytes > head + line) {
-    __builtin_memcpy(to, from, head);
-    std::size_t i = head;
-    for (; i + line <= bytes; i += line)
-      asm volatile(
-          "movups (%1), %%xmm0\n\tmovups 16(%1), %%xmm1\n\tmovups 32(%1), %%xmm2\n\tmovups 48(%1), %%xmm3\n\t"
-          "movntps %%xmm0, (%0)\n\tmovntps %%xmm1, 16(%0)\n\tmovntps %%xmm2, 32(%0)\n\tmovntps %%xmm3, 48(%0)"
-          :
-          : "r"(to + i), "r"(from + i)
-          : "memory", "xmm0", "xmm1", "xmm2", "xmm3");
-    __builtin_memcpy(to + i, from + i, bytes - i);
-    return;
-  }
-#endif
-  __builtin_memcpy(to, from, bytes);
-}
-
-inline void finish_copies() {
-#if defined(__x86_64__)
-  // Streaming stores are ordered with nothing until a fence.
-  __builtin_ia32_sfence();
-#endif
-}
-
 }  // namespace detail
 
 /// The attention mask as one number a pair: out(i, j) = allowed where node i attends to node j, else forbidden.
@@ -97,11 +68,11 @@ void write_attention_mask(id_column parent, T* out, T allowed, T forbidden, inde
   for (index i = 0; i < n; ++i) {
     const auto* row = reinterpret_cast<const char*>((*lease).move_to(i, parent));
     if (is_streaming)
-      detail::copy_past_cache(reinterpret_cast<char*>(out + i * stride), row, bytes);
+      simd::copy_past_cache(reinterpret_cast<char*>(out + i * stride), row, bytes);
     else if (bytes > 0)
       __builtin_memcpy(out + i * stride, row, bytes);
   }
-  if (is_streaming) detail::finish_copies();
+  if (is_streaming) simd::finish_streaming();
 }
 /// As above, 1 where a node is attended to, else 0.
 template <class T>

@@ -1,7 +1,7 @@
 #pragma once
 
+#include <emend/base/errors.hpp>
 #include <emend/carriers/real.hpp>
-#include <emend/core/errors.hpp>
 
 #include <string>
 

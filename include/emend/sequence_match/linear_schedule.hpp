@@ -1,6 +1,6 @@
 #pragma once
 
-#include <emend/core/index.hpp>
+#include <emend/base/index.hpp>
 
 namespace emend {
 

@@ -4,6 +4,7 @@
 #include <emend/core/executor.hpp>
 #include <emend/core/layout.hpp>
 #include <emend/core/scratch_lease.hpp>
+#include <emend/simd/dispatch.hpp>
 #include <emend/structure/position_words.hpp>
 
 #include <vector>
@@ -99,17 +100,8 @@ inline constexpr std::size_t edit_columns = position_words::rows_at_once;
     }
   }
 }
-#if defined(__x86_64__)
-[[gnu::target("avx2")]] inline void edit_columns_avx2(const std::uint64_t* const* match, std::uint64_t* up,
-                                                      std::uint64_t* down, index words) {
-  edit_columns_loop(match, up, down, words);
-}
-#endif
 inline void eight_edit_columns(const std::uint64_t* const* match, std::uint64_t* up, std::uint64_t* down, index words) {
-#if defined(__x86_64__)
-  if (uses_avx2()) return edit_columns_avx2(match, up, down, words);
-#endif
-  edit_columns_loop(match, up, down, words);
+  simd::with_fixed_lanes([&]() __attribute__((always_inline)) { edit_columns_loop(match, up, down, words); });
 }
 
 /// The distance of scratch.source and scratch.target, which are not empty.

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <emend/core/errors.hpp>
+#include <emend/base/errors.hpp>
 #include <emend/core/token.hpp>
 #include <emend/losses/kl_estimators.hpp>
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <emend/core/storage.hpp>
+#include <emend/base/storage.hpp>
 
 #include <cuda_runtime.h>
 

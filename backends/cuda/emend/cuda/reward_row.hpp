@@ -1,6 +1,6 @@
 #pragma once
 
-#include <emend/core/storage.hpp>
+#include <emend/base/storage.hpp>
 #include <emend/cuda/row_pass.hpp>
 #include <emend/cuda/team.hpp>
 #include <emend/reward/divergence_reward.hpp>

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <emend/core/random.hpp>
-#include <emend/core/storage.hpp>
+#include <emend/base/storage.hpp>
 #include <emend/cuda/team.hpp>
 
 namespace emend::cuda {

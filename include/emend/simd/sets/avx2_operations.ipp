@@ -1,15 +1,5 @@
+// The operations in which this set differs, and its registers. Part of avx2.ipp, once a source.
 #pragma once
-
-#include <emend/heads/simd/kernel_prologue.hpp>
-
-#if defined(__x86_64__)
-
-#define EMEND_TARGET __attribute__((target("avx2,fma,f16c")))
-#define EMEND_INLINE __attribute__((always_inline)) inline
-#define EMEND_INLINE_LAMBDA __attribute__((always_inline))
-#define EMEND_BYTES 32
-
-namespace emend::detail::avx2 {
 
 inline constexpr int gemm_rows = 6;
 
@@ -86,13 +76,4 @@ EMEND_TARGET EMEND_INLINE double_register at_least(double_register low, double_r
 }
 #endif
 
-#include <emend/heads/simd/kernels.ipp>
-
-}  // namespace emend::detail::avx2
-
-#undef EMEND_TARGET
-#undef EMEND_INLINE
-#undef EMEND_INLINE_LAMBDA
-#undef EMEND_BYTES
-
-#endif
+#include <emend/simd/registers.ipp>

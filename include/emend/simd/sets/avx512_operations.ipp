@@ -1,15 +1,5 @@
+// The operations in which this set differs, and its registers. Part of avx512.ipp, once a source.
 #pragma once
-
-#include <emend/heads/simd/kernel_prologue.hpp>
-
-#if defined(__x86_64__)
-
-#define EMEND_TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma,f16c")))
-#define EMEND_INLINE __attribute__((always_inline)) inline
-#define EMEND_INLINE_LAMBDA __attribute__((always_inline))
-#define EMEND_BYTES 64
-
-namespace emend::detail::avx512 {
 
 inline constexpr int gemm_rows = 12;
 
@@ -131,13 +121,4 @@ EMEND_TARGET EMEND_INLINE double_register at_least(double_register low, double_r
 }
 #endif
 
-#include <emend/heads/simd/kernels.ipp>
-
-}  // namespace emend::detail::avx512
-
-#undef EMEND_TARGET
-#undef EMEND_INLINE
-#undef EMEND_INLINE_LAMBDA
-#undef EMEND_BYTES
-
-#endif
+#include <emend/simd/registers.ipp>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <emend/core/errors.hpp>
+#include <emend/base/errors.hpp>
 
 #include <atomic>
 #include <cstdlib>
@@ -109,6 +109,19 @@ inline bool uses_avx512() { return active_instruction_set() >= instruction_set::
 inline instruction_set supported(instruction_set wanted) {
   const instruction_set active = active_instruction_set();
   return wanted == instruction_set::best || wanted > active ? active : wanted;
+}
+
+/// What belongs to the set of one call, of one thing for each set.
+template <class X>
+X of_set(instruction_set wanted, X portable, X avx2, X avx512) {
+  switch (supported(wanted)) {
+    case instruction_set::avx512:
+      return avx512;
+    case instruction_set::avx2:
+      return avx2;
+    default:
+      return portable;
+  }
 }
 
 }  // namespace emend::detail

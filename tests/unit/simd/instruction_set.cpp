@@ -1,4 +1,4 @@
-#include <emend/core/instruction_set.hpp>
+#include <emend/simd/instruction_set.hpp>
 #include <emend/core/matrix.hpp>
 #include <emend/core/moments.hpp>
 #include <emend/distillation/divergence.hpp>

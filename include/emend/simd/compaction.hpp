@@ -1,6 +1,8 @@
 #pragma once
 
-#include <emend/core/lanes.hpp>
+#include <emend/simd/double_lanes.hpp>
+
+#include <cstdint>
 
 namespace emend::detail {
 

@@ -1,4 +1,4 @@
-// Runs of columns, and the loops over them with and without AVX2.
+// Runs of columns, and the loops over them on every instruction set.
 #include <emend/advantage/whitening.hpp>
 
 #include <doctest/doctest.h>

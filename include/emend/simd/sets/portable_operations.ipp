@@ -1,14 +1,5 @@
+// The operations in which this set differs, and its registers. Part of portable.ipp, once a source.
 #pragma once
-
-#include <emend/heads/simd/kernel_prologue.hpp>
-
-#define EMEND_TARGET
-#define EMEND_INLINE __attribute__((always_inline)) inline
-#define EMEND_INLINE_LAMBDA __attribute__((always_inline))
-#define EMEND_BYTES 16
-
-/// Sixteen-byte vectors without any instruction set's own operations: what every target of GCC and Clang has.
-namespace emend::detail::portable {
 
 inline constexpr int gemm_rows = 4;
 
@@ -51,11 +42,4 @@ EMEND_INLINE R at_least(R low, R x) {
   return low > x ? low : x;
 }
 
-#include <emend/heads/simd/kernels.ipp>
-
-}  // namespace emend::detail::portable
-
-#undef EMEND_TARGET
-#undef EMEND_INLINE
-#undef EMEND_INLINE_LAMBDA
-#undef EMEND_BYTES
+#include <emend/simd/registers.ipp>

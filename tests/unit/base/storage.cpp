@@ -1,4 +1,4 @@
-#include <emend/core/storage.hpp>
+#include <emend/base/storage.hpp>
 
 #include <doctest/doctest.h>
 
