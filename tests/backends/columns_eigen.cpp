@@ -141,3 +141,31 @@ TEST_CASE("columns from temporaries live as long as the loss") {
 }
 
 }  // namespace
+
+TEST_CASE("a temporary reference that holds a copy of its own is taken over with its numbers") {
+  const auto twice = [](const Eigen::VectorXd& v) -> Eigen::Ref<const Eigen::VectorXd> { return 2 * v; };
+  const Eigen::VectorXd v = Eigen::VectorXd::LinSpaced(200, 0, 199);
+  const column c(twice(v)), from_expression(Eigen::Ref<const Eigen::VectorXd>(3 * v));
+  const Eigen::VectorXd other = Eigen::VectorXd::Constant(200, -7);  // where the temporary lay
+  CHECK(c[3] == 6);
+  CHECK(from_expression[199] == 597);
+  CHECK(other[0] == -7);
+  // Of what has a name a view is enough.
+  const Eigen::Ref<const Eigen::VectorXd> named = v;
+  CHECK(column(named)[3] == 3);
+}
+
+TEST_CASE("outputs: a stride of 0, a temporary matrix and one memory for two outputs are refused") {
+  const numbers x{1, 2, 3};
+  const emend::padded layout(1, 3);
+  double a[3] = {};
+  Eigen::Map<Eigen::VectorXd, 0, Eigen::InnerStride<>> same(a, 3, Eigen::InnerStride<>(0));
+  CHECK_THROWS_NAMING(emend::whiten_into(x, layout, {}, same), "out");
+  Eigen::VectorXd advantage(3), returns(3);
+  CHECK_THROWS_NAMING(emend::gae_into(x, x, layout, {}, same, returns), "advantage");
+  CHECK_THROWS_NAMING(emend::gae_into(x, x, layout, {}, advantage, advantage), "returns");
+  CHECK_THROWS_NAMING(emend::output_column(Eigen::Vector2d()), "an output column");
+  emend::gae_into(x, x, layout, {}, advantage, returns);
+  const auto expected = emend::gae(x, x, layout);
+  CHECK(advantage[0] == expected.advantage[0]);
+}

@@ -41,7 +41,8 @@ inline void check(const gae_options& options) {
 }  // namespace detail
 
 /// `gae` into memory of the caller's: advantage and returns are ranges, rows, blocks or maps of float or double, which
-/// receive the numbers of `gae`, rounded to their type. Allocates nothing for padded and ragged layouts, if the memory
+/// receive the numbers of `gae`, rounded to their type. They may be the memory of reward and value, but not one memory
+/// for both. Allocates nothing for padded and ragged layouts, if the memory
 /// is contiguous; else a buffer of its size.
 template <sequence_layout L, detail::number_output A, detail::number_output G>
 void gae_into(column reward, column value, const L& layout, const gae_options& options, A&& advantage, G&& returns) {
@@ -53,6 +54,8 @@ void gae_into(column reward, column value, const L& layout, const gae_options& o
   detail::check(options);
   auto* const advantage_data = advantage_memory.data();
   auto* const returns_data = returns_memory.data();
+  if (layout.tokens() > 0 && static_cast<const void*>(advantage_memory.first()) == returns_memory.first())
+    detail::fail("returns", "memory apart from that of advantage", "the same memory");
   const double value_lambda = options.value_lambda < 0 ? options.lambda : options.value_lambda;
   const auto row_of = [&](index b) {
     double lambda = options.lambda;
@@ -78,9 +81,14 @@ void gae_into(column reward, column value, const L& layout, const gae_options& o
       detail::scan_row(batch, row);
     }
   } else {
-    for (index t = 0; t < layout.tokens(); ++t) advantage_data[t] = 0, returns_data[t] = 0;
-    for (index b = 0; b < layout.sequences(); ++b)
+    // The outputs may be the inputs: a token's place is written once it was read, and the others at the end.
+    std::vector<bool> is_counted(static_cast<std::size_t>(layout.tokens()));
+    for (index b = 0; b < layout.sequences(); ++b) {
+      layout.for_each_token(b, [&](index t) { is_counted[static_cast<std::size_t>(t)] = true; });
       detail::scan_positions(reward, value, layout, b, options.gamma, row_of(b), advantage_data, returns_data);
+    }
+    for (index t = 0; t < layout.tokens(); ++t)
+      if (!is_counted[static_cast<std::size_t>(t)]) advantage_data[t] = 0, returns_data[t] = 0;
   }
   advantage_memory.finish();
   returns_memory.finish();

@@ -91,6 +91,15 @@ kept_numbers<T> copy_numbers(const T* data, index size) {
   kept.numbers = {kept.owner.take_over(std::move(copy)).get(), size};
   return kept;
 }
+template <class T>
+kept_numbers<T> copy_numbers(const strided_numbers<const T>& numbers) {
+  std::unique_ptr<T[]> copy(new T[static_cast<std::size_t>(numbers.size)]);
+  for (index i = 0; i < numbers.size; ++i) copy[static_cast<std::size_t>(i)] = numbers[i];
+  const index size = numbers.size;
+  kept_numbers<T> kept;
+  kept.numbers = {kept.owner.take_over(std::move(copy)).get(), size};
+  return kept;
+}
 template <class X>
 auto keep_numbers(X&& x) {
   using range = std::remove_cvref_t<X>;
@@ -99,8 +108,14 @@ auto keep_numbers(X&& x) {
   if constexpr (!std::is_lvalue_reference_v<X>) {
     if constexpr (std::is_array_v<range>)
       kept = copy_numbers(kept.numbers.data, kept.numbers.size);
-    else if (ends_with_its_numbers(x, kept.numbers.data))
+    else if (ends_with_its_numbers(x, kept.numbers.data)) {
       kept.numbers = numbers_of(kept.owner.take_over(std::forward<X>(x)));
+      // An object that was moved from and still shows the same numbers has kept them, as Eigen::Ref<const ..> does.
+      if constexpr (requires { x.data(); })
+        if (kept.numbers.size > 0 &&
+            static_cast<const void*>(std::as_const(x).data()) == static_cast<const void*>(kept.numbers.data))
+          kept = copy_numbers(kept.numbers);
+    }
   }
   return kept;
 }

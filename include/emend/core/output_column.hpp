@@ -8,6 +8,19 @@
 
 namespace emend {
 
+namespace detail {
+
+/// Throws std::invalid_argument where a stride of 0 gives several entries one place.
+template <class T>
+void require_places_of_their_own(const char* argument, const strided_numbers<T>& memory) {
+  const bool has_rows = memory.row_stride != 0 || memory.row != 0;
+  const index in_row = memory.row > 0 && memory.row < memory.size ? memory.row : memory.size;
+  if ((memory.stride == 0 && in_row > 1) || (has_rows && memory.row_stride == 0 && in_row < memory.size))
+    fail(argument, "a place of its own for each of " + std::to_string(memory.size) + " entries", "a stride of 0");
+}
+
+}  // namespace detail
+
 /// Where a call writes one number per token besides its result, such as the loss of each token; by default nowhere.
 ///
 /// Made from the address of a std::vector of float or double, which is resized, or from memory of float or double that
@@ -23,9 +36,15 @@ class output_column {
   output_column(std::vector<T>* values) : data_(values), write_(values == nullptr ? nullptr : &resize_and_write<T>) {}
   template <detail::number_output X>
   output_column(X&& memory) : output_column(detail::numbers_of(memory)) {
-    static_assert(std::is_lvalue_reference_v<X> || std::ranges::borrowed_range<std::remove_cvref_t<X>> ||
-                      std::is_trivially_destructible_v<std::remove_cvref_t<X>>,
+    using range = std::remove_cvref_t<X>;
+    static_assert(std::is_lvalue_reference_v<X> || std::ranges::borrowed_range<range> ||
+                      (std::is_trivially_destructible_v<range> && !requires { std::tuple_size<range>::value; }),
                   "emend: what is written to must outlive the call; give the container a name");
+    if constexpr (!std::is_lvalue_reference_v<X>)
+      if (detail::ends_with_its_numbers(memory, data_))
+        detail::fail("an output column", "memory that outlives the call; give the array or matrix a name",
+                     "a temporary");
+    detail::require_places_of_their_own("an output column", detail::numbers_of(memory));
   }
 
   constexpr explicit operator bool() const { return write_ != nullptr; }
@@ -78,9 +97,12 @@ class contiguous_output {
   template <number_output X>
   contiguous_output(const char* argument, X& x, index n) : to_(numbers_of(x)) {
     require_length(argument, to_.size, n);
+    require_places_of_their_own(argument, to_);
     if (!to_.is_contiguous()) buffer_.resize(static_cast<std::size_t>(n));
   }
   T* data() { return to_.is_contiguous() ? to_.data : buffer_.data(); }
+  /// The output's own first place.
+  const void* first() const { return to_.data; }
   void finish() {
     if (to_.is_contiguous()) return;
     for (index i = 0; i < to_.size; ++i) to_[i] = buffer_[static_cast<std::size_t>(i)];

@@ -142,8 +142,9 @@ concept text = requires { typename X::traits_type; };
 template <class X>
 concept with_strides =
     requires(X& x) { x.innerStride(); } || requires(X& x) { x.strides(); } || requires(X& x) { x.stride(0); } ||
-    requires(X& x) { x.stride(); } || requires(X& x) { x.step; } || requires(X& x) { x.dimensions(); } ||
-    requires(X& x) { x.n_slices; } || requires(X& x) { x.rowStride(); };
+    requires(X& x) { x.stride(); } || requires(X& x) { x.stride; } || requires(X& x) { x.strides; } ||
+    requires(X& x) { x.step; } || requires(X& x) { x.dimensions(); } || requires(X& x) { x.n_slices; } ||
+    requires(X& x) { x.rowStride(); };
 /// data() and size() without strides, or a contiguous range of the standard library.
 template <class X>
 concept plain_range = !with_strides<X> && !text<std::remove_cv_t<X>> && !std::is_array_v<X> &&

@@ -139,7 +139,16 @@ inline void check(const top_k& ids, const top_k_options& options, index rows) {
       fail("offsets", "entry " + std::to_string(i + 1) + " not below " + std::to_string(ids.offsets[i]),
            std::to_string(ids.offsets[i + 1]));
   require_length("ids", ids.ids.size(), ids.offsets[rows]);
+  require_each_once("ids", ids.offsets, ids.ids, rows);
   require_length("teacher_log_prob", ids.teacher_log_prob.size(), ids.offsets[rows]);
+  for (index i = 0; i < rows; ++i) {
+    double mass = 0;
+    for (index k = ids.offsets[i]; k < ids.offsets[i + 1]; ++k) mass += emend::exp(ids.teacher_log_prob[k]);
+    // Of 16-bit log-probabilities the sum may be a few hundredths above 1.
+    if (mass > 1.1)
+      fail("teacher_log_prob", "log-probabilities, of row " + std::to_string(i) + " with a probability of 1 at most",
+           text_of(mass));
+  }
   if (options.mask.is_given()) require_length("mask", options.mask.size(), rows);
   if (options.weight.is_given()) require_length("weight", options.weight.size(), rows);
   require_positive("normaliser", options.normaliser);

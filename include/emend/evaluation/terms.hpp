@@ -6,6 +6,7 @@
 #include <emend/heads/reference.hpp>
 #include <emend/heads/rows.hpp>
 
+#include <algorithm>
 #include <vector>
 
 namespace emend::detail {
@@ -43,8 +44,34 @@ inline void check_transform(const score_transform& transform, index rows, const 
   for (index i = 0; i < rows; ++i) require_quotient("temperatures", transform.temperatures[i]);
 }
 
+/// Buffer of `require_each_once`.
+struct sorted_ids {
+  std::vector<index> ids;
+};
+
+/// Throws std::invalid_argument if an id stands twice among ids[offsets[i]] .. ids[offsets[i+1]-1], the ids of row i.
+/// Cost: a comparison an id where a row's ids ascend, else they are sorted.
+inline void require_each_once(const char* argument, const id_column& offsets, const id_column& ids, index rows) {
+  for (index i = 0; i < rows; ++i) {
+    const index begin = offsets[i], end = offsets[i + 1];
+    bool is_ascending = true;
+    for (index k = begin + 1; k < end && is_ascending; ++k) is_ascending = ids[k - 1] < ids[k];
+    if (is_ascending) continue;
+    const scratch_lease<sorted_ids> work;
+    std::vector<index>& sorted = work->ids;
+    sorted.clear();
+    for (index k = begin; k < end; ++k) sorted.push_back(ids[k]);
+    std::sort(sorted.begin(), sorted.end());
+    if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end())
+      fail(argument, "each id of row " + std::to_string(i) + " once", "id " + std::to_string(*twice) + " twice");
+  }
+}
+
 inline void check_kept(const kept_ids& kept, index rows, index vocab) {
-  if (!kept.offsets.is_given()) return;
+  if (!kept.offsets.is_given()) {
+    if (kept.ids.is_given()) fail("kept.offsets", "the places where each row's ids begin", "ids without offsets");
+    return;
+  }
   require_length("kept.offsets", kept.offsets.size(), rows + 1);
   if (kept.offsets[0] != 0) fail("kept.offsets", "a first entry of 0", std::to_string(kept.offsets[0]));
   for (index i = 0; i < rows; ++i)
@@ -53,6 +80,7 @@ inline void check_kept(const kept_ids& kept, index rows, index vocab) {
            std::to_string(kept.offsets[i + 1]));
   require_length("kept.ids", kept.ids.size(), kept.offsets[rows]);
   for (index k = 0; k < kept.ids.size(); ++k) require_position("kept.ids", k, kept.ids[k], vocab);
+  require_each_once("kept.ids", kept.offsets, kept.ids, rows);
 }
 
 /// Which terms are evaluated, which rows they read, and back. Checks everything that can be wrong about a call once.

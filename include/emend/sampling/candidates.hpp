@@ -126,9 +126,7 @@ class candidates {
     settle();
     if (k >= size_) return;
     find_maxima();
-    // k blocks hold k scores that reach the k-th largest block maximum; what is below need not be looked at.
-    const index blocks = detail::score_blocks(size_);
-    collect(k <= blocks ? cut_(maxima_.data(), nullptr, blocks, static_cast<double>(k)) : least_score);
+    collect(bound_of_largest(k));
     if (k >= size_) return;
     const A cut = cut_(source_, nullptr, size_, static_cast<double>(k));
     collect(cut);
@@ -328,13 +326,20 @@ class candidates {
     has_powers_ = has_sums_ = true;
   }
 
+  /// A score that the k-th largest one reaches: the k-th largest maximum of a block, since k blocks hold k scores that
+  /// reach it. Where fewer blocks have a score above -inf, their maxima bound nothing.
+  A bound_of_largest(index k) {
+    const index blocks = detail::score_blocks(size_);
+    index possible = 0;
+    for (index block = 0; block < blocks; ++block) possible += maxima_[at(block)] >= least_score;
+    return k <= possible ? cut_(maxima_.data(), nullptr, blocks, static_cast<double>(k)) : least_score;
+  }
+
   /// The k-th largest score before the factor; the lowest above -inf where there are fewer than k.
   A nth_largest(index k) {
     find_maxima();
-    const index blocks = detail::score_blocks(size_);
-    const A bound = k <= blocks ? cut_(maxima_.data(), nullptr, blocks, static_cast<double>(k)) : least_score;
     reserve(keys_);
-    const index count = compact_from(bound, {.out_keys = keys_.data()});
+    const index count = compact_from(bound_of_largest(k), {.out_keys = keys_.data()});
     return cut_(keys_.data(), nullptr, count, static_cast<double>(k));
   }
 

@@ -57,3 +57,23 @@ TEST_CASE("errors name the argument") {
 }
 
 }  // namespace
+
+TEST_CASE("the outputs may be the inputs, in every layout") {
+  const std::vector<double> reward{1, 2, 3, 4, 5}, value{.1, .2, .3, .4, .5};
+  const auto check_layout = [&](const auto& layout) {
+    const advantages expected = gae(reward, value, layout);
+    std::vector<double> r = reward, v = value, apart(5);
+    gae_into(r, v, layout, {}, apart, v);
+    CHECK(apart == expected.advantage);
+    CHECK(v == expected.returns);
+    v = value;
+    gae_into(r, v, layout, {}, v, r);
+    CHECK(v == expected.advantage);
+    CHECK(r == expected.returns);
+  };
+  check_layout(packed({0, 1, -1, 0, 1}));
+  check_layout(packed({0, 0, 0, 0, 0}));
+  check_layout(padded(1, 5));
+  check_layout(ragged({0, 2, 5}));
+  check_layout(padded(1, 5, {1, 0, 1, 1, 0}));
+}

@@ -286,3 +286,29 @@ TEST_CASE("numbers are written where they belong, strides or not") {
   CHECK_THROWS_NAMING(output_column(in_place).write(std::vector<double>{1}), "an output column");
   CHECK(in_place == values);
 }
+
+TEST_CASE("an output has a place of its own for every number") {
+  double x[4] = {};
+  CHECK_THROWS_NAMING(output_column(strided_matrix<double>{x, 1, 3, 3, 0}), "an output column");
+  CHECK_THROWS_NAMING(output_column(strided_matrix<double>{x, 2, 2, 0, 1}), "an output column");
+  CHECK_THROWS_NAMING(output_column(strided_matrix<double>{x, 2, 2, 0, 0}), "an output column");
+  CHECK(output_column(strided_matrix<double>{x, 1, 1, 0, 0}));
+  CHECK(output_column(strided_matrix<double>{x, 1, 3, 0, 1}));
+}
+
+namespace {
+
+struct view_with_a_stride {
+  const double* first;
+  std::size_t count;
+  std::ptrdiff_t stride;
+  const double* data() const { return first; }
+  std::size_t size() const { return count; }
+};
+
+}  // namespace
+
+TEST_CASE("a view whose stride is a data member is not read as contiguous") {
+  static_assert(!detail::column_range<view_with_a_stride>);
+  static_assert(!detail::plain_range<view_with_a_stride>);
+}

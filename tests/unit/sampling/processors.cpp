@@ -259,6 +259,36 @@ TEST_CASE_TEMPLATE("blocks of -inf are no part of a minimum", T, float, double) 
     }
 }
 
+TEST_CASE_TEMPLATE("where most blocks are -inf, the best are found in the few that are not", T, float, double) {
+  random_numbers random;
+  for (const std::size_t size : {65u, 1000u, 32000u})
+    for (const std::size_t possible : {2u, 10u, 64u, 100u}) {
+      if (possible > size) continue;
+      // All in the first blocks, or spread over blocks of which each has a few.
+      for (const std::size_t step : {std::size_t{1}, size / possible}) {
+        std::vector<T> row(size, static_cast<T>(-infinity));
+        const std::vector<double> numbers = random.normal(possible);
+        for (std::size_t j = 0; j < possible; ++j) row[j * step] = static_cast<T>(numbers[j]);
+        for (const index minimum : {1, 2, 5, 50, 99, 200}) {
+          CAPTURE(size);
+          CAPTURE(possible);
+          CAPTURE(step);
+          CAPTURE(minimum);
+          std::vector<T> sorted(row);
+          std::sort(sorted.begin(), sorted.end(), std::greater<T>());
+          const std::size_t count = std::min(static_cast<std::size_t>(minimum), possible);
+          std::vector<index> wanted;
+          for (std::size_t j = 0; j < size; ++j)
+            if (row[j] >= sorted[count - 1]) wanted.push_back(static_cast<index>(j));
+          CHECK(kept_by(row, top_k_filter{minimum}) == wanted);
+          CHECK(kept_by(row, min_p_filter{0.99999, minimum}) == wanted);
+          CHECK(kept_by(row, top_p_filter{0, minimum}) == wanted);
+          CHECK(kept_by(row, epsilon_filter{1, minimum}) == wanted);
+        }
+      }
+    }
+}
+
 TEST_CASE_TEMPLATE("a k of 0 is no limit, and exactly k takes the lowest ids of equals", T, float, double) {
   const std::vector<T> row{1, 9, 5, 9, 9, 5, static_cast<T>(-infinity)};
   CHECK(kept_by(row, top_k_filter{0}).size() == 6);
