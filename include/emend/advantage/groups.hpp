@@ -15,6 +15,12 @@ inline void require_finite_rewards(const column& reward) {
       fail("reward", "entry " + std::to_string(b) + " finite, or NaN where there is none", std::to_string(x));
 }
 
+/// The number itself. Throws std::invalid_argument if it is below 0.
+inline index checked_sequences(index sequences) {
+  if (sequences < 0) fail("sequences", "a number not below 0", std::to_string(sequences));
+  return sequences;
+}
+
 /// Throws std::invalid_argument on a NaN or an infinity among some moments.
 inline void require_finite_moments(const char* argument, double count, double mean, double squares) {
   for (const double x : {count, mean, squares})
@@ -29,9 +35,10 @@ inline void require_finite_moments(const char* argument, double count, double me
 /// numbered in the order of their first member.
 class groups {
  public:
-  /// group: [B]; empty: all `sequences` are one group. Throws std::invalid_argument if the length does not fit.
+  /// group: [B]; not given: all `sequences` are one group. Throws std::invalid_argument if the length does not fit, or
+  /// sequences is below 0.
   groups(id_column group, index sequences)
-      : of_(static_cast<std::size_t>(sequences), 0), offsets_(sequences > 0 ? 2 : 1, 0) {
+      : of_(static_cast<std::size_t>(detail::checked_sequences(sequences)), 0), offsets_(sequences > 0 ? 2 : 1, 0) {
     if (group.is_given()) {
       detail::require_length("group", group.size(), sequences);
       number(group);
@@ -44,10 +51,11 @@ class groups {
     for (std::size_t b = 0; b < of_.size(); ++b)
       members_[static_cast<std::size_t>(next[static_cast<std::size_t>(of_[b])]++)] = static_cast<index>(b);
   }
-  /// Consecutive blocks of `size` sequences; the last may be short. Throws std::invalid_argument if size is below 1.
+  /// Consecutive blocks of `size` sequences; the last may be short. Throws std::invalid_argument if size is below 1,
+  /// or sequences below 0.
   static groups of_size(index size, index sequences) {
     if (size < 1) detail::fail("group size", "a number above 0", std::to_string(size));
-    std::vector<index> ids(static_cast<std::size_t>(sequences));
+    std::vector<index> ids(static_cast<std::size_t>(detail::checked_sequences(sequences)));
     for (std::size_t b = 0; b < ids.size(); ++b) ids[b] = static_cast<index>(b) / size;
     return groups(ids, sequences);
   }

@@ -23,13 +23,14 @@ struct optimal_token_baseline_options {
 ///   A_t = G_t - B_t,   B_t = sum_j G_jt W_jt / sum_j W_jt,   W_jt = sum_{s <= t} (1 - 2 p_js + sum p_js^2)
 /// j over the sequences of the group that have a token at t. reward, log_prob (of the sampled token), sum_squares (of
 /// all probabilities of the row): [layout.tokens()]; group: [B], empty: one group. A sequence alone in its group has
-/// the baseline 0. Throws std::invalid_argument on a length that does not fit. Cost: linear. Weaver, Tao 2001; as verl
-/// computes it.
+/// the baseline 0. Throws std::invalid_argument on a length that does not fit, or epsilon below 0. Cost: linear.
+/// Weaver, Tao 2001; as verl computes it.
 template <sequence_layout L>
 advantages optimal_token_baseline(column reward, column log_prob, column sum_squares, id_column group, const L& layout,
                                   const optimal_token_baseline_options& options = {}) {
   detail::require_length("log_prob", log_prob.size(), layout.tokens());
   detail::require_length("sum_squares", sum_squares.size(), layout.tokens());
+  detail::require_not_negative("epsilon", options.epsilon);
   if (options.importance.is_given()) detail::require_length("importance", options.importance.size(), layout.tokens());
   if (!detail::contiguous_layout<L> && options.step == time_step::place)
     detail::fail("step", "time_step::token with a packed layout", "time_step::place");

@@ -10,9 +10,9 @@ namespace emend {
 /// Tokens whose entropy is among the highest of the batch: a mask that keeps the forks of a text in the loss.
 ///   kept_i = [entropy_i >= q],   q the given quantile of the counted entropies, linear between neighbours
 /// entropy: [layout.tokens()]; quantile in [0, 1]. Returns 1 where kept, else 0, uncounted tokens included. NaN is not
-/// kept, and is no part of the quantile. `rounds_to_float` computes q as a peer does that casts entropies to float
-/// first (TRL). Throws std::invalid_argument on a length that does not fit or a quantile outside [0, 1]. Cost: N log N.
-/// Wang et al. 2025, "Beyond the 80/20 rule"; TRL top_entropy_quantile.
+/// kept, and is no part of the quantile; infinity is an entropy like any. `rounds_to_float` computes q as a peer does
+/// that casts entropies to float first (TRL). Throws std::invalid_argument on a length that does not fit or a quantile
+/// outside [0, 1]. Cost: N log N. Wang et al. 2025, "Beyond the 80/20 rule"; TRL top_entropy_quantile.
 template <sequence_layout L>
 std::vector<double> high_entropy_mask(column entropy, const L& layout, double quantile, bool rounds_to_float = false) {
   detail::require_length("entropy", entropy.size(), layout.tokens());
@@ -35,7 +35,9 @@ std::vector<double> high_entropy_mask(column entropy, const L& layout, double qu
     upper = largest_first.top();
     largest_first.pop();
   }
-  double threshold = largest_first.top() + share * (upper - largest_first.top());
+  // Between an entry and an infinite one, 0 times the distance would be NaN.
+  const double lower = largest_first.top();
+  double threshold = share == 0 || upper == lower ? lower : lower + share * (upper - lower);
   if (rounds_to_float) threshold = static_cast<double>(static_cast<float>(threshold));
   for (index b = 0; b < layout.sequences(); ++b)
     layout.for_each_token(b, [&](index t) { kept[static_cast<std::size_t>(t)] = value(t) >= threshold ? 1 : 0; });

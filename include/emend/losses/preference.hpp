@@ -15,6 +15,20 @@ struct preference_evaluation {
   double accuracy = 0;                   ///< share of pairs whose margin is above 0, ties half
 };
 
+namespace detail {
+
+/// The pairs of the whole batch: `explicit_count`, or, if that is 0, those of this part of it. Throws
+/// std::invalid_argument on a count below those of this part, or an infinite one.
+inline double pairs_of_batch(double explicit_count, index pairs) {
+  const auto least = static_cast<double>(pairs);
+  if (explicit_count == 0) return least;
+  if (!(explicit_count >= least && explicit_count > 0 && explicit_count < infinity))
+    fail("pairs", "0, or a number not below the " + std::to_string(pairs) + " pairs", text_of(explicit_count));
+  return explicit_count;
+}
+
+}  // namespace detail
+
 /// Options of `pairwise_loss`.
 struct pairwise_options {
   column margin = {};  ///< [P], subtracted from the difference of scores (Llama 2; OpenRLHF)
@@ -23,13 +37,13 @@ struct pairwise_options {
 
 /// Loss of a scalar reward model over preference pairs (Bradley and Terry 1952; Ouyang et al. 2022, eq. 1).
 ///   loss = -(1 / P) sum_p log sigmoid(chosen_p - rejected_p - margin_p)                                        [nats]
-/// chosen, rejected: [P], scores. No pair gives 0. Throws std::invalid_argument on a length that does not fit.
+/// chosen, rejected: [P], scores. No pair gives 0. Throws std::invalid_argument on a length that does not fit, or an
+/// explicit count of pairs below P.
 inline preference_evaluation pairwise_loss(column chosen, column rejected, const pairwise_options& options = {}) {
   detail::require_length("rejected", rejected.size(), chosen.size());
   if (options.margin.is_given()) detail::require_length("margin", options.margin.size(), chosen.size());
-  detail::require_not_negative("pairs", options.pairs);
+  const double pairs = detail::pairs_of_batch(options.pairs, chosen.size());
   preference_evaluation result;
-  const double pairs = options.pairs > 0 ? options.pairs : static_cast<double>(chosen.size());
   for (index p = 0; p < chosen.size(); ++p) {
     const double difference = chosen[p] - rejected[p],
                  x = difference - (options.margin.is_given() ? options.margin[p] : 0);
@@ -61,12 +75,11 @@ inline preference_evaluation dpo_loss(column chosen, column rejected, column ref
   detail::require_length("reference_chosen", reference_chosen.size(), chosen.size());
   detail::require_length("reference_rejected", reference_rejected.size(), chosen.size());
   detail::require_positive("beta", options.beta);
-  detail::require_not_negative("pairs", options.pairs);
+  const double pairs = detail::pairs_of_batch(options.pairs, chosen.size());
   const double smoothing = options.label_smoothing;
   if (!(smoothing >= 0 && smoothing < 0.5))
     detail::fail("label_smoothing", "a number from 0 to below 1/2", std::to_string(smoothing));
   preference_evaluation result;
-  const double pairs = options.pairs > 0 ? options.pairs : static_cast<double>(chosen.size());
   for (index p = 0; p < chosen.size(); ++p) {
     const double x = options.beta * (detail::log_ratio_between(chosen[p], reference_chosen[p]) -
                                      detail::log_ratio_between(rejected[p], reference_rejected[p]));

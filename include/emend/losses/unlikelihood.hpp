@@ -105,7 +105,7 @@ unlikelihood_terms sequence_unlikelihood_terms(id_column text, const L& layout, 
     const index length = static_cast<index>(own.size());
     is_repeated.assign(own.size(), 0);
     const auto id = [&](index i) { return text[own[static_cast<std::size_t>(i)]]; };
-    for (index i = 1; i + n <= length; ++i) {
+    for (index i = 1; i < length && n <= length - i; ++i) {
       bool is_known = false;
       for (index j = 0; j < i && !is_known; ++j) {
         index same = 0;

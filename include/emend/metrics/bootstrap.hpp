@@ -25,9 +25,9 @@ struct interval {
 ///   value = f(0, 1, .., n-1);   resample r: f(c_1, .., c_n),  c_i = random.below(n, r, i);
 ///   low, high = the quantiles (1 -+ confidence) / 2 of f over the resamples, interpolated between neighbours
 /// f: callable with a const std::vector<index>& of n prompts, with repetition, from several threads at once. n = 0
-/// calls nothing, and gives zeros. The same interval for any number of threads. Throws std::invalid_argument on n below
-/// 0, fewer than one resample or a confidence outside (0, 1). Cost: resamples + 1 calls of f. Efron 1979; over prompts,
-/// not tokens: tokens of one text are not independent.
+/// calls nothing, and gives zeros. If f is NaN for a resample, low and high are NaN. The same interval for any number
+/// of threads. Throws std::invalid_argument on n below 0, fewer than one resample or a confidence outside (0, 1). Cost:
+/// resamples + 1 calls of f. Efron 1979; over prompts, not tokens: tokens of one text are not independent.
 template <class F, executor E = const sequential>
   requires requires(const F& f, const std::vector<index>& prompts) { double(f(prompts)); }
 interval bootstrap(index n, const F& f, const bootstrap_options& options = {}, E&& executor = sequential{}) {
@@ -48,14 +48,21 @@ interval bootstrap(index n, const F& f, const bootstrap_options& options = {}, E
       values[static_cast<std::size_t>(r)] = f(chosen);
     }
   });
+  const double value = f(all);
+  // Numbers have no order beside a NaN.
+  for (const double x : values)
+    if (x != x) return {value, x, x};
   std::sort(values.begin(), values.end());
   const auto quantile = [&](double q) {
     const double place = q * static_cast<double>(values.size() - 1);
     const auto below = static_cast<std::size_t>(place);
     if (below + 1 >= values.size()) return values.back();
-    return values[below] + (place - static_cast<double>(below)) * (values[below + 1] - values[below]);
+    const double share = place - static_cast<double>(below);
+    // Infinite neighbours have no distance.
+    if (share == 0 || values[below] == values[below + 1]) return values[below];
+    return values[below] + share * (values[below + 1] - values[below]);
   };
-  return {f(all), quantile((1 - options.confidence) / 2), quantile((1 + options.confidence) / 2)};
+  return {value, quantile((1 - options.confidence) / 2), quantile((1 + options.confidence) / 2)};
 }
 
 }  // namespace emend

@@ -31,7 +31,7 @@ ngram_measures measure_ngrams(id_column tokens, const L& layout, index n) {
     layout.for_each_token(b, [&](index t) { own.push_back(tokens[t]); });
     std::map<std::vector<index>, double> seen;
     double count = 0;
-    for (index i = 0; i + n <= static_cast<index>(own.size()); ++i) {
+    for (index i = 0; n <= static_cast<index>(own.size()) - i; ++i) {
       const std::vector<index> gram(own.begin() + i, own.begin() + i + n);
       ++seen[gram];
       ++pool[gram];

@@ -17,7 +17,7 @@ class numbered_ngrams {
     for (index b = 0; b < layout.sequences(); ++b) {
       std::vector<index> own, grams;
       layout.for_each_token(b, [&](index t) { own.push_back(tokens[t]); });
-      for (index i = 0; i + n <= static_cast<index>(own.size()); ++i)
+      for (index i = 0; n <= static_cast<index>(own.size()) - i; ++i)
         grams.push_back(number
                             .try_emplace(std::vector<index>(own.begin() + i, own.begin() + i + n),
                                          static_cast<index>(number.size()))

@@ -14,6 +14,13 @@ inline double bounded_kl_error(double coefficient, double kl, double target, dou
   return clamp(kl / target - 1, -bound, bound);
 }
 
+/// coefficient * factor; 0 stays 0. Throws std::invalid_argument on a product that would stay infinite or NaN for ever.
+inline double next_kl_coefficient(double coefficient, double factor, double kl) {
+  const double next = factor > 0 ? scaled_or_zero(coefficient, factor) : coefficient * factor;
+  if (!(next < infinity)) fail("kl", "a divergence that leaves the coefficient finite", text_of(kl));
+  return next;
+}
+
 }  // namespace detail
 
 /// A coefficient of the divergence that follows a target.
@@ -28,7 +35,8 @@ struct adaptive_kl_controller {
 
   /// Takes the divergence of a batch of `steps` sequences and returns the new coefficient.
   /// Throws std::invalid_argument if target or horizon is not above 0, the coefficient, bound or steps below 0, kl is
-  /// NaN, or so many steps would make the coefficient negative: at least horizon / bound. The coefficient then stays.
+  /// NaN, the coefficient would be infinite, or so many steps would make it negative: at least horizon / bound. The
+  /// coefficient then stays.
   double update(double kl, double steps) {
     detail::require_positive("target", target);
     detail::require_positive("horizon", horizon);
@@ -37,7 +45,7 @@ struct adaptive_kl_controller {
     const double factor = 1 + detail::scaled_or_zero(error, steps / horizon);
     if (!(factor > 0))
       detail::fail("steps", "fewer than horizon / bound = " + std::to_string(horizon / bound), std::to_string(steps));
-    return coefficient *= factor;
+    return coefficient = detail::next_kl_coefficient(coefficient, factor, kl);
   }
 };
 
@@ -51,13 +59,13 @@ struct fixed_gain_kl_controller {
   double bound = 0.2;
 
   /// Throws std::invalid_argument if target is not above 0, the coefficient, gain or bound is below 0, kl is NaN, or
-  /// the gain would make the coefficient negative. The coefficient then stays.
+  /// the gain would make the coefficient negative, or kl make it infinite. The coefficient then stays.
   double update(double kl) {
     detail::require_positive("target", target);
     detail::require_not_negative("gain", gain);
     const double factor = 1 + detail::scaled_or_zero(gain, detail::bounded_kl_error(coefficient, kl, target, bound));
     if (!(factor > 0)) detail::fail("gain", "below 1 / bound = " + std::to_string(1 / bound), std::to_string(gain));
-    return coefficient *= factor;
+    return coefficient = detail::next_kl_coefficient(coefficient, factor, kl);
   }
 };
 

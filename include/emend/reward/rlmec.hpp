@@ -72,7 +72,7 @@ inline rlmec_loss_result rlmec_loss(column log_prob, column old_log_prob, column
   detail::require_length("is_edited", is_edited.size(), rewrite_log_prob.size());
   detail::require_not_negative("tokens", options.tokens);
   rlmec_loss_result result;
-  if (log_prob.is_given()) {
+  if (!log_prob.empty()) {
     const double tokens = options.tokens > 0 ? options.tokens : static_cast<double>(log_prob.size());
     number_evaluation of_tokens = evaluate_log_probs(
         ppo_clip{old_log_prob, reward, options.clip_low, options.clip_high}, log_prob, {.normaliser = tokens});

@@ -48,8 +48,8 @@ std::vector<index> segment_ends(column entropy, const L& layout, index b, const 
 ///   v_s = (value at the end of s - (mean_slope log p + mean_offset)) / (deviation_slope log p + deviation_offset),
 ///   p = s / S, s = 1 .. S;   then v_s / length on each token of s, or v_s on its last;   clamped to +-clamp
 /// entropy, value: [layout.tokens()]; 0 where a token is not counted or in no segment. As the score of `token_rewards`
-/// it gets its divergence term. Throws std::invalid_argument on a length that does not fit. Yin et al. 2025, by their
-/// code.
+/// it gets its divergence term. Throws std::invalid_argument on a length that does not fit, or options that give a
+/// segment a deviation not above 0. Yin et al. 2025, by their code.
 template <sequence_layout L>
 std::vector<double> segment_rewards(column entropy, column value, const L& layout,
                                     const segment_options& options = {}) {
@@ -66,8 +66,10 @@ std::vector<double> segment_rewards(column entropy, column value, const L& layou
       members.push_back(t);
       if (t != ends[segment]) return;
       const double place = emend::log(static_cast<double>(segment + 1) / static_cast<double>(ends.size()));
-      const double v = (value[t] - (options.mean_slope * place + options.mean_offset)) /
-                       (options.deviation_slope * place + options.deviation_offset);
+      const double deviation = options.deviation_slope * place + options.deviation_offset;
+      if (!(deviation > 0))
+        detail::fail("deviation_offset", "a deviation above 0 in every segment", detail::text_of(deviation));
+      const double v = (value[t] - (options.mean_slope * place + options.mean_offset)) / deviation;
       const bool is_spread = options.placement == segment_placement::spread;
       if (is_spread)
         for (index member : members)

@@ -30,7 +30,8 @@ struct seq2seq_loss_result {
 ///   sequence_sum      1 / number of pairs (= correction examples)
 ///   per_example_mean  1 / (scored tokens of the example * E)
 /// label: [N], -1 where not scored; offsets: [E+1]; is_identity: [E]. Identity tokens are also weighed by
-/// lambda_identity. Throws std::invalid_argument on a length that does not fit.
+/// lambda_identity. Throws std::invalid_argument on a length that does not fit, a count below 0, or sequence_sum over
+/// scored examples without a pair among them, as a micro-batch of identity examples, unless counts.sequences is set.
 inline std::vector<double> seq2seq_weights(id_column label, id_column offsets, column is_identity,
                                            const seq2seq_loss_options& options = {}) {
   const ragged examples(offsets);
@@ -48,6 +49,8 @@ inline std::vector<double> seq2seq_weights(id_column label, id_column offsets, c
     tokens += static_cast<double>(scored[static_cast<std::size_t>(e)]);
     pairs += is_identity[e] == 0;
   }
+  if (options.normalise == aggregation::sequence_sum && options.counts.sequences == 0 && pairs == 0 && tokens > 0)
+    detail::fail("counts.sequences", "the number of pairs of the whole batch, because this batch has none", "0");
   double examples_count = static_cast<double>(examples.sequences());
   if (options.counts.tokens > 0) tokens = options.counts.tokens;
   if (options.counts.sequences > 0) pairs = examples_count = options.counts.sequences;

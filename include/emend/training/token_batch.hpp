@@ -58,20 +58,28 @@ class token_batch {
   std::vector<index> ids_, offsets_{0}, response_begin_, targets_, token_offsets_{0};
 };
 
-/// The response tokens of some sequences, in the order of `token_batch::select`.
+/// The response tokens of some sequences, in the order of `token_batch::select`. Throws std::invalid_argument on a
+/// sequence that is not in the batch.
 inline std::vector<index> tokens_of(const token_batch& batch, id_column sequences) {
   std::vector<index> tokens;
-  for (index k = 0; k < sequences.size(); ++k)
-    for (index t = batch.first_token(sequences[k]); t < batch.first_token(sequences[k] + 1); ++t) tokens.push_back(t);
+  for (index k = 0; k < sequences.size(); ++k) {
+    const index b = sequences[k];
+    detail::require_position("sequences", k, b, batch.sequences());
+    for (index t = batch.first_token(b); t < batch.first_token(b + 1); ++t) tokens.push_back(t);
+  }
   return tokens;
 }
 
-/// The entries of a column at some tokens; empty if the column is.
+/// The entries of a column at some tokens; empty if the column is. Throws std::invalid_argument on a token outside the
+/// column.
 inline std::vector<double> gather(column values, id_column tokens) {
   std::vector<double> chosen;
   if (values.empty()) return chosen;
   chosen.reserve(static_cast<std::size_t>(tokens.size()));
-  for (index k = 0; k < tokens.size(); ++k) chosen.push_back(values[tokens[k]]);
+  for (index k = 0; k < tokens.size(); ++k) {
+    detail::require_position("tokens", k, tokens[k], values.size());
+    chosen.push_back(values[tokens[k]]);
+  }
   return chosen;
 }
 
