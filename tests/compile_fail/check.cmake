@@ -6,8 +6,8 @@ if(NOT message)
 endif()
 separate_arguments(FLAGS)
 if(CASE MATCHES "\\.cu$")
-  # nvcc has no mode that only looks: PTX is the least that it makes.
-  set(compile ${COMPILER} ${FLAGS} -ptx -arch=compute_90 -o ${OUTPUT} ${CASE})
+  # nvcc has no mode that only looks: PTX, not optimised, is the least that it makes.
+  set(compile ${COMPILER} ${FLAGS} -ptx -Xcicc -O0 -arch=compute_90 -o ${OUTPUT} ${CASE})
 else()
   set(compile ${COMPILER} ${FLAGS} -fsyntax-only -fmessage-length=0 ${CASE})
 endif()

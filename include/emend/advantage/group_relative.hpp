@@ -42,10 +42,9 @@ struct group_relative_advantages {
 ///   A_i = (R_i - mean) / (deviation + epsilon)       mean, deviation over the scopes of the options
 /// reward: [B], NaN where there is none: such a reward is in no mean, and its advantage is 0. group: [B] ids of the
 /// prompts; empty: the batch is one group. `to_tokens` spreads the result. Throws std::invalid_argument on a length
-/// that does not fit, or an infinite reward. Finite rewards whose squares overflow have their deviation; where even
-/// their sum overflows, no advantage of the group is finite. Cost: linear; a leave-one-out deviation is quadratic in
-/// the group, because differences of sums of squares leave residues where the others are equal. Shao et al. 2024
-/// (GRPO); Liu et al. 2025 (Dr. GRPO); Ahmadian et al. 2024 (RLOO).
+/// that does not fit, or an infinite reward. Cost: linear; a leave-one-out deviation is quadratic in the group, because
+/// differences of sums of squares leave residues where the others are equal. Shao et al. 2024 (GRPO); Liu et al. 2025
+/// (Dr. GRPO); Ahmadian et al. 2024 (RLOO).
 inline group_relative_advantages group_relative(column reward, const groups& group,
                                                 const group_relative_options& options = {}) {
   const index sequences = reward.size();
@@ -58,25 +57,10 @@ inline group_relative_advantages group_relative(column reward, const groups& gro
     return reward[b] == reward[b] && (!options.counts.is_given() || options.counts[b] != 0);
   };
 
-  // The deviation of some rewards about their mean. `for_each` gives f the rewards. Squares that overflow are formed
-  // again of scaled steps, so that large finite rewards have a finite deviation.
-  const auto deviation_of = [&](const auto& for_each, double count, double mean, double squares) {
-    if (squares - squares == 0) return moments{count, mean, squares}.deviation(options.is_unbiased);
-    double scaled = 0;
-    for_each([&](double x) { scaled += emend::square((x - mean) * 0x1p-600); });
-    return moments{count, mean, scaled}.deviation(options.is_unbiased) * 0x1p600;
-  };
-
   moments batch = options.batch;
   if (batch.count == 0)
     for (index b = 0; b < sequences; ++b)
       if (is_present(b)) batch.add(reward[b]);
-  const double batch_deviation = deviation_of(
-      [&](auto&& f) {
-        for (index b = 0; b < sequences; ++b)
-          if (is_present(b)) f(reward[b]);
-      },
-      batch.count, batch.mean, batch.squares);
 
   group_relative_advantages result;
   for (auto* of : {&result.advantage, &result.baseline, &result.deviation})
@@ -99,12 +83,6 @@ inline group_relative_advantages group_relative(column reward, const groups& gro
       const double step = is_present(group.member(g, k)) ? reward[group.member(g, k)] - whole.mean : 0;
       whole.squares += step * step;
     }
-    const double whole_deviation = deviation_of(
-        [&](auto&& f) {
-          for (index k = 0; k < group.size(g); ++k)
-            if (is_present(group.member(g, k))) f(reward[group.member(g, k)]);
-        },
-        whole.count, whole.mean, whole.squares);
     for (index k = 0; k < group.size(g); ++k) {
       const index b = group.member(g, k);
       const auto at = static_cast<std::size_t>(b);
@@ -112,25 +90,18 @@ inline group_relative_advantages group_relative(column reward, const groups& gro
       const double others = whole.count - (is_present(b) ? 1 : 0);
       const auto others_mean = [&] { return is_constant ? first : (sum - (is_present(b) ? reward[b] : 0)) / others; };
       const auto others_deviation = [&] {
-        const auto for_each_other = [&](auto&& f) {
-          for (index j = 0; j < group.size(g); ++j) {
-            const index other = group.member(g, j);
-            if (other != b && is_present(other)) f(reward[other]);
-          }
-        };
-        // About the mean of the others themselves: the group's sum less a large reward keeps nothing of small ones.
-        double of_others = 0, squares = 0;
+        const double mean = others_mean();
+        double squares = 0;
         bool are_equal = true;
         double one = __builtin_nan("");
-        for_each_other([&](double x) {
-          if (one != one) one = x;
-          are_equal = are_equal && x == one;
-          of_others += x;
-        });
-        if (are_equal) return 0.0;
-        const double mean = of_others / others;
-        for_each_other([&](double x) { squares += emend::square(x - mean); });
-        return deviation_of(for_each_other, others, mean, squares);
+        for (index j = 0; j < group.size(g); ++j) {
+          const index other = group.member(g, j);
+          if (other == b || !is_present(other)) continue;
+          if (one != one) one = reward[other];
+          are_equal = are_equal && reward[other] == one;
+          squares += (reward[other] - mean) * (reward[other] - mean);
+        }
+        return are_equal ? 0 : moments{others, mean, squares}.deviation(options.is_unbiased);
       };
       const bool is_lone = others == 0;
       const bool is_raw = is_lone && options.lone == lone_sequence::raw;
@@ -150,10 +121,10 @@ inline group_relative_advantages group_relative(column reward, const groups& gro
       }
       switch (options.deviation) {
         case reward_scope::group:
-          deviation = is_raw ? 1 : whole_deviation;
+          deviation = is_raw ? 1 : whole.deviation(options.is_unbiased);
           break;
         case reward_scope::batch:
-          deviation = batch_deviation;
+          deviation = batch.deviation(options.is_unbiased);
           break;
         case reward_scope::leave_one_out:
           deviation = is_raw ? 1 : others_deviation();

@@ -29,8 +29,7 @@ struct whiten_options {
   bool is_scaled = true;        ///< false: only the mean is taken off (OpenRLHF, no_advantage_std_norm)
   bool is_mean_removed = true;  ///< false: scaled about the mean, which stays ("shift_mean" false)
   uncounted_value uncounted = uncounted_value::zero;
-  /// Of the whole batch, merged over micro-batches or ranks, finite, squares not below 0; count 0: those of `values`.
-  moments given = {};
+  moments given = {};  ///< of the whole batch, merged over micro-batches or ranks; count 0: those of `values`
 };
 
 namespace detail {
@@ -63,8 +62,7 @@ struct basic_whitening {
         divisor = sqrt(select(variance > options.epsilon, variance, R(options.epsilon)));
         break;
     }
-    // Squares that have overflowed have no scale: NaN shows, a scale of 0 would not.
-    scale = select(divisor == 0, R(0), 1 / divisor) + (squares - squares);
+    scale = select(divisor > 0, 1 / divisor, R(0));
     if (!options.is_scaled) scale = 1;
     scale = select(is_empty, R(1), scale);
     offset = options.is_mean_removed ? R(0) : center;
@@ -145,35 +143,10 @@ void whiten_range(const column& values, const column& mask, index first, index l
   }
 }
 
-/// The whitening of positions first .. last-1 by their own moments. Where squares overflow, it is computed on scaled
-/// values, which has the same result: x' = 2^-600 x, with epsilon scaled alike.
-inline whitening whitening_of_range(const column& values, const column& mask, index first, index last,
-                                    const whiten_options& options) {
-  const moments plain = moments_of_range(values, mask, first, last);
-  if (plain.squares - plain.squares == 0) return {plain, options};
-  constexpr double down = 0x1p-600, up = 0x1p600;
-  std::vector<double> scaled(static_cast<std::size_t>(last - first));
-  values.read(first, last - first, scaled.data());
-  for (double& x : scaled) x *= down;
-  whiten_options scaled_options = options;
-  scaled_options.epsilon *= options.place == epsilon_place::deviation ? down : down * down;
-  const moments m =
-      moments_of_range(scaled, mask.is_given() ? mask.part(first, last - first) : column(), 0, last - first);
-  whitening f(m, scaled_options);
-  f.center *= up;
-  f.offset *= up;
-  if (options.is_scaled) f.scale *= down;
-  return f;
-}
-
 inline void check(const whiten_options& options) {
   require_not_negative("epsilon", options.epsilon);
   require_not_negative("count_epsilon", options.count_epsilon);
   require_not_negative("given.count", options.given.count);
-  if (options.given.count == 0) return;
-  for (const double x : {options.given.count, options.given.mean, options.given.squares})
-    if (x - x != 0) fail("given", "finite numbers", text_of(x));
-  require_not_negative("given.squares", options.given.squares);
 }
 
 }  // namespace detail
@@ -187,20 +160,18 @@ void whiten_into(column values, const L& layout, const whiten_options& options, 
   detail::check(options);
   std::vector<char> storage;
   const column mask = detail::counted_positions(layout, storage);
-  const detail::whitening f = options.given.count > 0
-                                  ? detail::whitening(options.given, options)
-                                  : detail::whitening_of_range(values, mask, 0, layout.tokens(), options);
-  detail::whiten_range(values, mask, 0, layout.tokens(), f, options.uncounted, memory.data());
+  const moments m =
+      options.given.count > 0 ? options.given : detail::moments_of_range(values, mask, 0, layout.tokens());
+  detail::whiten_range(values, mask, 0, layout.tokens(), detail::whitening(m, options), options.uncounted,
+                       memory.data());
   memory.finish();
 }
 
 /// Values shifted and scaled to mean 0 and variance 1 over the counted tokens of a batch.
 ///   (x - mean) / sqrt(variance + epsilon)        and its variants, see the options
 /// values: [layout.tokens()]. No counted token: zeros (verl and TRL raise). One: variance 0, hence 0, or the value
-/// itself if the mean stays (TRL: NaN). Variance 0 with epsilon 0 gives 0. Finite values whose squares overflow are
-/// scaled first, and their result is exact; a counted NaN or infinity makes every result NaN. Throws
-/// std::invalid_argument on a length that does not fit, or `given` moments that are not finite or have squares below 0.
-/// Cost: reads twice, writes once.
+/// itself if the mean stays (TRL: NaN). Variance 0 with epsilon 0 gives 0. Throws std::invalid_argument on a length
+/// that does not fit. Cost: reads twice, writes once.
 template <sequence_layout L>
 std::vector<double> whiten(column values, const L& layout, const whiten_options& options = {}) {
   std::vector<double> out(static_cast<std::size_t>(layout.tokens()));
@@ -216,9 +187,9 @@ std::vector<double> whiten_rows(column values, const L& layout, const whiten_opt
   detail::check(options);
   std::vector<double> out(static_cast<std::size_t>(layout.tokens()), 0);
   for (index b = 0; b < layout.sequences(); ++b) {
-    const detail::whitening f =
-        detail::whitening_of_range(values, layout.mask(), layout.first(b), layout.last(b), options);
-    detail::whiten_range(values, layout.mask(), layout.first(b), layout.last(b), f, options.uncounted, out.data());
+    const moments m = detail::moments_of_range(values, layout.mask(), layout.first(b), layout.last(b));
+    detail::whiten_range(values, layout.mask(), layout.first(b), layout.last(b), detail::whitening(m, options),
+                         options.uncounted, out.data());
   }
   return out;
 }

@@ -84,7 +84,6 @@ TEST_CASE("counts and weights that would be ignored, or are no numbers") {
   CHECK_THROWS_NAMING(gpg(reward, {}, {.sequences = -1}), "sequences");
   CHECK_THROWS_NAMING(gpg(reward, {}, {.sequences = 1, .earning = -1}), "earning");
   CHECK_THROWS_NAMING(pass_at_k(reward, {}, {.epsilon = -1}), "epsilon");
-  CHECK_THROWS_NAMING(whiten(reward, padded(1, 2), {.given = {-1, 0, 0}}), "given.count");
   CHECK_THROWS_NAMING(normalise_then_sum({column(reward)}, numbers{absent}, {}), "weight");
   // A weight of 0 takes a reward out, whatever its advantages are.
   const numbers big{1.7e308, -1.7e308};
@@ -93,3 +92,10 @@ TEST_CASE("counts and weights that would be ignored, or are no numbers") {
 }
 
 }  // namespace
+
+TEST_CASE("epsilons and numbers of sequences out of range") {
+  CHECK_THROWS_NAMING(groups::of_size(2, -1), "sequences");
+  CHECK_THROWS_NAMING(groups({}, -1), "sequences");
+  CHECK_THROWS_NAMING(optimal_token_baseline({1, 2}, {-1, -1}, {.5, .5}, {}, padded(1, 2), {.epsilon = -100}),
+                      "epsilon");
+}

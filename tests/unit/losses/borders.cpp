@@ -274,3 +274,23 @@ TEST_CASE("the names of an objective's metrics are those of its policy") {
 }
 
 }  // namespace
+
+TEST_CASE("the optimal value at any beta, large and small") {
+  for (const double beta : {1e8, 1e12, 1e16, 1e18, 1e300}) CHECK(std::abs(optimal_value({0, 1}, beta) - 0.5) < 1e-8);
+  CHECK(optimal_value({0, 1}, 1e-3) == doctest::Approx(1 - 1e-3 * std::log(2.0)));
+  CHECK(optimal_value({0, 1}, 2) == doctest::Approx(2 * std::log((1 + std::exp(0.5)) / 2)));
+  CHECK(optimal_value({3, 3, 3}, 7) == 3);
+}
+
+TEST_CASE("the mask of high entropy: infinity is an entropy like any") {
+  const double infinite = std::numeric_limits<double>::infinity();
+  CHECK(high_entropy_mask({1, 2, infinite}, padded(1, 3), 0.5) == numbers{0, 1, 1});
+  CHECK(high_entropy_mask({1, 2, 3}, padded(1, 3), 0.5) == numbers{0, 1, 1});
+}
+
+TEST_CASE("an n of any size, and counts below the own ones") {
+  const index largest = std::numeric_limits<index>::max();
+  CHECK_NOTHROW(sequence_unlikelihood_terms({1, 2, 1, 2}, padded(1, 4), largest));
+  CHECK_THROWS_NAMING(pairwise_loss({1, 2}, {0, 0}, {.pairs = 1}), "pairs");
+  CHECK(pairwise_loss({1, 2}, {0, 0}, {.pairs = 2}).value == doctest::Approx(pairwise_loss({1, 2}, {0, 0}).value));
+}

@@ -1,4 +1,6 @@
 #include <emend/core/thread_pool.hpp>
+#include <emend/metrics/bootstrap.hpp>
+#include <emend/metrics/pair_accuracy.hpp>
 #include <emend/metrics/text_intervals.hpp>
 
 #include <doctest/doctest.h>
@@ -122,3 +124,12 @@ TEST_CASE("measures of text: the values are the measures' own, the bounds those 
 }
 
 }  // namespace
+
+TEST_CASE("NaN has no place in an order of resamples, and is no lost pair") {
+  const double unknown = std::numeric_limits<double>::quiet_NaN();
+  const interval both = bootstrap(3, [&](const std::vector<index>& rows) { return rows[0] == 0 ? unknown : 1.0; });
+  CHECK(std::isnan(both.low));
+  CHECK(std::isnan(both.high));
+  CHECK_THROWS_NAMING(pair_accuracy({unknown, 1}, {0, 0}), "chosen_score");
+  CHECK_THROWS_NAMING(pair_accuracy({1, 1}, {0, unknown}), "rejected_score");
+}

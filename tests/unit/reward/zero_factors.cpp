@@ -68,3 +68,30 @@ TEST_CASE("counts below 0 are no counts") {
 }
 
 }  // namespace
+
+TEST_CASE("shares of attention: what is no attention is refused, and of no weight not read") {
+  const double unknown = std::numeric_limits<double>::quiet_NaN();
+  CHECK_THROWS_NAMING(attention_shares({unknown, .5, .5}, padded(1, 3)), "attention");
+  CHECK_THROWS_NAMING(attention_shares({-1, .5, .25}, padded(1, 3)), "attention");
+  CHECK(attention_shares({0, 0}, padded(1, 2)) == numbers{.5, .5});
+  CHECK(attention_shares({1e308, 1e308, 1e308, 1e308}, padded(1, 4)) == numbers{.25, .25, .25, .25});
+  CHECK(abc_rewards({unknown, .5}, {2}, padded(1, 2), {.beta = 0}) == numbers{0, 2});
+}
+
+TEST_CASE("controllers keep a finite coefficient, segments a deviation above 0") {
+  const double infinite = std::numeric_limits<double>::infinity();
+  adaptive_kl_controller none{.coefficient = 0, .bound = infinite};
+  CHECK(none.update(infinite, 1) == 0);
+  adaptive_kl_controller some{.coefficient = 0.5, .bound = infinite};
+  CHECK_THROWS_NAMING(some.update(infinite, 1), "kl");
+  CHECK(some.coefficient == 0.5);
+  CHECK_THROWS_NAMING(segment_rewards({1, 1}, {1, 1}, padded(1, 2), {.deviation_slope = 0, .deviation_offset = 0}),
+                      "deviation_offset");
+}
+
+TEST_CASE("a part of a batch without pairs, and one without tokens") {
+  CHECK_THROWS_NAMING(seq2seq_weights({1, 2}, {0, 2}, {1}, {.normalise = aggregation::sequence_sum}),
+                      "counts.sequences");
+  CHECK(seq2seq_weights({1, 2}, {0, 2}, {1}, {.normalise = aggregation::sequence_sum, .counts = {.sequences = 4}})[0] >
+        0);
+}

@@ -67,3 +67,15 @@ TEST_CASE("no context, and hidden states of length 0") {
 }
 
 }  // namespace
+
+TEST_CASE("contrastive choice: cosines of any finite length, and what is not finite is refused") {
+  const double infinite = std::numeric_limits<double>::infinity(), unknown = std::numeric_limits<double>::quiet_NaN();
+  const matrix<double> context(1, 1, {1e200});
+  const matrix<double> candidates(2, 1, {1.0, 1e200});
+  // Both point where the context points: equal penalties, so the likelier one.
+  CHECK(contrastive_choice({.6, .4}, candidates, context).selected == 0);
+  CHECK(contrastive_choice({.4, .6}, candidates, context, 0).selected == 1);
+  CHECK_THROWS_NAMING(contrastive_choice({.6, unknown}, candidates, context), "probability");
+  CHECK_THROWS_NAMING(contrastive_choice({.6, .4}, matrix<double>(2, 1, {1.0, unknown}), context), "candidate_hidden");
+  CHECK_THROWS_NAMING(contrastive_choice({.6, .4}, candidates, matrix<double>(1, 1, {infinite})), "context_hidden");
+}

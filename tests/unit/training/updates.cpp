@@ -346,3 +346,9 @@ TEST_CASE("every order of a minibatch is as frequent as any other") {
 }
 
 }  // namespace
+
+TEST_CASE("entries at tokens outside a column are refused") {
+  CHECK(gather({1, 2, 3}, {2, 0}) == numbers{3, 1});
+  CHECK_THROWS_NAMING(gather({1, 2, 3}, {7}), "tokens");
+  CHECK_THROWS_NAMING(gather({1, 2, 3}, {1000000000}), "tokens");
+}
