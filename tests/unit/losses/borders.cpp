@@ -283,7 +283,6 @@ TEST_CASE("the optimal value at any beta, large and small") {
 }
 
 TEST_CASE("the mask of high entropy: infinity is an entropy like any") {
-  const double infinite = std::numeric_limits<double>::infinity();
   CHECK(high_entropy_mask({1, 2, infinite}, padded(1, 3), 0.5) == numbers{0, 1, 1});
   CHECK(high_entropy_mask({1, 2, 3}, padded(1, 3), 0.5) == numbers{0, 1, 1});
 }

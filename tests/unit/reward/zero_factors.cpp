@@ -79,7 +79,6 @@ TEST_CASE("shares of attention: what is no attention is refused, and of no weigh
 }
 
 TEST_CASE("controllers keep a finite coefficient, segments a deviation above 0") {
-  const double infinite = std::numeric_limits<double>::infinity();
   adaptive_kl_controller none{.coefficient = 0, .bound = infinite};
   CHECK(none.update(infinite, 1) == 0);
   adaptive_kl_controller some{.coefficient = 0.5, .bound = infinite};
