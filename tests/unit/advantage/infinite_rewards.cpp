@@ -84,6 +84,7 @@ TEST_CASE("counts and weights that would be ignored, or are no numbers") {
   CHECK_THROWS_NAMING(gpg(reward, {}, {.sequences = -1}), "sequences");
   CHECK_THROWS_NAMING(gpg(reward, {}, {.sequences = 1, .earning = -1}), "earning");
   CHECK_THROWS_NAMING(pass_at_k(reward, {}, {.epsilon = -1}), "epsilon");
+  CHECK_THROWS_NAMING(whiten(reward, padded(1, 2), {.given = {-1, 0, 0}}), "given.count");
   CHECK_THROWS_NAMING(normalise_then_sum({column(reward)}, numbers{absent}, {}), "weight");
   // A weight of 0 takes a reward out, whatever its advantages are.
   const numbers big{1.7e308, -1.7e308};
