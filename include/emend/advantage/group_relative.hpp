@@ -42,7 +42,8 @@ struct group_relative_advantages {
 ///   A_i = (R_i - mean) / (deviation + epsilon)       mean, deviation over the scopes of the options
 /// reward: [B], NaN where there is none: such a reward is in no mean, and its advantage is 0. group: [B] ids of the
 /// prompts; empty: the batch is one group. `to_tokens` spreads the result. Throws std::invalid_argument on a length
-/// that does not fit, or an infinite reward. Cost: linear; a leave-one-out deviation is quadratic in the group, because
+/// that does not fit, or an infinite reward. Finite rewards whose squares overflow (about 1e154) have advantages of NaN
+/// where their deviation is needed. Cost: linear; a leave-one-out deviation is quadratic in the group, because
 /// differences of sums of squares leave residues where the others are equal. Shao et al. 2024 (GRPO); Liu et al. 2025
 /// (Dr. GRPO); Ahmadian et al. 2024 (RLOO).
 inline group_relative_advantages group_relative(column reward, const groups& group,
@@ -55,6 +56,11 @@ inline group_relative_advantages group_relative(column reward, const groups& gro
   detail::require_finite_moments("batch", options.batch.count, options.batch.mean, options.batch.squares);
   const auto is_present = [&](index b) {
     return reward[b] == reward[b] && (!options.counts.is_given() || options.counts[b] != 0);
+  };
+
+  // Rewards are finite: only an overflow makes their squares infinite or NaN. The NaN shows in the advantages.
+  const auto deviation_of = [&](const moments& m) {
+    return m.squares - m.squares == 0 ? m.deviation(options.is_unbiased) : __builtin_nan("");
   };
 
   moments batch = options.batch;
@@ -90,18 +96,24 @@ inline group_relative_advantages group_relative(column reward, const groups& gro
       const double others = whole.count - (is_present(b) ? 1 : 0);
       const auto others_mean = [&] { return is_constant ? first : (sum - (is_present(b) ? reward[b] : 0)) / others; };
       const auto others_deviation = [&] {
-        const double mean = others_mean();
-        double squares = 0;
+        const auto for_each_other = [&](auto&& f) {
+          for (index j = 0; j < group.size(g); ++j) {
+            const index other = group.member(g, j);
+            if (other != b && is_present(other)) f(reward[other]);
+          }
+        };
+        // About the mean of the others alone: the group's sum less a large reward keeps nothing of small ones.
+        double sum_of_others = 0, one = __builtin_nan("");
         bool are_equal = true;
-        double one = __builtin_nan("");
-        for (index j = 0; j < group.size(g); ++j) {
-          const index other = group.member(g, j);
-          if (other == b || !is_present(other)) continue;
-          if (one != one) one = reward[other];
-          are_equal = are_equal && reward[other] == one;
-          squares += (reward[other] - mean) * (reward[other] - mean);
-        }
-        return are_equal ? 0 : moments{others, mean, squares}.deviation(options.is_unbiased);
+        for_each_other([&](double x) {
+          if (one != one) one = x;
+          are_equal = are_equal && x == one;
+          sum_of_others += x;
+        });
+        if (are_equal) return 0.0;
+        moments of_others{others, sum_of_others / others, 0};
+        for_each_other([&](double x) { of_others.squares += (x - of_others.mean) * (x - of_others.mean); });
+        return deviation_of(of_others);
       };
       const bool is_lone = others == 0;
       const bool is_raw = is_lone && options.lone == lone_sequence::raw;
@@ -121,10 +133,10 @@ inline group_relative_advantages group_relative(column reward, const groups& gro
       }
       switch (options.deviation) {
         case reward_scope::group:
-          deviation = is_raw ? 1 : whole.deviation(options.is_unbiased);
+          deviation = is_raw ? 1 : deviation_of(whole);
           break;
         case reward_scope::batch:
-          deviation = batch.deviation(options.is_unbiased);
+          deviation = deviation_of(batch);
           break;
         case reward_scope::leave_one_out:
           deviation = is_raw ? 1 : others_deviation();
@@ -136,7 +148,7 @@ inline group_relative_advantages group_relative(column reward, const groups& gro
       const double divisor = is_divided ? deviation + options.epsilon : 1;
       result.baseline[at] = mean;
       result.deviation[at] = deviation;
-      result.advantage[at] = divisor > 0 ? (reward[b] - mean) / divisor : 0;
+      result.advantage[at] = divisor == 0 ? 0 : (reward[b] - mean) / divisor;
     }
   }
   return result;

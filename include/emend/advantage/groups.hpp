@@ -21,12 +21,6 @@ inline index checked_sequences(index sequences) {
   return sequences;
 }
 
-/// Throws std::invalid_argument on a NaN or an infinity among some moments.
-inline void require_finite_moments(const char* argument, double count, double mean, double squares) {
-  for (const double x : {count, mean, squares})
-    if (x - x != 0) fail(argument, "finite numbers", std::to_string(x));
-}
-
 }  // namespace detail
 
 /// Which sequences answer the same prompt.

@@ -62,7 +62,8 @@ struct basic_whitening {
         divisor = sqrt(select(variance > options.epsilon, variance, R(options.epsilon)));
         break;
     }
-    scale = select(divisor > 0, 1 / divisor, R(0));
+    // Squares that overflow have no deviation: NaN shows, where a scale of 0 would not.
+    scale = select(divisor > 0, 1 / divisor, R(0)) + (squares - squares);
     if (!options.is_scaled) scale = 1;
     scale = select(is_empty, R(1), scale);
     offset = options.is_mean_removed ? R(0) : center;
@@ -147,6 +148,8 @@ inline void check(const whiten_options& options) {
   require_not_negative("epsilon", options.epsilon);
   require_not_negative("count_epsilon", options.count_epsilon);
   require_not_negative("given.count", options.given.count);
+  require_not_negative("given.squares", options.given.squares);
+  require_finite_moments("given", options.given.count, options.given.mean, options.given.squares);
 }
 
 }  // namespace detail
@@ -170,8 +173,9 @@ void whiten_into(column values, const L& layout, const whiten_options& options, 
 /// Values shifted and scaled to mean 0 and variance 1 over the counted tokens of a batch.
 ///   (x - mean) / sqrt(variance + epsilon)        and its variants, see the options
 /// values: [layout.tokens()]. No counted token: zeros (verl and TRL raise). One: variance 0, hence 0, or the value
-/// itself if the mean stays (TRL: NaN). Variance 0 with epsilon 0 gives 0. Throws std::invalid_argument on a length
-/// that does not fit. Cost: reads twice, writes once.
+/// itself if the mean stays (TRL: NaN). Variance 0 with epsilon 0 gives 0. Values whose
+/// squares overflow (about 1e154), a counted NaN and a counted infinity make every result NaN. Throws
+/// std::invalid_argument on a length that does not fit. Cost: reads twice, writes once.
 template <sequence_layout L>
 std::vector<double> whiten(column values, const L& layout, const whiten_options& options = {}) {
   std::vector<double> out(static_cast<std::size_t>(layout.tokens()));

@@ -43,6 +43,12 @@ struct moments {
 
 namespace detail {
 
+/// Throws std::invalid_argument on a NaN or an infinity among some moments.
+inline void require_finite_moments(const char* argument, double count, double mean, double squares) {
+  for (const double x : {count, mean, squares})
+    if (x - x != 0) fail(argument, "finite numbers", std::to_string(x));
+}
+
 /// Sums side by side: an addition waits for the one before it.
 inline constexpr index moment_sums = 4;
 

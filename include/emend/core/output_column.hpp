@@ -26,7 +26,8 @@ void require_places_of_their_own(const char* argument, const strided_numbers<T>&
 /// Made from the address of a std::vector of float or double, which is resized, or from memory of float or double that
 /// has an entry for each token: a container, span, row, block or map, with strides or without.
 /// Lifetime: a view; what is written to must outlive the call. A container that is about to end is refused at compile
-/// time.
+/// time. Throws std::invalid_argument where a stride of 0 gives several entries one place, and on a temporary that
+/// holds the numbers itself, as a matrix of fixed size does.
 class output_column {
  public:
   constexpr output_column() = default;

@@ -14,7 +14,8 @@ namespace emend {
 enum class top_k_tail { bucket, renormalised, dropped };
 
 /// The k ids of each row, the teacher's best or the student's: row i has ids[offsets[i]] .. ids[offsets[i+1]-1], each
-/// once, with the teacher's log-probabilities of them under its whole vocabulary.
+/// once, with the teacher's log-probabilities of them under its whole vocabulary. An id twice in a row, or
+/// log-probabilities whose exponentials add up to more than 1 (by the rounding of 16-bit numbers, 1.1), are refused.
 struct top_k {
   id_column offsets;        ///< [N+1]
   id_column ids;            ///< [M], M = offsets[N]

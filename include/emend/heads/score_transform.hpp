@@ -17,7 +17,8 @@ struct score_transform {
 };
 
 /// Statistics over a kept set of ids of each row (what a top-p or top-k sampler reports) instead of all of them:
-/// row i keeps ids[offsets[i]] .. ids[offsets[i+1]-1], each once. Empty offsets: everything is kept.
+/// row i keeps ids[offsets[i]] .. ids[offsets[i+1]-1], each once. Without offsets everything is kept.
+/// An id twice in a row, and ids without offsets, are refused.
 /// A target outside its kept set has score and log-probability -inf. Cost of a row: its number of kept ids.
 struct kept_ids {
   id_column offsets = {};

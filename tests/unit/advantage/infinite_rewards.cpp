@@ -94,6 +94,34 @@ TEST_CASE("counts and weights that would be ignored, or are no numbers") {
 
 }  // namespace
 
+TEST_CASE("finite numbers whose squares overflow are no zeros") {
+  const numbers far{1e200, -1e200};
+  for (const double x : whiten(far, padded(1, 2))) CHECK(std::isnan(x));
+  // Without the division nothing overflows.
+  CHECK(whiten(far, padded(1, 2), {.is_scaled = false}) == far);
+  for (const reward_scope scope : {reward_scope::group, reward_scope::batch})
+    for (const double x : group_relative(far, groups::of_size(2, 2), {.deviation = scope}).advantage)
+      CHECK(std::isnan(x));
+  const auto left_out =
+      group_relative({1e200, -1e200, 1}, groups::of_size(3, 3), {.deviation = reward_scope::leave_one_out});
+  for (const double x : left_out.advantage) CHECK(std::isnan(x));
+  CHECK(group_relative(far, groups::of_size(2, 2), {.deviation = reward_scope::none}).advantage == far);
+  // Just below: 1e153 squared is a number.
+  CHECK(whiten({1e153, -1e153}, padded(1, 2), {.epsilon = 0})[0] == doctest::Approx(std::sqrt(0.5)));
+}
+
+TEST_CASE("a large reward leaves the deviation of the others as it is") {
+  const auto result = group_relative({1e15, .1, .2}, groups::of_size(3, 3), {.deviation = reward_scope::leave_one_out});
+  CHECK(result.deviation[0] == doctest::Approx(0.1 / std::sqrt(2.0)));
+}
+
+TEST_CASE("given moments out of range are refused, a given count of 0 is none") {
+  CHECK_THROWS_NAMING(whiten({1, 2}, padded(1, 2), {.given = {4, 0, -1}}), "given.squares");
+  CHECK_THROWS_NAMING(whiten({1, 2}, padded(1, 2), {.given = {4, 0, std::nan("")}}), "given.squares");
+  CHECK_THROWS_NAMING(whiten({1, 2}, padded(1, 2), {.given = {4, HUGE_VAL, 1}}), "given");
+  CHECK(whiten({1, 2}, padded(1, 2), {.given = {}}) == whiten({1, 2}, padded(1, 2)));
+}
+
 TEST_CASE("epsilons and numbers of sequences out of range") {
   CHECK_THROWS_NAMING(groups::of_size(2, -1), "sequences");
   CHECK_THROWS_NAMING(groups({}, -1), "sequences");

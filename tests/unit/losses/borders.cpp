@@ -291,5 +291,6 @@ TEST_CASE("an n of any size, and counts below the own ones") {
   const index largest = std::numeric_limits<index>::max();
   CHECK_NOTHROW(sequence_unlikelihood_terms({1, 2, 1, 2}, padded(1, 4), largest));
   CHECK_THROWS_NAMING(pairwise_loss({1, 2}, {0, 0}, {.pairs = 1}), "pairs");
+  CHECK_THROWS_NAMING(dpo_loss({1, 2}, {0, 0}, {0, 0}, {0, 0}, {.pairs = 1}), "pairs");
   CHECK(pairwise_loss({1, 2}, {0, 0}, {.pairs = 2}).value == doctest::Approx(pairwise_loss({1, 2}, {0, 0}).value));
 }

@@ -133,3 +133,14 @@ TEST_CASE("NaN has no place in an order of resamples, and is no lost pair") {
   CHECK_THROWS_NAMING(pair_accuracy({unknown, 1}, {0, 0}), "chosen_score");
   CHECK_THROWS_NAMING(pair_accuracy({1, 1}, {0, unknown}), "rejected_score");
 }
+
+TEST_CASE("n-grams of any n, and bounds between infinite resamples") {
+  const std::vector<index> tokens{1, 2, 1, 2};
+  const index largest = std::numeric_limits<index>::max();
+  CHECK_NOTHROW(measure_ngrams(tokens, padded(1, 4), largest));
+  CHECK_NOTHROW(measure_ngram_intervals(tokens, padded(1, 4), largest, {.resamples = 3}));
+  const double infinite = std::numeric_limits<double>::infinity();
+  const interval all = bootstrap(2, [&](const std::vector<index>&) { return infinite; });
+  CHECK(all.low == infinite);
+  CHECK(all.high == infinite);
+}

@@ -94,3 +94,15 @@ TEST_CASE("a part of a batch without pairs, and one without tokens") {
   CHECK(seq2seq_weights({1, 2}, {0, 2}, {1}, {.normalise = aggregation::sequence_sum, .counts = {.sequences = 4}})[0] >
         0);
 }
+
+TEST_CASE("a fixed gain keeps a finite coefficient; an empty batch of RLMEC has no loss") {
+  fixed_gain_kl_controller gain{.bound = infinite};
+  CHECK_THROWS_NAMING(gain.update(infinite), "kl");
+  CHECK(gain.coefficient == 0.2);
+  const rlmec_loss_result none = rlmec_loss(numbers{}, numbers{}, numbers{}, numbers{}, numbers{});
+  CHECK(none.value == 0);
+  CHECK(none.log_prob_gradient.empty());
+  const rlmec_loss_result rewrite = rlmec_loss(numbers{}, numbers{}, numbers{}, {-1, -2}, {1, 0});
+  CHECK(rewrite.token_loss == 0);
+  CHECK(rewrite.rewrite_loss > 0);
+}

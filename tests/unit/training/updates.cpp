@@ -352,3 +352,12 @@ TEST_CASE("entries at tokens outside a column are refused") {
   CHECK_THROWS_NAMING(gather({1, 2, 3}, {7}), "tokens");
   CHECK_THROWS_NAMING(gather({1, 2, 3}, {1000000000}), "tokens");
 }
+
+TEST_CASE("sequences that are not in the batch are refused") {
+  token_batch batch;
+  batch.add({1}, {2, 3});
+  batch.add({1}, {4});
+  CHECK(tokens_of(batch, {1, 0}) == std::vector<index>{2, 0, 1});
+  CHECK_THROWS_NAMING(tokens_of(batch, {2}), "sequences");
+  CHECK_THROWS_NAMING(tokens_of(batch, {-1}), "sequences");
+}
