@@ -74,11 +74,11 @@ struct convention {
     return loss;
   }
   /// Weights of the tokens of a batch under the convention's rules, its own aggregation or another one.
-  template <sequence_layout L>
+  template <layout_argument L>
   std::vector<double> weights(const L& layout) const {
     return token_weights(layout, aggregate, aggregation_rules);
   }
-  template <sequence_layout L>
+  template <layout_argument L>
   std::vector<double> weights(const L& layout, aggregation how) const {
     return token_weights(layout, how, aggregation_rules);
   }

@@ -112,6 +112,7 @@
 #include <emend/sequence_match/train_sequence_match.hpp>
 #include <emend/sequence_match/trajectory.hpp>
 #include <emend/sequence_match/trajectory_forest.hpp>
+#include <emend/sequence_match/trajectory_columns.hpp>
 #include <emend/sequence_match/trajectory_objective.hpp>
 #include <emend/structure/actions.hpp>
 #include <emend/structure/edit_distance.hpp>

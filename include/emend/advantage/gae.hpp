@@ -44,7 +44,7 @@ inline void check(const gae_options& options) {
 /// receive the numbers of `gae`, rounded to their type. They may be the memory of reward and value, but not one memory
 /// for both. Allocates nothing for padded and ragged layouts, if the memory
 /// is contiguous; else a buffer of its size.
-template <sequence_layout L, detail::number_output A, detail::number_output G>
+template <layout_argument L, detail::output_argument A, detail::output_argument G>
 void gae_into(column reward, column value, const L& layout, const gae_options& options, A&& advantage, G&& returns) {
   detail::require_length("reward", reward.size(), layout.tokens());
   detail::require_length("value", value.size(), layout.tokens());
@@ -97,10 +97,11 @@ void gae_into(column reward, column value, const L& layout, const gae_options& o
 /// Generalised advantage estimation over every sequence of a layout.
 ///   delta_t = r_t + gamma V_{t+1} - V_t,   A_t = delta_t + gamma lambda A_{t+1}
 ///   G_t = A'_t + V_t,  A' as A with value_lambda
+/// A gamma or lambda of 0 leaves its term out, be it infinite or NaN.
 /// reward, value: [layout.tokens()]; uncounted entries are not used. Throws std::invalid_argument on a length that does
 /// not fit and on gamma, lambda out of range. Cost: one pass.
 /// Schulman et al. 2016, eq. 16; the two lambdas and their adaption to the length: Yue et al. 2025 (VAPO).
-template <sequence_layout L>
+template <layout_argument L>
 advantages gae(column reward, column value, const L& layout, const gae_options& options = {}) {
   advantages result;
   result.advantage.resize(static_cast<std::size_t>(layout.tokens()));

@@ -90,8 +90,14 @@ struct gae_recursion {
   }
 }
 
+/// Whether a factor of the recursion is 0: the term behind the factor is then not used, be it infinite or NaN.
+inline bool has_zero_factor(double gamma, const gae_row& row) {
+  return gamma == 0 || row.decay == 0 || row.value_decay == 0;
+}
+
 /// The recursion from the back over size steps; row.next_value is the value behind them, and then the first one.
-template <bool IsDecoupled, class T, class A, class G>
+/// HasZero: a factor may be 0. Without one the branches would cost the loop its speed.
+template <bool IsDecoupled, bool HasZero, class T, class A, class G>
 [[gnu::always_inline]] inline void recur(const T* reward, const T* value, index size, double gamma, gae_row& row,
                                          A* advantage, G* returns) {
   gae_recursion of_advantage = begin_recursion(row.decay, row.carried),
@@ -102,10 +108,16 @@ template <bool IsDecoupled, class T, class A, class G>
     double_lanes r, v;
     load_lanes(reward + i, r);
     load_lanes(value + i, v);
-    double_lanes x = r + gamma * __builtin_shufflevector(v, behind, 1, 2, 3, 4) - v, y = x;
+    double_lanes x;
+    if (HasZero && gamma == 0)
+      x = r - v;
+    else
+      x = r + gamma * __builtin_shufflevector(v, behind, 1, 2, 3, 4) - v;
+    double_lanes y = x;
     behind = v;
-    advance(of_advantage, x);
-    if constexpr (IsDecoupled) advance(of_value, y);
+    if (!HasZero || row.decay != 0) advance(of_advantage, x);
+    if constexpr (IsDecoupled)
+      if (!HasZero || row.value_decay != 0) advance(of_value, y);
     store_lanes(x, advantage + i);
     store_lanes((IsDecoupled ? y : x) + v, returns + i);
   }
@@ -114,10 +126,11 @@ template <bool IsDecoupled, class T, class A, class G>
   row.value_carried = of_value.carried[0];
   for (i += lanes - 1; i >= 0; --i) {
     const double r = static_cast<double>(reward[i]), v = static_cast<double>(value[i]),
-                 delta = r + gamma * row.next_value - v;
+                 delta = HasZero && gamma == 0 ? r - v : r + gamma * row.next_value - v;
     row.next_value = v;
-    row.carried = delta + row.decay * row.carried;
-    if constexpr (IsDecoupled) row.value_carried = delta + row.value_decay * row.value_carried;
+    row.carried = HasZero && row.decay == 0 ? delta : delta + row.decay * row.carried;
+    if constexpr (IsDecoupled)
+      row.value_carried = HasZero && row.value_decay == 0 ? delta : delta + row.value_decay * row.value_carried;
     advantage[i] = static_cast<A>(row.carried);
     returns[i] = static_cast<G>((IsDecoupled ? row.value_carried : row.carried) + v);
   }
@@ -125,10 +138,17 @@ template <bool IsDecoupled, class T, class A, class G>
 template <class T, class A, class G>
 [[gnu::always_inline]] inline void recur(const T* reward, const T* value, index size, double gamma, gae_row& row,
                                          A* advantage, G* returns) {
-  if (row.decay == row.value_decay)
-    recur<false>(reward, value, size, gamma, row, advantage, returns);
-  else
-    recur<true>(reward, value, size, gamma, row, advantage, returns);
+  const bool is_decoupled = row.decay != row.value_decay;
+  if (has_zero_factor(gamma, row)) {
+    if (is_decoupled)
+      recur<true, true>(reward, value, size, gamma, row, advantage, returns);
+    else
+      recur<false, true>(reward, value, size, gamma, row, advantage, returns);
+  } else if (is_decoupled) {
+    recur<true, false>(reward, value, size, gamma, row, advantage, returns);
+  } else {
+    recur<false, false>(reward, value, size, gamma, row, advantage, returns);
+  }
 }
 
 /// The recursion over the steps of a queue, all of them or whole lanes, and their results written.
@@ -207,13 +227,13 @@ void scan_row(const gae_batch<A, G>& batch, const gae_row& row) {
 }
 
 /// A sequence whose tokens stand anywhere.
-template <sequence_layout L, class A, class G>
+template <layout_argument L, class A, class G>
 void scan_positions(const column& reward, const column& value, const L& layout, index b, double gamma, gae_row row,
                     A* advantage, G* returns) {
   const auto step = [&](index t) {
-    const double v = value[t], delta = reward[t] + gamma * row.next_value - v;
-    row.carried = delta + row.decay * row.carried;
-    row.value_carried = delta + row.value_decay * row.value_carried;
+    const double v = value[t], delta = gamma == 0 ? reward[t] - v : reward[t] + gamma * row.next_value - v;
+    row.carried = row.decay == 0 ? delta : delta + row.decay * row.carried;
+    row.value_carried = row.value_decay == 0 ? delta : delta + row.value_decay * row.value_carried;
     row.next_value = v;
     advantage[t] = static_cast<A>(row.carried);
     returns[t] = static_cast<G>(row.value_carried + v);

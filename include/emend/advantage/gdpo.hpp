@@ -30,7 +30,7 @@ inline std::vector<double> normalise_then_sum(const std::vector<column>& rewards
 /// GDPO: `normalise_then_sum`, spread over the tokens and whitened over them.
 /// Result: [layout.tokens()], 0 where a token is not counted, everywhere if none is (verl raises).
 /// Liu et al. 2026, arXiv 2601.05242, as verl computes it.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> gdpo(const std::vector<column>& rewards, column weight, id_column group, const L& layout,
                          const group_relative_options& options = {}, const whiten_options& whitening = {}) {
   std::vector<double> advantage = to_tokens(normalise_then_sum(rewards, weight, group, options), layout);

@@ -9,7 +9,7 @@ namespace emend {
 /// reward: [B], NaN: absent, advantage 0. group: [B]; empty: one group. A sequence alone in its group gets 0, or its
 /// reward with lone_sequence::raw (verl). A group without tokens has the baseline 0. Throws std::invalid_argument on a
 /// length that does not fit, or an infinite reward. Hao et al. 2025, arXiv 2505.23585.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> opo(column reward, id_column group, const L& layout, lone_sequence lone = lone_sequence::zero) {
   detail::require_length("reward", reward.size(), layout.sequences());
   const groups of(group, reward.size());

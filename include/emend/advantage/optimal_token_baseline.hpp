@@ -25,7 +25,7 @@ struct optimal_token_baseline_options {
 /// all probabilities of the row): [layout.tokens()]; group: [B], empty: one group. A sequence alone in its group has
 /// the baseline 0. Throws std::invalid_argument on a length that does not fit, or epsilon below 0. Cost: linear.
 /// Weaver, Tao 2001; as verl computes it.
-template <sequence_layout L>
+template <layout_argument L>
 advantages optimal_token_baseline(column reward, column log_prob, column sum_squares, id_column group, const L& layout,
                                   const optimal_token_baseline_options& options = {}) {
   detail::require_length("log_prob", log_prob.size(), layout.tokens());

@@ -12,7 +12,7 @@ namespace emend {
 /// reward: [layout.tokens()], the divergence from the reference usually within (`token_rewards`). 0 where a token is
 /// not counted. verl whitens with the unbiased variance, OpenRLHF with the biased one and its floor. Hu 2025, arXiv
 /// 2501.03262.
-template <sequence_layout L>
+template <layout_argument L>
 advantages reinforce_plus_plus(column reward, const L& layout, const return_options& options = {},
                                const whiten_options& whitening = {}) {
   advantages result;
@@ -24,7 +24,7 @@ advantages reinforce_plus_plus(column reward, const L& layout, const return_opti
 /// REINFORCE++ with a baseline: rewards less the mean of their group, spread over the tokens and whitened over the
 /// batch. reward: [B], NaN: absent. group: [B]; empty: one group. NeMo: lone_sequence::zero, and the divergence may be
 /// taken off between (`to_tokens`, `whiten`); verl: raw.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> reinforce_plus_plus_baseline(column reward, id_column group, const L& layout,
                                                  lone_sequence lone = lone_sequence::zero,
                                                  const whiten_options& whitening = {}) {

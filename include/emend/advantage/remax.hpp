@@ -9,7 +9,7 @@ namespace emend {
 ///   A_t = sum_{s >= t} r_s - R_greedy,   G_t = sum_{s >= t} r_s
 /// reward: [layout.tokens()]; greedy_reward: [B]. 0 where a token is not counted. Throws std::invalid_argument on a
 /// length that does not fit. Li et al. 2023, arXiv 2310.10505.
-template <sequence_layout L>
+template <layout_argument L>
 advantages remax(column reward, column greedy_reward, const L& layout) {
   detail::require_length("greedy_reward", greedy_reward.size(), layout.sequences());
   advantages result{to_tokens(greedy_reward, layout), discounted_returns(reward, layout)};

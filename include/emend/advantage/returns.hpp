@@ -15,7 +15,7 @@ struct return_options {
 ///   G_t = r_t + gamma G_{t+1}
 /// reward: [layout.tokens()]; 0 where a token is not counted. Throws std::invalid_argument on a length that does not
 /// fit.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> discounted_returns(column reward, const L& layout, const return_options& options = {}) {
   detail::require_length("reward", reward.size(), layout.tokens());
   // Values of 0 make every advantage a return.

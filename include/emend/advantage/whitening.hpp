@@ -156,7 +156,7 @@ inline void check(const whiten_options& options) {
 
 /// `whiten` into memory of the caller's: out is a range, row, block or map of float or double, and may be the values
 /// themselves. Allocates nothing for padded and ragged layouts, if the memory is contiguous; else a buffer of its size.
-template <sequence_layout L, detail::number_output T>
+template <layout_argument L, detail::output_argument T>
 void whiten_into(column values, const L& layout, const whiten_options& options, T&& out) {
   detail::require_length("values", values.size(), layout.tokens());
   detail::contiguous_output memory("out", out, layout.tokens());
@@ -176,7 +176,7 @@ void whiten_into(column values, const L& layout, const whiten_options& options, 
 /// itself if the mean stays (TRL: NaN). Variance 0 with epsilon 0 gives 0. Values whose
 /// squares overflow (about 1e154), a counted NaN and a counted infinity make every result NaN. Throws
 /// std::invalid_argument on a length that does not fit. Cost: reads twice, writes once.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> whiten(column values, const L& layout, const whiten_options& options = {}) {
   std::vector<double> out(static_cast<std::size_t>(layout.tokens()));
   whiten_into(values, layout, options, out);

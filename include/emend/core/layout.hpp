@@ -22,6 +22,22 @@ concept sequence_layout = requires(const L& l, void (*f)(index)) {
   l.for_each_token(index{}, f);
 };
 
+namespace detail {
+
+template <class L>
+consteval bool refuse_layout() {
+  static_assert(sequence_layout<L>,
+                "emend: this does not say how the tokens fall into sequences; give padded(rows, length, mask), "
+                "ragged(offsets) or packed(ids), whichever the batch is");
+  return sequence_layout<L>;
+}
+
+}  // namespace detail
+
+/// `sequence_layout` as functions ask for it: another type is an error with the remedy, not a candidate less.
+template <class L>
+concept layout_argument = sequence_layout<L> || detail::refuse_layout<L>();
+
 /// Rows of equal length, [sequences, length] flattened; a position counts where the mask is not 0. Padding may stand on
 /// either side, and holes anywhere. An empty mask counts everything.
 /// Throws std::invalid_argument if the mask has not sequences * length entries.
@@ -134,7 +150,7 @@ class packed {
 static_assert(sequence_layout<padded> && sequence_layout<ragged> && sequence_layout<packed>);
 
 /// Number of counted tokens of sequence b.
-template <sequence_layout L>
+template <layout_argument L>
 index length_of(const L& layout, index b) {
   index count = 0;
   layout.for_each_token(b, [&](index) { ++count; });
@@ -163,7 +179,7 @@ concept contiguous_layout = sequence_layout<L> && requires(const L& l) {
 static_assert(contiguous_layout<padded> && contiguous_layout<ragged> && !contiguous_layout<packed>);
 
 /// A mask of the counted positions as a column: the layout's own, or `storage` filled from its tokens.
-template <sequence_layout L>
+template <layout_argument L>
 column counted_positions(const L& layout, std::vector<char>& storage) {
   if constexpr (contiguous_layout<L>) {
     return layout.mask();

@@ -138,7 +138,7 @@ inline moments moments_of(column values) { return detail::moments_of_range(value
 /// The moments of the counted tokens of a batch.
 /// values: [layout.tokens()]; uncounted ones are not used. Throws std::invalid_argument if the length does not fit.
 /// Cost: one pass; allocates nothing for padded and ragged layouts.
-template <sequence_layout L>
+template <layout_argument L>
 moments moments_of(column values, const L& layout) {
   detail::require_length("values", values.size(), layout.tokens());
   std::vector<char> storage;

@@ -6,7 +6,7 @@ namespace emend {
 
 /// The number of each sequence at every counted token of it, 0 elsewhere.
 /// per_sequence: [B]. Throws std::invalid_argument if its length does not fit.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> to_tokens(column per_sequence, const L& layout) {
   detail::require_length("per_sequence", per_sequence.size(), layout.sequences());
   std::vector<double> result(static_cast<std::size_t>(layout.tokens()), 0);
@@ -22,14 +22,14 @@ std::vector<double> to_tokens(column per_sequence, const L& layout) {
 ///   emend::ppo_clip loss{.old_log_prob = old_log_prob, .advantage = emend::per_sequence(advantage, layout)};
 /// values: [B] -> [layout.tokens()], 0 at uncounted tokens; the column owns its numbers. Throws std::invalid_argument
 /// if the length does not fit. Cost: as `to_tokens`.
-template <sequence_layout L>
+template <layout_argument L>
 column per_sequence(column values, const L& layout) {
   return to_tokens(std::move(values), layout);
 }
 
 /// The sum of each sequence over its counted tokens, 0 where it has none.
 /// per_token: [layout.tokens()] -> [B]. Throws std::invalid_argument if the length does not fit.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> sequence_sums(column per_token, const L& layout) {
   detail::require_length("per_token", per_token.size(), layout.tokens());
   std::vector<double> result(static_cast<std::size_t>(layout.sequences()), 0);
@@ -41,7 +41,7 @@ std::vector<double> sequence_sums(column per_token, const L& layout) {
 /// The mean of a column over the counted tokens of each sequence, written at each of those tokens; 0 elsewhere.
 ///   mean_t = sum_{u in b} x_u / (T_b + epsilon)
 /// per_token: [layout.tokens()]. Throws std::invalid_argument on a length that does not fit.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> sequence_means(column per_token, const L& layout, double epsilon = 0) {
   std::vector<double> mean = sequence_sums(per_token, layout);
   for (std::size_t b = 0; b < mean.size(); ++b)

@@ -226,6 +226,18 @@ concept number_output =
     numbers_in_memory<std::remove_reference_t<X>> && std::is_floating_point_v<number_of<std::remove_reference_t<X>>> &&
     !std::is_const_v<number_of<std::remove_reference_t<X>>>;
 
+template <class X>
+consteval bool refuse_output() {
+  static_assert(number_output<X>,
+                "emend: results are written to memory of float or double that may be changed, such as a "
+                "std::vector<double>, a span, a row or a map of them");
+  return number_output<X>;
+}
+
+/// `number_output` as functions ask for it: another type is an error with the remedy, not a candidate less.
+template <class X>
+concept output_argument = number_output<X> || refuse_output<X>();
+
 }  // namespace detail
 
 }  // namespace emend

@@ -1,7 +1,8 @@
 #pragma once
 
 #include <emend/core/output_column.hpp>
-#include <emend/evaluation/source.hpp>
+#include <emend/core/executor.hpp>
+#include <emend/evaluation/with_source.hpp>
 #include <emend/heads/divergence_rows.hpp>
 #include <emend/simd/streaming.hpp>
 

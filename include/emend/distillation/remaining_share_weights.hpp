@@ -10,7 +10,7 @@ namespace emend {
 /// advantage: [layout.tokens()], constants. Every weight of a sequence without advantage is 1 + gamma; tokens that are
 /// not counted get 0. Throws std::invalid_argument on a length that does not fit. Cost: two passes over one number a
 /// token. The token weights of importance-weighted on-policy distillation in TRL (IW-OPD).
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> remaining_share_weights(column advantage, const L& layout, double gamma = 1) {
   detail::require_length("advantage", advantage.size(), layout.tokens());
   std::vector<double> weight(static_cast<std::size_t>(layout.tokens()), 0);

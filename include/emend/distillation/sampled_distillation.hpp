@@ -52,7 +52,7 @@ struct distillation_advantage_options {
 /// log_prob (of the rollout), teacher_log_prob: [layout.tokens()]; tokens that are not counted get 0.
 /// Throws std::invalid_argument on a length that does not fit. Cost: one pass over two numbers a token.
 /// verl, TRL (k1: teacher minus rollout log-probability).
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> distillation_advantage(column log_prob, column teacher_log_prob, const L& layout,
                                            const distillation_advantage_options& options = {}) {
   detail::require_length("log_prob", log_prob.size(), layout.tokens());

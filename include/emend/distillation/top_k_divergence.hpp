@@ -1,8 +1,9 @@
 #pragma once
 
 #include <emend/carriers/real.hpp>
+#include <emend/core/executor.hpp>
 #include <emend/evaluation/refusals.hpp>
-#include <emend/evaluation/source.hpp>
+#include <emend/evaluation/with_source.hpp>
 #include <emend/heads/reference_divergence.hpp>
 
 namespace emend {
@@ -195,7 +196,7 @@ top_k_sum run_top_k(const X& student, const top_k& ids, const top_k_options& opt
   std::vector<double> values(static_cast<std::size_t>(rows), 0);
   buffer_lease lease;
   evaluation_buffers& buffers = *lease;
-  with_source(student, gradient, ids.ids, passes, false, [&](auto& source, index, index vocab) {
+  with_source(student, gradient, head_part(passes, false), [&](auto& source, index, index vocab) {
     for (index k = 0; k < ids.ids.size(); ++k) require_position("ids", k, ids.ids[k], vocab);
     const term_plan plan(rows, vocab, ids.ids, passes, buffers);
     const auto visit = [&](index i) {

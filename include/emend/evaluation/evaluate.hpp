@@ -2,9 +2,10 @@
 
 #include <emend/core/layout.hpp>
 #include <emend/core/token.hpp>
+#include <emend/core/executor.hpp>
 #include <emend/evaluation/metrics.hpp>
 #include <emend/evaluation/refusals.hpp>
-#include <emend/evaluation/source.hpp>
+#include <emend/evaluation/with_source.hpp>
 
 #include <array>
 
@@ -21,11 +22,6 @@ bool wants_log_sum_squares(const L&, const evaluation_options& options) {
 template <class L>
 void check_loss(const L& loss, index terms) {
   if constexpr (requires { loss.check(terms); }) loss.check(terms);
-}
-
-/// log_prob = score - log_z; -inf where the target is outside the support, an all -inf row included.
-inline double log_prob_of(double score, const row_statistics& row) {
-  return score == -infinity ? -infinity : (score - row.log_z) - row.log_z_tail;
 }
 
 template <class R>
@@ -161,7 +157,7 @@ evaluation_value<Loss> run(const Loss& loss, const X& x, id_column targets, cons
   buffer_lease lease;
   evaluation_buffers& buffers = *lease;
   evaluation_value<Loss> result;
-  with_source(x, gradient, targets, options, wants_log_sum_squares(loss, options),
+  with_source(x, gradient, head_part(options, wants_log_sum_squares(loss, options)),
               [&](auto& source, index rows, index vocab) {
                 const term_plan plan(rows, vocab, targets, options, buffers);
                 check_loss(loss, plan.terms());

@@ -11,7 +11,7 @@ namespace emend {
 /// loss: as `sequence_loss`, called with dual numbers over (log_prob, S_b); log_prob: [N]; layout: over the N tokens.
 /// Tokens outside the layout or the mask are not evaluated and do not enter S_b or T_b; the token's other statistics
 /// read as NaN. Throws std::invalid_argument on a length that does not fit.
-template <class Loss, sequence_layout L>
+template <class Loss, layout_argument L>
 log_prob_evaluation<Loss> evaluate_log_prob_sequences(const Loss& loss, column log_prob, const L& layout,
                                                       const number_options& options = {}) {
   using number_type = dual<double, 2>;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/core/sequence_values.hpp>
+#include <emend/core/executor.hpp>
 #include <emend/evaluation/evaluate.hpp>
 
 namespace emend {
@@ -68,7 +69,7 @@ evaluation_value<Loss> run_sequences(const Loss& loss, const X& x, id_column tar
   if (weight.is_given()) require_length("weight", weight.size(), targets.size());
   require_positive("normaliser", options.normaliser);
   with_source(
-      x, gradient, targets, inner, wants_log_sum_squares(loss, options), [&](auto& source, index rows, index vocab) {
+      x, gradient, head_part(inner, wants_log_sum_squares(loss, options)), [&](auto& source, index rows, index vocab) {
         const term_plan plan(rows, vocab, targets, inner, buffers);
         check_loss(loss, plan.terms());
         const loss_pass<Loss> pass(loss, plan, buffers);
@@ -115,7 +116,7 @@ evaluation_value<Loss> run_sequences(const Loss& loss, const X& x, id_column tar
 }  // namespace detail
 
 /// As `evaluate_sequences`, into a gradient that exists already; the rules of `evaluate_into` hold for it.
-template <sequence_loss Loss, scores X, sequence_layout L, gradient_target<X> G, executor E = const sequential>
+template <sequence_loss Loss, scores X, layout_argument L, gradient_target<X> G, executor E = const sequential>
 evaluation_value<Loss> evaluate_sequences_into(const Loss& loss, const X& x, id_column targets, const L& layout,
                                                const evaluation_options& options, G& gradient,
                                                E&& executor = sequential{}) {
@@ -123,7 +124,7 @@ evaluation_value<Loss> evaluate_sequences_into(const Loss& loss, const X& x, id_
 }
 
 /// As `evaluate_sequences`, the value alone: scores are read once, no gradient is computed.
-template <sequence_loss Loss, scores X, sequence_layout L, executor E = const sequential>
+template <sequence_loss Loss, scores X, layout_argument L, executor E = const sequential>
 evaluation_value<Loss> evaluate_sequences_value(const Loss& loss, const X& x, id_column targets, const L& layout,
                                                 const evaluation_options& options = {}, E&& executor = sequential{}) {
   return detail::run_sequences(loss, x, targets, layout, options, static_cast<gradient_type<X>*>(nullptr), executor);
@@ -136,7 +137,7 @@ evaluation_value<Loss> evaluate_sequences_value(const Loss& loss, const X& x, id
 /// Tokens outside the layout or the mask, and ignored targets, are not evaluated, and do not enter S_b or T_b. A mask
 /// or weight may have one entry for each sequence in place of one for each token. Throws std::invalid_argument as
 /// `evaluate` does, and if layout.tokens() is not N. Cost: reads scores twice, writes the gradient once.
-template <sequence_loss Loss, scores X, sequence_layout L, executor E = const sequential>
+template <sequence_loss Loss, scores X, layout_argument L, executor E = const sequential>
 evaluation<Loss, gradient_type<X>> evaluate_sequences(const Loss& loss, const X& x, id_column targets, const L& layout,
                                                       const evaluation_options& options = {},
                                                       E&& executor = sequential{}) {

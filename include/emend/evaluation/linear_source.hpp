@@ -16,12 +16,11 @@ class linear_source {
 
  public:
   linear_source(score_view<const T> hidden, score_view<const T> weight, score_view<T> d_hidden, score_view<T> d_weight,
-                const evaluation_options& options, bool with_extras)
+                const head_options& options)
       : hidden_(hidden),
         d_hidden_(d_hidden),
         d_weight_(d_weight),
         options_(options),
-        features_(with_extras ? every_feature : 0),
         multiply_(multiply_add_for<A>(options.instructions)),
         depth_(hidden.vocab),
         vocab_(weight.rows()) {
@@ -237,7 +236,7 @@ class linear_source {
     chunk_view(linear_source& source, index begin, index end)
         : chunk_options(source, begin, end),
           view{source.scores_.data(), end - begin, source.vocab_, source.vocab_, 1},
-          head(view, this->transform, this->kept, source.options_.instructions, source.features_) {}
+          head(view, {this->transform, this->kept, source.options_.instructions, source.options_.with_extras}) {}
     score_view<A> view;
     row_head<A> head;
   };
@@ -249,8 +248,7 @@ class linear_source {
 
   score_view<const T> hidden_;
   score_view<T> d_hidden_, d_weight_;
-  const evaluation_options& options_;
-  int features_;
+  head_options options_;
   multiply_add_kernel<A> multiply_;
   index depth_, vocab_;
   const A* weight_ = nullptr;

@@ -2,8 +2,7 @@
 
 #include <emend/core/column.hpp>
 #include <emend/core/output_column.hpp>
-#include <emend/heads/score_transform.hpp>
-#include <emend/simd/instruction_set.hpp>
+#include <emend/heads/head_options.hpp>
 
 #include <optional>
 
@@ -29,5 +28,14 @@ struct evaluation_options {
   output_column per_token = {};       ///< receives loss(token_i), [M], 0 where not evaluated
   instruction_set instructions = instruction_set::best;
 };
+
+namespace detail {
+
+/// The part of the options that the head needs. Views of the options.
+inline head_options head_part(const evaluation_options& options, bool with_extras) {
+  return {options.transform, options.kept, options.instructions, with_extras};
+}
+
+}  // namespace detail
 
 }  // namespace emend

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <emend/core/token.hpp>
-#include <emend/evaluation/source.hpp>
+#include <emend/evaluation/scores.hpp>
 
 namespace emend::evaluation_refusals {
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <emend/core/executor.hpp>
 #include <emend/evaluation/evaluate.hpp>
 #include <emend/evaluation/refusals.hpp>
 
@@ -52,7 +53,7 @@ statistics_columns statistics(const X& x, id_column targets, const statistics_op
   // The targets, then the chosen ids, are all terms that point at their row.
   std::vector<index> ids, rows;
   std::vector<std::uint8_t> mask;
-  detail::with_source(x, static_cast<gradient_type<X>*>(nullptr), targets, common, with_extras,
+  detail::with_source(x, static_cast<gradient_type<X>*>(nullptr), detail::head_part(common, with_extras),
                       [&](auto& source, index n, index vocab) {
                         if (targets.is_given()) detail::require_length("targets", targets.size(), n);
                         if (options.mask.is_given()) detail::require_length("mask", options.mask.size(), n);

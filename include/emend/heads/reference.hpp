@@ -15,6 +15,11 @@ struct row_statistics {
   bool needs_reference_path = false;  ///< the gradient, too, is the slow head's
 };
 
+/// log_prob = score - log_z; -inf where the target is outside the support, an all -inf row included.
+inline double log_prob_of(double score, const row_statistics& row) {
+  return score == -infinity ? -infinity : (score - row.log_z) - row.log_z_tail;
+}
+
 /// The slow, obviously right head: the definitions, step by step, in double. It serves the tests, and the rows whose
 /// magnitudes the kernels do not take. `z(j)` is the j-th score. A row with NaN or +inf has NaN everywhere and arg_max
 /// -1; a row of nothing but -inf has log_z -inf, entropy 0, log_sum_squares -inf and arg_max 0.

@@ -5,7 +5,7 @@
 #include <emend/core/score_view.hpp>
 #include <emend/heads/kernels/kernels.hpp>
 #include <emend/heads/reference.hpp>
-#include <emend/heads/score_transform.hpp>
+#include <emend/heads/head_options.hpp>
 
 #include <optional>
 #include <vector>
@@ -28,16 +28,15 @@ class row_head {
   /// Rows that one call should take together: one where a row is contiguous, a few cache lines where tokens are.
   static constexpr index tile_rows = row_tile;
 
-  row_head(score_view<const T> scores, const score_transform& transform, const kept_ids& kept, instruction_set set,
-           int features)
+  row_head(score_view<const T> scores, const head_options& options)
       : scores_(scores),
-        transform_(transform),
-        kept_(kept),
-        kernels_(kernels_for<T>(set)),
-        arithmetic_kernels_(kernels_for<A>(set)),
-        features_(features) {
-    is_gathered_ = kept.offsets.is_given() || transform.soft_cap != 0 || scores.vocab_stride != 1;
-    is_tiled_ = !kept.offsets.is_given() && transform.soft_cap == 0 && !transform.temperatures.is_given() &&
+        transform_(options.transform),
+        kept_(options.kept),
+        kernels_(kernels_for<T>(options.instructions)),
+        arithmetic_kernels_(kernels_for<A>(options.instructions)),
+        with_extras_(options.with_extras) {
+    is_gathered_ = kept_.offsets.is_given() || transform_.soft_cap != 0 || scores.vocab_stride != 1;
+    is_tiled_ = !kept_.offsets.is_given() && transform_.soft_cap == 0 && !transform_.temperatures.is_given() &&
                 // A single row of column-major scores, too, whose stride along the vocabulary is 1: its bits are those
                 // of the row in a batch.
                 scores.vocab > 1 && scores.token_stride == 1 && scores.batch == 1;
@@ -94,8 +93,8 @@ class row_head {
     if (pass) pass->saved_row = -1;
     if (is_tiled_) {
       for (index k = 0; k < end - begin; ++k) work.sums[k] = {};
-      kernels_.columns_of[features_ != 0](work.sums, scores_.row(begin), end - begin, scores_.vocab,
-                                          scores_.vocab_stride, row_multiplier<A>(multiplier(begin)));
+      kernels_.columns_of[with_extras_](work.sums, scores_.row(begin), end - begin, scores_.vocab, scores_.vocab_stride,
+                                        row_multiplier<A>(multiplier(begin)));
       for (index row = begin; row < end; ++row)
         if (!is_active || is_active[row]) out[row] = finish(row, work.sums[row - begin].totals());
       return;
@@ -105,7 +104,7 @@ class row_head {
         if (is_active && !is_active[row]) continue;
         // Apart from what is kept of it: sums that the row before pushed out of the caches would have to be waited for.
         row_sums<A> sums;
-        kernels_.rows_of[features_ != 0](sums, scores_.row(row), scores_.vocab, 0, row_multiplier<A>(multiplier(row)));
+        kernels_.rows_of[with_extras_](sums, scores_.row(row), scores_.vocab, 0, row_multiplier<A>(multiplier(row)));
         work.totals[row - begin] = sums.totals();
       }
       for (index row = begin; row < end; ++row)
@@ -123,15 +122,15 @@ class row_head {
         if (pending != 0) pass->finish_pending();
         pass->saved_row = row;
       } else if (!is_gathered_) {
-        kernels_.rows_of[features_ != 0](sums, scores_.row(row), scores_.vocab, 0, row_multiplier<A>(multiplier(row)));
+        kernels_.rows_of[with_extras_](sums, scores_.row(row), scores_.vocab, 0, row_multiplier<A>(multiplier(row)));
       } else {
         const index size = width(row);
         work.values.resize(static_cast<std::size_t>(row_block));
         for (index first = 0; first < size; first += row_block) {
           const index count = size - first < row_block ? size - first : row_block;
           read_block(row, first, count, work.values.data());
-          arithmetic_kernels_.rows_of[features_ != 0](sums, work.values.data(), count, first,
-                                                      row_multiplier<A>(block_multiplier(row)));
+          arithmetic_kernels_.rows_of[with_extras_](sums, work.values.data(), count, first,
+                                                    row_multiplier<A>(block_multiplier(row)));
         }
       }
       out[row] = finish(row, sums.totals());
@@ -202,7 +201,7 @@ class row_head {
     return next < scores_.rows() && (!is_active || is_active[next]) ? scores_.row(next) : nullptr;
   }
   bool can_save() const {
-    return !is_gathered_ && features_ == 0 && scores_.vocab <= most_saved && kernels_.save_powers[0] != nullptr;
+    return !is_gathered_ && !with_extras_ && scores_.vocab <= most_saved && kernels_.save_powers[0] != nullptr;
   }
 
   saved_powers<A> saved_in(scratch& work, int side) const {
@@ -323,7 +322,7 @@ class row_head {
       result.entropy = ln_2 * (log2_sum - sums.weighted / sums.sum);
       // What scores at -inf add to the sums is of this size; the entropy of a certain row is exactly 0.
       if (result.entropy < 1e-30) result.entropy = 0;
-      if (features_ != 0) {
+      if (with_extras_) {
         result.log_sum_squares = ln_2 * (__builtin_log2(sums.squares) - 2 * log2_sum);
         result.mean_score = block_multiplier(row) * sums.plain / static_cast<double>(size);
         result.arg_max = sums.arg_max;
@@ -506,8 +505,7 @@ class row_head {
   const kept_ids& kept_;
   const row_kernels<T>& kernels_;
   const row_kernels<A>& arithmetic_kernels_;
-  int features_;
-  bool is_gathered_, is_tiled_;
+  bool with_extras_, is_gathered_, is_tiled_;
 };
 
 }  // namespace emend::detail

@@ -56,7 +56,7 @@ inline void check(const aggregation_options& options, aggregation how) {
 /// A batch without a counted token has no weights but 0: its loss is 0 (peers: NaN, or 0). The sum over parts of a
 /// batch, over ranks included, is the whole if `counts` are those of the whole. Throws std::invalid_argument if a count
 /// or an epsilon is below 0, or length is missing where it is needed.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> token_weights(const L& layout, aggregation how = aggregation::token_mean,
                                   const aggregation_options& options = {}) {
   detail::check(options, how);

@@ -13,7 +13,7 @@ namespace emend {
 ///   c_i = (A_i - mean A)(log_prob_i - mean log_prob),   means over the N counted tokens, sum / (N + epsilon)
 /// advantage, log_prob: [layout.tokens()]. Throws std::invalid_argument on a length that does not fit.
 /// Cui et al. 2025, eq. 8; epsilon: 1e-8 in verl's Clip-Cov, 0 in its KL-Cov.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> token_covariance(column advantage, column log_prob, const L& layout, double epsilon = 0) {
   detail::require_length("advantage", advantage.size(), layout.tokens());
   detail::require_length("log_prob", log_prob.size(), layout.tokens());
@@ -38,7 +38,7 @@ struct covariance_options {
 
 namespace detail {
 
-template <sequence_layout L>
+template <layout_argument L>
 std::size_t selected_count(const L& layout, double share) {
   if (!(share >= 0 && share <= 1)) fail("share", "a number from 0 to 1", std::to_string(share));
   index count = 0;
@@ -76,7 +76,7 @@ inline std::vector<double> select_first(const std::vector<ranked_token>& candida
 /// Returns 1 at a selected token, else 0, [layout.tokens()]; give PPO's loss the weight times (1 - selected).
 /// loss: a `ppo_clip` or another `policy_loss`; log_prob: [layout.tokens()]. The draw is that of options.seed alone.
 /// Throws std::invalid_argument on a length that does not fit or a share outside [0, 1]. Cui et al. 2025, eq. 10.
-template <policy_loss Loss, sequence_layout L>
+template <policy_loss Loss, layout_argument L>
 std::vector<double> select_clip_cov(const Loss& loss, column log_prob, const L& layout,
                                     const covariance_options& options = {}) {
   loss.check(layout.tokens());
@@ -94,7 +94,7 @@ std::vector<double> select_clip_cov(const Loss& loss, column log_prob, const L& 
 
 /// Tokens that KL-Cov holds back: those of the highest covariance. Returns 1 at a selected token, else 0.
 /// advantage, log_prob: [layout.tokens()]. Throws as `select_clip_cov`. Cui et al. 2025, eq. 11.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> select_kl_cov(column advantage, column log_prob, const L& layout,
                                   const covariance_options& options = {}) {
   const std::vector<double> covariance = token_covariance(advantage, log_prob, layout);

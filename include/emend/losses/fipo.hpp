@@ -19,7 +19,7 @@ struct future_kl_options {
 /// log_prob, old_log_prob: [layout.tokens()]; the sum runs over the counted tokens of the sequence, holes not counted
 /// as steps. Constants, 0 where not counted. Throws std::invalid_argument on a length that does not fit, gamma
 /// outside [0, 1], or low above high. Cost: one pass from the end. FIPO (ms-swift).
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> future_kl_weights(column log_prob, column old_log_prob, const L& layout,
                                       const future_kl_options& options = {}) {
   detail::require_length("log_prob", log_prob.size(), layout.tokens());

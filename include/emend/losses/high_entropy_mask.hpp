@@ -13,7 +13,7 @@ namespace emend {
 /// kept, and is no part of the quantile; infinity is an entropy like any. `rounds_to_float` computes q as a peer does
 /// that casts entropies to float first (TRL). Throws std::invalid_argument on a length that does not fit or a quantile
 /// outside [0, 1]. Cost: N log N. Wang et al. 2025, "Beyond the 80/20 rule"; TRL top_entropy_quantile.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> high_entropy_mask(column entropy, const L& layout, double quantile, bool rounds_to_float = false) {
   detail::require_length("entropy", entropy.size(), layout.tokens());
   if (!(quantile >= 0 && quantile <= 1)) detail::fail("quantile", "a number from 0 to 1", std::to_string(quantile));

@@ -49,7 +49,7 @@ struct unlikelihood_prefixes {
 ///   unwanted at t: the set of the ids in the prefix and in the target before t, without target t
 /// target: [layout.tokens()]; row t scores target t. Throws std::invalid_argument on a length that does not fit.
 /// Cost: the distinct ids before each token, added up. Welleck et al. 2020, section 5.1.
-template <sequence_layout L>
+template <layout_argument L>
 unlikelihood_terms token_unlikelihood_terms(id_column target, const L& layout,
                                             const unlikelihood_prefixes& prefixes = {}) {
   detail::require_length("target", target.size(), layout.tokens());
@@ -92,7 +92,7 @@ unlikelihood_terms token_unlikelihood_terms(id_column target, const L& layout,
 /// text: [layout.tokens()]; row t scores text_t; n at least 1. No term is wanted. Throws std::invalid_argument on a
 /// length that does not fit or another n. Cost: n times the square of a sequence's length at most. Welleck et al. 2020,
 /// section 5.2 (n = 4).
-template <sequence_layout L>
+template <layout_argument L>
 unlikelihood_terms sequence_unlikelihood_terms(id_column text, const L& layout, index n = 4) {
   detail::require_length("text", text.size(), layout.tokens());
   if (n < 1) detail::fail("n", "at least 1", std::to_string(n));

@@ -19,7 +19,7 @@ struct ngram_measures {
 /// tokens: [layout.tokens()]; n at least 1. A sequence shorter than n has no n-gram, and nothing repeated: distinct 1;
 /// a pool without n-grams likewise, entropy 0. Throws std::invalid_argument on a length that does not fit. Cost: N log
 /// N comparisons of n. Su et al. 2022 (arXiv 2202.06417), section 4; Welleck et al. 2020.
-template <sequence_layout L>
+template <layout_argument L>
 ngram_measures measure_ngrams(id_column tokens, const L& layout, index n) {
   detail::require_length("tokens", tokens.size(), layout.tokens());
   if (n < 1) detail::fail("n", "at least 1", std::to_string(n));
@@ -55,7 +55,7 @@ struct diversity_measures {
 };
 
 /// Cost and errors as `measure_ngrams`, three times. Su et al. 2022, section 4; the SequenceMatch paper's "diversity".
-template <sequence_layout L>
+template <layout_argument L>
 diversity_measures measure_diversity(id_column tokens, const L& layout) {
   diversity_measures result;
   result.per_sequence.assign(static_cast<std::size_t>(layout.sequences()), 1);

@@ -15,7 +15,7 @@ struct perplexities {
 /// Perplexity of some tokens: exp of the mean of -log_prob.
 /// log_prob: [layout.tokens()] [nats]. No counted token gives 1. Throws std::invalid_argument on a length that does not
 /// fit.
-template <sequence_layout L>
+template <layout_argument L>
 perplexities perplexity(column log_prob, const L& layout) {
   detail::require_length("log_prob", log_prob.size(), layout.tokens());
   perplexities result;

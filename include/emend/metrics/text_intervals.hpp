@@ -11,7 +11,7 @@ namespace detail {
 /// The n-grams of every sequence by number: a resample counts numbers instead of comparing n-grams.
 class numbered_ngrams {
  public:
-  template <sequence_layout L>
+  template <layout_argument L>
   numbered_ngrams(id_column tokens, const L& layout, index n) {
     std::map<std::vector<index>, index> number;
     for (index b = 0; b < layout.sequences(); ++b) {
@@ -62,7 +62,7 @@ struct ngram_intervals {
 
 /// Bootstrap intervals of n-gram measures. Arguments and errors as `measure_ngrams` and `bootstrap`; one sequence a
 /// prompt. Cost: resamples times the n-grams.
-template <sequence_layout L, executor E = const sequential>
+template <layout_argument L, executor E = const sequential>
 ngram_intervals measure_ngram_intervals(id_column tokens, const L& layout, index n,
                                         const bootstrap_options& options = {}, E&& executor = sequential{}) {
   const ngram_measures measures = measure_ngrams(tokens, layout, n);
@@ -79,7 +79,7 @@ ngram_intervals measure_ngram_intervals(id_column tokens, const L& layout, index
 }
 
 /// Bootstrap interval of the mean diversity over sequences (`measure_diversity`). Cost: resamples times the sequences.
-template <sequence_layout L, executor E = const sequential>
+template <layout_argument L, executor E = const sequential>
 interval diversity_interval(id_column tokens, const L& layout, const bootstrap_options& options = {},
                             E&& executor = sequential{}) {
   const diversity_measures measures = measure_diversity(tokens, layout);
@@ -90,7 +90,7 @@ interval diversity_interval(id_column tokens, const L& layout, const bootstrap_o
 
 /// Bootstrap interval over sequences of the perplexity of all their tokens (`perplexity`). Cost: resamples times the
 /// sequences.
-template <sequence_layout L, executor E = const sequential>
+template <layout_argument L, executor E = const sequential>
 interval perplexity_interval(column log_prob, const L& layout, const bootstrap_options& options = {},
                              E&& executor = sequential{}) {
   detail::require_length("log_prob", log_prob.size(), layout.tokens());

@@ -27,7 +27,7 @@ struct value_moments {
 
 /// The moments of a critic's values, of the returns and of their difference over the counted tokens.
 /// value, returns: [layout.tokens()]. Throws std::invalid_argument on a length that does not fit. Cost: one pass.
-template <sequence_layout L>
+template <layout_argument L>
 value_moments value_moments_of(column value, column returns, const L& layout) {
   detail::require_length("value", value.size(), layout.tokens());
   detail::require_length("returns", returns.size(), layout.tokens());
@@ -61,7 +61,7 @@ inline value_summary value_metrics(const value_moments& m, const value_metric_op
 }
 
 /// The same straight from the columns, see `value_moments_of`.
-template <sequence_layout L>
+template <layout_argument L>
 value_summary value_metrics(column value, column returns, const L& layout, const value_metric_options& options = {}) {
   return value_metrics(value_moments_of(value, returns, layout), options);
 }

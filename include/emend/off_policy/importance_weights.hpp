@@ -107,7 +107,7 @@ inline void check(const importance_options& options) {
 /// tokens is neither kept nor dropped. A mean of 1e-8 or less does not normalise. Throws std::invalid_argument on a
 /// length that does not fit, bounds that are no interval, or mode truncate with a gate that is no ratio. Cost: two
 /// passes over two numbers a token. verl, TRL, OpenRLHF, NeMo: their names are with each option.
-template <sequence_layout L>
+template <layout_argument L>
 importance_result importance_weights(column log_prob, column behaviour_log_prob, const L& layout,
                                      const importance_options& options = {}) {
   const detail::log_ratio_source ratio(log_prob, behaviour_log_prob, layout.tokens());

@@ -35,7 +35,7 @@ struct off_policy_measures {
 /// every measure, and counted in `missing`; sequences without other tokens are left out but for the option. Throws
 /// std::invalid_argument on a length that does not fit. Cost: one pass over two numbers a token. The measures of verl's
 /// rollout correction; their formulas are with their fields.
-template <sequence_layout L>
+template <layout_argument L>
 off_policy_measures off_policy_metrics(column log_prob, column behaviour_log_prob, const L& layout,
                                        const off_policy_metric_options& options = {}) {
   const detail::log_ratio_source ratio(log_prob, behaviour_log_prob, layout.tokens());

@@ -10,7 +10,7 @@ namespace emend {
 /// missing behaviour log-probability (NaN) adds 0; a sequence without counted tokens has the mean 0. A NaN mean is not
 /// kept. Throws std::invalid_argument on a length that does not fit. Cost: one pass over two numbers a token.
 /// off_policy_mask_threshold of TRL's GRPO; DeepSeek-V3.2.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> off_policy_sequence_mask(column log_prob, column behaviour_log_prob, column advantage,
                                              const L& layout, double threshold) {
   const detail::log_ratio_source ratio(log_prob, behaviour_log_prob, layout.tokens());

@@ -36,7 +36,7 @@ struct rejection_result {
 /// a sequence too, and never rejects by itself; a NaN value is rejected. A sequence without counted tokens is not
 /// counted. Throws std::invalid_argument on a length that does not fit, or bounds that are no interval. Cost: two
 /// passes over two numbers a token. The rejection sampling of verl's rollout correction.
-template <sequence_layout L>
+template <layout_argument L>
 rejection_result rejection(column log_prob, column behaviour_log_prob, const L& layout,
                            const rejection_options& options = {}) {
   const detail::log_ratio_source ratio(log_prob, behaviour_log_prob, layout.tokens());

@@ -25,7 +25,7 @@ inline std::vector<double> mean_over_heads(column attention, index heads) {
 /// attention: [layout.tokens()], finite and not below 0, of any scale, as `mean_over_heads`; not given: uniform, 1 / T.
 /// A sequence whose attention adds up to 0 gets uniform shares. What is not counted is not read. Throws
 /// std::invalid_argument on a length that does not fit, or a counted entry that is NaN, infinite or below 0.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> attention_shares(column attention, const L& layout) {
   if (attention.is_given()) detail::require_length("attention", attention.size(), layout.tokens());
   std::vector<double> share(static_cast<std::size_t>(layout.tokens()), 0);
@@ -61,7 +61,7 @@ struct abc_options {
 /// share: [layout.tokens()] (`attention_shares`); reward: [B]. A beta or a share of 0 leaves its term out, and at beta
 /// 0 the share is not used. As the score of `token_rewards` it gets its divergence term. Throws std::invalid_argument
 /// on a length that does not fit. Chan et al. 2024, arXiv 2402.00782.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> abc_rewards(column share, column reward, const L& layout, const abc_options& options = {}) {
   detail::require_length("share", share.size(), layout.tokens());
   detail::require_length("reward", reward.size(), layout.sequences());

@@ -11,7 +11,7 @@ namespace emend {
 /// [layout.tokens()], not 0 at a random subset of the tokens (the randomised form, unbiased, for long sequences);
 /// empty: all. A sequence without a sampled token adds nothing. normaliser: sequences of the whole batch, above 0.
 /// Throws std::invalid_argument on a length that does not fit. Ren et al. 2022; Lee et al. 2024 (GELI).
-template <sequence_layout L>
+template <layout_argument L>
 number_evaluation geli_loss(column token_reward, column episode_return, const L& layout, column is_sampled = {},
                             double normaliser = 1) {
   detail::require_length("token_reward", token_reward.size(), layout.tokens());

@@ -16,7 +16,7 @@ struct q_rm_options {
 ///   A_t = Z_t - kl_coefficient (log_prob_t - reference_log_prob_t) - value_coefficient V_t
 /// token_score, value, log_prob, reference_log_prob: [layout.tokens()]; 0 where a token is not counted. Throws
 /// std::invalid_argument on a length that does not fit. Chen et al. 2025 (Q-RM), arXiv 2505.23363.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> q_rm_advantages(column token_score, column value, column log_prob, column reference_log_prob,
                                     const L& layout, const q_rm_options& options = {}) {
   detail::require_length("token_score", token_score.size(), layout.tokens());
@@ -52,7 +52,7 @@ struct q_rm_loss_result {
 ///   loss = -(1 / pairs) sum_b log sigmoid(beta (mean_t Z_chosen - mean_t Z_rejected) - margin)
 /// chosen, rejected: token scores, each over its own layout of as many sequences; the mean of a sequence without tokens
 /// is 0. Throws std::invalid_argument on a length that does not fit.
-template <sequence_layout C, sequence_layout R>
+template <layout_argument C, layout_argument R>
 q_rm_loss_result q_rm_loss(column chosen, const C& chosen_layout, column rejected, const R& rejected_layout,
                            const q_rm_loss_options& options = {}) {
   detail::require_length("chosen", chosen.size(), chosen_layout.tokens());

@@ -15,7 +15,7 @@ struct red_options {
 /// prefix_score: [layout.tokens()], the reward model's score up to and with each token; empty_score: [B]. The
 /// differences add up to R_T - R_0. Throws std::invalid_argument on a length that does not fit. Li et al. 2024 (RED),
 /// arXiv 2411.08302.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> red_rewards(column prefix_score, column empty_score, const L& layout,
                                 const red_options& options = {}) {
   detail::require_length("prefix_score", prefix_score.size(), layout.tokens());

@@ -18,7 +18,7 @@ inline bool is_one_of(index id, id_column ids) {
 /// not count. A sequence without an end counts whole. ids: [layout.tokens()]; end_ids: any of these ends a response (a
 /// model may declare several). Throws std::invalid_argument on a length that does not fit. The result is a mask for
 /// `padded` or `ragged`.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<char> response_mask(id_column ids, const L& layout, id_column end_ids) {
   detail::require_length("ids", ids.size(), layout.tokens());
   std::vector<char> mask(static_cast<std::size_t>(layout.tokens()), 0);
@@ -35,7 +35,7 @@ std::vector<char> response_mask(id_column ids, const L& layout, id_column end_id
 
 /// The ids with everything after the first end of a sequence replaced by padding.
 /// Arguments as in `response_mask`; where the layout does not count, ids stay.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<index> truncate_response(id_column ids, const L& layout, id_column end_ids, index pad_id) {
   const std::vector<char> mask = response_mask(ids, layout, end_ids);
   std::vector<index> result(mask.size());
@@ -48,7 +48,7 @@ std::vector<index> truncate_response(id_column ids, const L& layout, id_column e
 }
 
 /// Which sequences have an end among their counted tokens: [B], 1 or 0. The others were cut.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<char> has_end(id_column ids, const L& layout, id_column end_ids) {
   detail::require_length("ids", ids.size(), layout.tokens());
   std::vector<char> result(static_cast<std::size_t>(layout.sequences()), 0);

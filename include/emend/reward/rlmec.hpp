@@ -26,7 +26,7 @@ struct rlmec_options {
 ///   r_t = clamp(p_t - centre, 0, correct_high) of a correct solution, clamp(p_t - centre, wrong_low, 0) of a wrong one
 /// log_prob: [layout.tokens()], of the given tokens under that model; is_correct: [B]. 0 where a token is not counted.
 /// Throws std::invalid_argument on a length that does not fit. Chen et al. 2024 (RLMEC), arXiv 2401.06081.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> rlmec_rewards(column log_prob, column is_correct, const L& layout,
                                   const rlmec_options& options = {}) {
   detail::require_length("log_prob", log_prob.size(), layout.tokens());

@@ -17,7 +17,7 @@ struct rto_options {
 /// dpo_log_prob, reference_log_prob: [layout.tokens()]. As the score of `token_rewards`, with kl_coefficient beta_2
 /// (0.01) and the sequence's reward at the end, it is the paper's r_t. Throws std::invalid_argument on a length that
 /// does not fit, or if clip is not above 0. Zhong et al. 2024, arXiv 2404.18922.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> rto_scores(column dpo_log_prob, column reference_log_prob, const L& layout,
                                const rto_options& options = {}) {
   detail::require_length("dpo_log_prob", dpo_log_prob.size(), layout.tokens());

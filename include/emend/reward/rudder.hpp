@@ -8,7 +8,7 @@ namespace emend {
 ///   r_t = g_t - g_{t-1},   before the first token g = 0
 /// return_prediction: [layout.tokens()]; 0 where a token is not counted. They add up to the last prediction. Throws
 /// std::invalid_argument on a length that does not fit. Arjona-Medina et al. 2019.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> rudder_rewards(column return_prediction, const L& layout) {
   detail::require_length("return_prediction", return_prediction.size(), layout.tokens());
   std::vector<double> result(static_cast<std::size_t>(layout.tokens()), 0);

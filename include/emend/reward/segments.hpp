@@ -24,7 +24,7 @@ struct segment_options {
 ///   closes
 /// entropy: [layout.tokens()]; the last segment closes at the last token, or at the one before it. A sequence of one
 /// token is one segment. Throws std::invalid_argument on a length that does not fit.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<index> segment_ends(column entropy, const L& layout, index b, const segment_options& options = {}) {
   detail::require_length("entropy", entropy.size(), layout.tokens());
   if (options.minimum_length < 1)
@@ -50,7 +50,7 @@ std::vector<index> segment_ends(column entropy, const L& layout, index b, const 
 /// entropy, value: [layout.tokens()]; 0 where a token is not counted or in no segment. As the score of `token_rewards`
 /// it gets its divergence term. Throws std::invalid_argument on a length that does not fit, or options that give a
 /// segment a deviation not above 0. Yin et al. 2025, by their code.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> segment_rewards(column entropy, column value, const L& layout,
                                     const segment_options& options = {}) {
   detail::require_length("value", value.size(), layout.tokens());

@@ -64,7 +64,7 @@ inline void check(const seq2seq_reward_options& options, index tokens) {
 /// layout: which rows belong to which response. Throws std::invalid_argument on a length or id that does not fit.
 /// q_t = 0 (score -inf) gives prob -1, logratio -clip. Cost: reads each counted row once.
 /// arXiv 2409.00162, figure 2 (2): reward "until it diverges", then negative scores to diverging tokens.
-template <scores X, sequence_layout L, executor E = const sequential>
+template <scores X, layout_argument L, executor E = const sequential>
 seq2seq_rewards extract_rewards(const X& x, id_column response, const L& layout,
                                 const seq2seq_reward_options& options = {}, E&& executor = sequential{}) {
   const index tokens = layout.tokens();

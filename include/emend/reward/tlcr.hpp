@@ -49,7 +49,7 @@ inline number_evaluation tlcr_loss(column logit, id_column label, double normali
 ///   s_t = 2 sigmoid(x_t) - 1
 /// logit: [layout.tokens()]; 0 where a token is not counted. Throws std::invalid_argument on a length that does not
 /// fit.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> tlcr_rewards(column logit, const L& layout) {
   detail::require_length("logit", logit.size(), layout.tokens());
   std::vector<double> result(static_cast<std::size_t>(layout.tokens()), 0);

@@ -22,7 +22,7 @@ struct token_reward_options {
 
 namespace detail {
 
-template <sequence_layout L>
+template <layout_argument L>
 void check(const token_reward_options& options, const column& score, const column& old_log_prob,
            const column& reference_log_prob, const L& layout) {
   if (score.is_given()) require_length("score", score.size(), layout.tokens());
@@ -50,7 +50,7 @@ void check(const token_reward_options& options, const column& score, const colum
 /// Where a sequence-level reward stands, by the convention of the last counted token: OpenRLHF, align-anything, NeMo,
 /// verl; NeMo-Aligner's "length - 2" is the last token that has a log-probability. [B], -1 for a sequence without
 /// tokens.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<index> last_positions(const L& layout) {
   std::vector<index> result(static_cast<std::size_t>(layout.sequences()), -1);
   for (index b = 0; b < layout.sequences(); ++b)
@@ -78,7 +78,7 @@ std::vector<index> positions_after_last(const L& layout) {
 /// factor 0 is left out, however infinite it is; a token to which both policies give the probability 0 has no
 /// divergence. Throws std::invalid_argument on a length or position that does not fit, a scalar_reward without a scale.
 /// Cost: one pass.
-template <sequence_layout L>
+template <layout_argument L>
 std::vector<double> token_rewards(column score, column old_log_prob, column reference_log_prob, const L& layout,
                                   const token_reward_options& options = {}) {
   detail::check(options, score, old_log_prob, reference_log_prob, layout);

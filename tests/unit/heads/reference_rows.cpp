@@ -18,7 +18,7 @@ template <class T>
 detail::row_statistics statistics_of(const std::vector<T>& row, instruction_set set,
                                      const score_transform& transform = {}) {
   const kept_ids all;
-  const detail::row_head<T> head({row.data(), 1, static_cast<emend::index>(row.size()), 1, 1}, transform, all, set, 0);
+  const detail::row_head<T> head({row.data(), 1, static_cast<emend::index>(row.size()), 1, 1}, {transform, all, set});
   typename detail::row_head<T>::scratch work;
   detail::row_statistics result;
   head.statistics(0, 1, nullptr, &result, work);
@@ -48,8 +48,8 @@ TEST_CASE("rows beyond the kernels' magnitudes are the slow head's, and only the
 
 template <class T>
 void check_without(const std::vector<T>& row, emend::index id, const score_transform& transform, const kept_ids& kept) {
-  const detail::row_head<T> head({row.data(), 1, static_cast<emend::index>(row.size()), 1, 1}, transform, kept,
-                                 instruction_set::best, 0);
+  const detail::row_head<T> head({row.data(), 1, static_cast<emend::index>(row.size()), 1, 1},
+                                 {transform, kept, instruction_set::best});
   long double sum = 0, largest = -std::numeric_limits<long double>::infinity();
   const auto is_kept = [&](emend::index j) {
     if (!kept.offsets.is_given()) return true;
@@ -86,8 +86,8 @@ TEST_CASE("log_z of a row less one id is exact, however much of the mass the id 
   const score_transform plain;
   const kept_ids all;
   const auto without = [&](const std::vector<double>& row, emend::index id) {
-    const detail::row_head<double> head({row.data(), 1, static_cast<emend::index>(row.size()), 1, 1}, plain, all,
-                                        instruction_set::best, 0);
+    const detail::row_head<double> head({row.data(), 1, static_cast<emend::index>(row.size()), 1, 1},
+                                        {plain, all, instruction_set::best});
     return head.log_z_without(0, id);
   };
   CHECK(without({1, -infinity, -infinity}, 0) == -infinity);
