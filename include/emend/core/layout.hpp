@@ -2,6 +2,8 @@
 
 #include <emend/core/column.hpp>
 
+#include <ranges>
+#include <type_traits>
 #include <vector>
 
 namespace emend {
@@ -24,17 +26,18 @@ concept sequence_layout = requires(const L& l, void (*f)(index)) {
 
 namespace detail {
 
+/// False, and where L is a range or a number, which nobody means as a layout of his own, an error with the remedy.
 template <class L>
 consteval bool refuse_layout() {
-  static_assert(sequence_layout<L>,
+  static_assert(!std::ranges::range<L> && !std::is_arithmetic_v<L>,
                 "emend: this does not say how the tokens fall into sequences; give padded(rows, length, mask), "
                 "ragged(offsets) or packed(ids), whichever the batch is");
-  return sequence_layout<L>;
+  return false;
 }
 
 }  // namespace detail
 
-/// `sequence_layout` as functions ask for it: another type is an error with the remedy, not a candidate less.
+/// `sequence_layout` as functions ask for it, which says the remedy where a container or a number is given.
 template <class L>
 concept layout_argument = sequence_layout<L> || detail::refuse_layout<L>();
 

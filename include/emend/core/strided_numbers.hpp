@@ -226,15 +226,16 @@ concept number_output =
     numbers_in_memory<std::remove_reference_t<X>> && std::is_floating_point_v<number_of<std::remove_reference_t<X>>> &&
     !std::is_const_v<number_of<std::remove_reference_t<X>>>;
 
+/// False, and where X is a range, an error with the remedy.
 template <class X>
 consteval bool refuse_output() {
-  static_assert(number_output<X>,
+  static_assert(!std::ranges::range<X>,
                 "emend: results are written to memory of float or double that may be changed, such as a "
                 "std::vector<double>, a span, a row or a map of them");
-  return number_output<X>;
+  return false;
 }
 
-/// `number_output` as functions ask for it: another type is an error with the remedy, not a candidate less.
+/// `number_output` as functions ask for it, which says the remedy where another container is given.
 template <class X>
 concept output_argument = number_output<X> || refuse_output<X>();
 
