@@ -125,5 +125,6 @@
 #include <emend/training/shuffled_stream.hpp>
 #include <emend/training/token_batch.hpp>
 #include <emend/training/trainable.hpp>
-#include <emend/training/update.hpp>
+#include <emend/training/update_critic.hpp>
+#include <emend/training/update_policy.hpp>
 #include <emend/version.hpp>
