@@ -21,6 +21,7 @@
 #include <emend/conventions.hpp>
 #include <emend/core/backend.hpp>
 #include <emend/core/column.hpp>
+#include <emend/core/id_column.hpp>
 #include <emend/core/executor.hpp>
 #include <emend/core/layout.hpp>
 #include <emend/core/matrix.hpp>
