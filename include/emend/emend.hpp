@@ -21,6 +21,7 @@
 #include <emend/conventions.hpp>
 #include <emend/core/backend.hpp>
 #include <emend/core/column.hpp>
+#include <emend/core/id_column.hpp>
 #include <emend/core/executor.hpp>
 #include <emend/core/layout.hpp>
 #include <emend/core/matrix.hpp>
@@ -125,5 +126,6 @@
 #include <emend/training/shuffled_stream.hpp>
 #include <emend/training/token_batch.hpp>
 #include <emend/training/trainable.hpp>
-#include <emend/training/update.hpp>
+#include <emend/training/update_critic.hpp>
+#include <emend/training/update_policy.hpp>
 #include <emend/version.hpp>

@@ -1,5 +1,6 @@
 // Armadillo's vectors and matrices as columns: no header of ours is needed for them.
 #include <emend/core/column.hpp>
+#include <emend/core/id_column.hpp>
 
 #include <armadillo>
 #include <doctest/doctest.h>

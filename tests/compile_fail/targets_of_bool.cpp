@@ -1,5 +1,6 @@
 // message: ids must be of an integer type; convert them first
 #include <emend/core/column.hpp>
+#include <emend/core/id_column.hpp>
 
 #include <array>
 

@@ -1,6 +1,7 @@
 // Multidimensional spans as columns: std::mdspan, or with EMEND_TEST_CUDA_MDSPAN that of CUDA's core libraries. A
 // program of its own, since not every standard library has them.
 #include <emend/core/column.hpp>
+#include <emend/core/id_column.hpp>
 
 #include <array>
 #include <cstdio>

@@ -2,6 +2,7 @@
 
 #include <emend/core/backend.hpp>
 #include <emend/core/column.hpp>
+#include <emend/core/id_column.hpp>
 #include <emend/heads/reference.hpp>
 #include <emend/heads/score_transform.hpp>
 

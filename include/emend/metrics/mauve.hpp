@@ -1,5 +1,6 @@
 #pragma once
 
+#include <emend/core/id_column.hpp>
 #include <emend/metrics/divergence_frontier.hpp>
 #include <emend/metrics/k_means.hpp>
 #include <emend/metrics/principal_components.hpp>

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/core/column.hpp>
+#include <emend/core/id_column.hpp>
 
 #include <vector>
 

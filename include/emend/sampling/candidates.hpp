@@ -1,7 +1,7 @@
 #pragma once
 
 #include <emend/carriers/real.hpp>
-#include <emend/core/column.hpp>
+#include <emend/core/id_column.hpp>
 #include <emend/sampling/row_passes.hpp>
 #include <emend/sampling/weighted_cut.hpp>
 #include <emend/simd/compaction.hpp>

@@ -6,7 +6,8 @@
 #include <emend/losses/ppo_clip.hpp>
 #include <emend/losses/value_clip.hpp>
 #include <emend/reward/token_rewards.hpp>
-#include <emend/training/update.hpp>
+#include <emend/training/update_critic.hpp>
+#include <emend/training/update_policy.hpp>
 
 namespace emend {
 

@@ -1,4 +1,5 @@
 #include <emend/core/column.hpp>
+#include <emend/core/id_column.hpp>
 #include <emend/core/layout.hpp>
 #include <emend/core/matrix.hpp>
 #include <emend/core/output_column.hpp>

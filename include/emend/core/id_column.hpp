@@ -1,0 +1,78 @@
+#pragma once
+
+#include <emend/core/entry_range.hpp>
+
+#include <initializer_list>
+
+namespace emend {
+
+/// One id or position per token: targets, rows, links, offsets.
+///
+/// As `column`, of an integer type other than bool; it reads as `index`.
+class id_column : public detail::entry_range {
+ public:
+  constexpr id_column() = default;
+  template <detail::column_range X>
+  id_column(X&& values) : id_column(detail::keep_numbers(std::forward<X>(values))) {}
+  template <detail::visited_range X>
+  id_column(X&& values) {
+    using range = std::remove_cvref_t<X>;
+    detail::shared_owner owner;
+    const range* const here =
+        std::is_lvalue_reference_v<X> ? __builtin_addressof(values) : &owner.take_over(std::forward<X>(values));
+    backend<range>::visit_numbers(*here, [&]<class T>(strided_numbers<const T> numbers) {
+      if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
+        *this = id_column(detail::kept_numbers<T>{numbers, owner});
+      else
+        detail::fail("ids", "numbers of an integer type", "another one");
+    });
+  }
+  template <detail::plain_number T>
+  id_column(std::initializer_list<T> values)
+      : id_column(detail::copy_numbers(values.begin(), static_cast<index>(values.size()))) {}
+  /// Last resort for ranges that cannot be viewed: says the remedy.
+  template <detail::other_column_range X>
+  id_column(const X&) {
+    static_assert(
+        detail::column_range<X>,
+        "emend: ids are a view of integers that lie in memory; evaluate an expression first, copy what is not "
+        "contiguous into a vector, and encode text with a tokenizer");
+  }
+  template <class T>
+    requires std::is_arithmetic_v<T>
+  id_column(const T* data, index size, index stride = 1)
+      : id_column(detail::kept_numbers<T>{strided_numbers<const T>(data, size, stride), {}}) {}
+  /// As of `column`: source->ids_here() brings the entries.
+  template <class S>
+    requires requires(const S& s) {
+      { s.ids_here() } -> std::convertible_to<const id_column&>;
+    }
+  id_column(const S* source, index size) : entry_range(source, size), read_(&read_there<S>) {}
+
+  index operator[](index i) const { return read_(data_, place(i)); }
+  /// Where the entries lie, if it is an S, else null.
+  template <class S>
+  const S* source() const {
+    return read_ == &read_there<S> ? static_cast<const S*>(data_) : nullptr;
+  }
+
+ private:
+  template <class T>
+  explicit id_column(detail::kept_numbers<T> kept) : entry_range(kept.numbers, std::move(kept.owner)), read_(&read<T>) {
+    static_assert(std::is_integral_v<T> && !std::is_same_v<T, bool>,
+                  "emend: ids must be of an integer type; convert them first, for example to std::vector<int>");
+  }
+
+  template <class T>
+  static index read(const void* data, index i) {
+    return static_cast<index>(static_cast<const T*>(data)[i]);
+  }
+  template <class S>
+  static index read_there(const void* source, index i) {
+    return static_cast<const S*>(source)->ids_here()[i];
+  }
+
+  index (*read_)(const void*, index) = nullptr;
+};
+
+}  // namespace emend
