@@ -1,5 +1,6 @@
 #include <emend/core/thread_pool.hpp>
 #include <emend/sampling/generate.hpp>
+#include <emend/sequence_match/packing.hpp>
 
 #include <doctest/doctest.h>
 
