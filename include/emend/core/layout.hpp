@@ -3,6 +3,7 @@
 #include <emend/core/column.hpp>
 #include <emend/core/id_column.hpp>
 
+#include <limits>
 #include <ranges>
 #include <type_traits>
 #include <vector>
@@ -44,12 +45,15 @@ concept layout_argument = sequence_layout<L> || detail::refuse_layout<L>();
 
 /// Rows of equal length, [sequences, length] flattened; a position counts where the mask is not 0. Padding may stand on
 /// either side, and holes anywhere. An empty mask counts everything.
-/// Throws std::invalid_argument if the mask has not sequences * length entries.
+/// Throws std::invalid_argument if the mask has not sequences * length entries, and if these are more than an index counts.
 class padded {
  public:
   padded(index sequences, index length, column mask = {}) : sequences_(sequences), length_(length), mask_(mask) {
     if (sequences < 0 || length < 0)
       detail::fail("padded extents", "numbers not below 0", std::to_string(sequences) + " x " + std::to_string(length));
+    if (length > 0 && sequences > std::numeric_limits<index>::max() / length)
+      detail::fail("padded extents", "a product that is an index",
+                   std::to_string(sequences) + " x " + std::to_string(length));
     if (mask.is_given()) detail::require_length("padded mask", mask.size(), sequences * length);
   }
   index tokens() const { return sequences_ * length_; }

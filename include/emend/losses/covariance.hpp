@@ -11,7 +11,8 @@ namespace emend {
 
 /// Each counted token's share of the covariance of advantage and log-probability; 0 where not counted.
 ///   c_i = (A_i - mean A)(log_prob_i - mean log_prob),   means over the N counted tokens, sum / (N + epsilon)
-/// advantage, log_prob: [layout.tokens()]. Throws std::invalid_argument on a length that does not fit.
+/// advantage, log_prob: [layout.tokens()]. Throws std::invalid_argument on a length that does not fit, and if a counted
+/// number is not finite: tokens outside the support are to be masked.
 /// Cui et al. 2025, eq. 8; epsilon: 1e-8 in verl's Clip-Cov, 0 in its KL-Cov.
 template <layout_argument L>
 std::vector<double> token_covariance(column advantage, column log_prob, const L& layout, double epsilon = 0) {
@@ -20,6 +21,13 @@ std::vector<double> token_covariance(column advantage, column log_prob, const L&
   double of_advantage = 0, of_log_prob = 0, count = epsilon;
   for (index b = 0; b < layout.sequences(); ++b)
     layout.for_each_token(b, [&](index t) { of_advantage += advantage[t], of_log_prob += log_prob[t], ++count; });
+  // One that is not finite leaves no covariance to any other.
+  const auto require_finite = [](const char* argument, double sum) {
+    if (sum - sum != 0)
+      detail::fail(argument, "finite numbers at counted tokens", "numbers that sum to " + std::to_string(sum));
+  };
+  require_finite("advantage", of_advantage);
+  require_finite("log_prob", of_log_prob);
   std::vector<double> covariance(static_cast<std::size_t>(layout.tokens()), 0);
   for (index b = 0; b < layout.sequences(); ++b)
     layout.for_each_token(b, [&](index t) {

@@ -20,25 +20,36 @@ inline state_tree pack_tree(id_column prompt, const std::vector<action>& actions
                             erase_floor where = erase_floor::prompt_end) {
   detail::check_actions(prompt, actions);
   state_tree tree;
-  const auto push = [&](index token, index parent) {
-    tree.depth.push_back(parent < 0 ? 0 : tree.depth[static_cast<std::size_t>(parent)] + 1);
-    tree.token.push_back(token);
-    tree.parent.push_back(parent);
-    return static_cast<index>(tree.token.size()) - 1;
+  // As large as it can become, and cut at the end.
+  const auto most = static_cast<std::size_t>(prompt.size()) + actions.size();
+  tree.token.resize(most);
+  tree.parent.resize(most);
+  tree.depth.resize(most);
+  tree.at.resize(actions.size() + 1);
+  index nodes = 0, cursor = -1;
+  const auto push = [&](index token) {
+    const auto node = static_cast<std::size_t>(nodes);
+    tree.token[node] = token;
+    tree.parent[node] = cursor;
+    tree.depth[node] = cursor < 0 ? 0 : tree.depth[static_cast<std::size_t>(cursor)] + 1;
+    cursor = nodes++;
   };
-  index cursor = -1;
-  for (index i = 0; i < prompt.size(); ++i) cursor = push(prompt[i], cursor);
+  for (index i = 0; i < prompt.size(); ++i) push(prompt[i]);
   const index floor = where == erase_floor::prompt_end ? prompt.size() : 1;
-  tree.at.push_back(cursor);
-  for (const action& a : actions) {
+  tree.at[0] = cursor;
+  for (std::size_t i = 0; i < actions.size(); ++i) {
+    const action& a = actions[i];
     if (a.kind == action_kind::append) {
-      cursor = push(a.argument, cursor);
+      push(a.argument);
     } else {
       for (index k = detail::erased_by(a, tree.depth[static_cast<std::size_t>(cursor)] + 1, floor); k > 0; --k)
         cursor = tree.parent[static_cast<std::size_t>(cursor)];
     }
-    tree.at.push_back(cursor);
+    tree.at[i + 1] = cursor;
   }
+  tree.token.resize(static_cast<std::size_t>(nodes));
+  tree.parent.resize(tree.token.size());
+  tree.depth.resize(tree.token.size());
   tree.is_at_floor.assign(tree.token.size(), 0);
   tree.is_at_floor[static_cast<std::size_t>(floor - 1)] = 1;
   return tree;

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
 #include <string>
 
 #include "throws.hpp"
@@ -44,6 +45,11 @@ TEST_CASE("padded: errors name the argument") {
   CHECK_THROWS_NAMING(padded(2, 3, mask), "padded mask");
   CHECK_THROWS_NAMING(padded(-1, 3), "padded extents");
   CHECK_THROWS_NAMING(padded(1, -3), "padded extents");
+  constexpr emend::index half = emend::index{1} << 32, most = std::numeric_limits<emend::index>::max();
+  CHECK_THROWS_NAMING(padded(half, half), "padded extents");
+  CHECK_THROWS_NAMING(padded(2, most / 2 + 1), "padded extents");
+  CHECK(padded(1, most).tokens() == most);
+  CHECK(padded(most, 0).tokens() == 0);
 }
 
 TEST_CASE("ragged: offsets, empty sequences, a mask") {

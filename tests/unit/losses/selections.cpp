@@ -31,6 +31,15 @@ TEST_CASE("KL-Cov takes the highest covariances, the lowest position at ties, an
   CHECK(select_kl_cov(advantage, log_prob, padded(1, 4, none), {.share = 1}) == none);
 }
 
+TEST_CASE("covariances beside a number that is not finite are refused, unless it is not counted") {
+  const numbers good{1, -1, 1}, log_prob{-1, -2, -HUGE_VAL}, mask{1, 1, 0};
+  CHECK_THROWS_NAMING(select_kl_cov(good, log_prob, padded(1, 3)), "log_prob");
+  CHECK_THROWS_NAMING(select_kl_cov(log_prob, good, padded(1, 3)), "advantage");
+  CHECK_THROWS_NAMING(select_kl_cov(good, numbers{-1, bad, -1}, padded(1, 3)), "log_prob");
+  CHECK_THROWS_NAMING(select_clip_cov(ppo_clip{good, good}, log_prob, padded(1, 3)), "log_prob");
+  CHECK(select_kl_cov(good, log_prob, padded(1, 3, mask), {.share = 0}) == numbers{1, 0, 0});
+}
+
 TEST_CASE("Clip-Cov draws among candidates, by its seed alone") {
   numbers advantage, log_prob, old;
   for (int i = 0; i < 200; ++i) {
