@@ -45,7 +45,8 @@ concept layout_argument = sequence_layout<L> || detail::refuse_layout<L>();
 
 /// Rows of equal length, [sequences, length] flattened; a position counts where the mask is not 0. Padding may stand on
 /// either side, and holes anywhere. An empty mask counts everything.
-/// Throws std::invalid_argument if the mask has not sequences * length entries, and if these are more than an index counts.
+/// Throws std::invalid_argument if the mask has not sequences * length entries, and if these are more than an index
+/// counts.
 class padded {
  public:
   padded(index sequences, index length, column mask = {}) : sequences_(sequences), length_(length), mask_(mask) {
