@@ -12,10 +12,11 @@ namespace emend::detail {
 //                                               visit(row, reader), a row_reader, while its scores are at hand
 //   backward(executor, plan, buffers)           the whole gradient from buffers.adjoints and score_adjoints
 //   fused(executor, plan, buffers, visit)       both, row by row where the row can stay in cache
-//   fused_late(executor, plan, buffers, note, visit, finish)   both, note(row, reader) before visit(row), for
-//   losses whose row adjoints follow from the row's own statistics
-//                                               and single scores of any row, but whose score_adjoints need every row:
-//                                               these are written by finish(), once all rows have been visited
+//   fused_late(executor, plan, buffers, note, visit, finish)
+//                                               both, note(row, reader) before visit(row), for losses whose row
+//                                               adjoints follow from the row's own statistics and single scores of any
+//                                               row, but whose score_adjoints need every row: these are written by
+//                                               finish(), once all rows have been visited
 // visit(row) may read buffers.statistics[row] and the scores of the row's terms, and writes the row's adjoints; in
 // fused_late it may read the scores of all terms.
 
@@ -24,7 +25,7 @@ score_view<std::remove_const_t<T>> no_gradient() {
   return {};
 }
 
-/// Throws if `out` shares memory with `in` without being the same block.
+/// Throws std::invalid_argument if `out` shares memory with `in` without being the same block.
 template <class T>
 bool check_overlap(score_view<const T> in, score_view<T> out) {
   const auto extent = [](auto v, std::uintptr_t& low, std::uintptr_t& high) {

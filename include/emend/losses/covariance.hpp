@@ -83,7 +83,8 @@ inline std::vector<double> select_first(const std::vector<ranked_token>& candida
 /// Tokens that Clip-Cov takes out of the gradient: drawn among those of high covariance that the clip has not caught.
 /// Returns 1 at a selected token, else 0, [layout.tokens()]; give PPO's loss the weight times (1 - selected).
 /// loss: a `ppo_clip` or another `policy_loss`; log_prob: [layout.tokens()]. The draw is that of options.seed alone.
-/// Throws std::invalid_argument on a length that does not fit or a share outside [0, 1]. Cui et al. 2025, eq. 10.
+/// Throws std::invalid_argument on a length that does not fit, a share outside [0, 1], and as `token_covariance`.
+/// Cui et al. 2025, eq. 10.
 template <policy_loss Loss, layout_argument L>
 std::vector<double> select_clip_cov(const Loss& loss, column log_prob, const L& layout,
                                     const covariance_options& options = {}) {

@@ -48,7 +48,7 @@ class trajectory_pass {
       add(j, is_rollout(j) ? options.rollout_normaliser : options.data_normaliser);
   }
 
-  /// What of the scores is read, as `term_plan` wants it. The views live as long as the buffers.
+  /// The rows that are read, as options of a `term_plan`. Their columns are views of the buffers.
   evaluation_options terms(const trajectory_options& options) const {
     return {.mask = b_.is_term, .rows = b_.rows, .transform = options.transform, .instructions = options.instructions};
   }
@@ -198,7 +198,7 @@ class trajectory_pass {
     for (index i = first; i <= last; ++i) add_terms(i, i == last && ends);
   }
 
-  /// What of the scores an entry reads.
+  /// Adds the terms of an entry: its own label, and the scores that its V needs.
   void add_terms(index i, bool is_terminal) {
     const std::uint8_t flags = b_.flags[at(i)];
     const bool starts_from_value = objective_.starts_from_value((flags & is_of_rollout) != 0);
