@@ -1,5 +1,7 @@
 #pragma once
 
+#include <emend/core/column.hpp>
+#include <emend/core/id_column.hpp>
 #include <emend/core/scratch_lease.hpp>
 #include <emend/sampling/candidates.hpp>
 
