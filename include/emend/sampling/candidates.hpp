@@ -72,9 +72,7 @@ class candidates {
   }
   double entropy() {
     find_powers();
-    double sum = 0;
-    for (index i = 0; i < size_; ++i)
-      if (powers_[at(i)] != 0) sum += static_cast<double>(powers_[at(i)]) * above_maximum(i);
+    const double sum = detail::weighted_distances(source_, powers_.data(), size_, largest_, factor_);
     return emend::log(total_) - sum / total_;
   }
 
@@ -168,7 +166,7 @@ class candidates {
     const double center = log_z_above_maximum() - entropy();
     collect(least_score);
     reserve(keys_);
-    for (index i = 0; i < size_; ++i) keys_[at(i)] = narrowed(-emend::abs(above_maximum(i) - center));
+    detail::nearness_keys(source_, size_, largest_, factor_, center, keys_.data());
     A cut = cut_(keys_.data(), powers_.data(), size_, total_ * (share - rounding));
     if (minimum > 1) {
       const A least = cut_(keys_.data(), nullptr, size_, static_cast<double>(minimum));
@@ -264,10 +262,9 @@ class candidates {
   void forget_powers() { has_powers_ = has_sums_ = false; }
   /// score_i - maximum, also where the distance of two scores is above the largest double.
   double above_maximum(index i) const {
-    const auto x = static_cast<double>(source_[i]), largest = static_cast<double>(largest_);
-    const double distance = x - largest;
-    return distance > -detail::infinity || x == -detail::infinity ? distance * factor_
-                                                                  : (x / 2 - largest / 2) * factor_ * 2;
+    auto x = static_cast<double>(source_[i]);
+    detail::scale_distance<A>(x, static_cast<double>(largest_), factor_);
+    return x;
   }
   /// A number that may be outside the range of A, as the nearest finite one.
   static constexpr A narrowed(double x) {
@@ -405,12 +402,13 @@ class candidates {
   template <class F>
   void keep_where(F&& keep) {
     index kept = 0;
+    // Every entry is written, and written over where it is not kept: no branch for the processor to guess.
     for (index i = 0; i < size_; ++i) {
-      if (!keep(i)) continue;
+      const bool is_kept = keep(i);
       ids_[at(kept)] = ids_[at(i)];
       own_[at(kept)] = own_[at(i)];
       if (has_powers_) powers_[at(kept)] = powers_[at(i)];
-      ++kept;
+      kept += is_kept;
     }
     close(kept);
   }

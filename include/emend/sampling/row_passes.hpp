@@ -153,6 +153,73 @@ template <class A>
   }
 }
 
+/// x becomes (x - largest) factor, also where the distance of two doubles is above the largest double. A: the type of
+/// the scores. Number: double or double_lanes.
+template <class A, class Number>
+[[gnu::always_inline]] inline void scale_distance(Number& x, const Number& largest, double factor) {
+  if constexpr (sizeof(A) == 4)
+    x = (x - largest) * factor;
+  else
+    x = (x * 0.5 - largest * 0.5) * factor * 2.0;
+}
+
+/// sum_i powers[i] (x[i] - largest) factor over the powers that are not 0, in one order of four sums.
+template <class A>
+[[gnu::always_inline]] inline double weighted_distances_loop(const A* x, const A* powers, index n, A largest,
+                                                             double factor) {
+  const double_lanes most = double_lanes{} + static_cast<double>(largest);
+  double_lanes sum{};
+  const auto add = [&](const A* scores, const A* weights) __attribute__((always_inline)) {
+    double_lanes score, weight;
+    load_lanes(scores, score);
+    load_lanes(weights, weight);
+    scale_distance<A>(score, most, factor);
+    sum += (double_lanes)((flag_lanes)(weight * score) & (weight != 0.0));
+  };
+  index i = 0;
+  for (; i + lanes <= n; i += lanes) add(x + i, powers + i);
+  if (i < n) {
+    A scores[lanes] = {}, weights[lanes] = {};
+    for (index k = 0; i + k < n; ++k) scores[k] = x[i + k], weights[k] = powers[i + k];
+    add(scores, weights);
+  }
+  return (sum[0] + sum[2]) + (sum[1] + sum[3]);
+}
+
+/// keys[i] = -|(x[i] - largest) factor - center|, and the lowest finite A where that is less.
+template <class A>
+[[gnu::always_inline]] inline void nearness_keys_loop(const A* x, index n, A largest, double factor, double center,
+                                                      A* keys) {
+  constexpr double least = sizeof(A) == 4 ? -3.4028234663852886e38 : -1.7976931348623157e308;
+  const double_lanes most = double_lanes{} + static_cast<double>(largest), lowest = double_lanes{} + least;
+  const auto key_of = [&](const A* scores, A* to) __attribute__((always_inline)) {
+    double_lanes distance;
+    load_lanes(scores, distance);
+    scale_distance<A>(distance, most, factor);
+    distance -= center;
+    const double_lanes key = distance < 0.0 ? distance : -distance;
+    store_lanes<A>(key > lowest ? key : lowest, to);
+  };
+  index i = 0;
+  for (; i + lanes <= n; i += lanes) key_of(x + i, keys + i);
+  if (i < n) {
+    A scores[lanes] = {}, last[lanes];
+    for (index k = 0; i + k < n; ++k) scores[k] = x[i + k];
+    key_of(scores, last);
+    for (index k = 0; i + k < n; ++k) keys[i + k] = last[k];
+  }
+}
+
+template <class A>
+double weighted_distances(const A* x, const A* powers, index n, A largest, double factor) {
+  return simd::with_fixed_lanes(
+      [&]() __attribute__((always_inline)) { return weighted_distances_loop(x, powers, n, largest, factor); });
+}
+template <class A>
+void nearness_keys(const A* x, index n, A largest, double factor, double center, A* keys) {
+  simd::with_fixed_lanes(
+      [&]() __attribute__((always_inline)) { nearness_keys_loop(x, n, largest, factor, center, keys); });
+}
 template <class A>
 bool block_maxima(const A* x, index n, A* maxima) {
   return simd::with_fixed_lanes([&]() __attribute__((always_inline)) { return block_maxima_loop(x, n, maxima); });

@@ -103,11 +103,13 @@ class cut_finder {
     }
     is_own = true;
     index kept = 0;
+    // Every entry is written, and written over where it is not kept: no branch for the processor to guess.
+    A *out_keys = keys_.data(), *out_weights = weights_.data();
     for (index i = 0; i < n; ++i) {
-      if (!keep(i)) continue;
-      keys_[static_cast<std::size_t>(kept)] = keys[i];
-      if (weights) weights_[static_cast<std::size_t>(kept)] = weights[i];
-      ++kept;
+      const bool is_kept = keep(i);
+      out_keys[kept] = keys[i];
+      if (weights) out_weights[kept] = weights[i];
+      kept += is_kept;
     }
     keys = keys_.data();
     if (weights) weights = weights_.data();
