@@ -109,7 +109,7 @@ template <class X, class F, class T>
 template <class X, class F, class T>
 void whiten_run(const X* x, const F* flags, index size, bool is_masked, const whitening& f, double elsewhere, T* out) {
   simd::with_fixed_lanes(
-      [&]() __attribute__((always_inline)) { whiten_run_loop(x, flags, size, is_masked, f, elsewhere, out); });
+      [=]() __attribute__((always_inline)) { whiten_run_loop(x, flags, size, is_masked, f, elsewhere, out); });
 }
 
 template <class T>

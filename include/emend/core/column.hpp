@@ -60,15 +60,21 @@ class column : public detail::entry_range {
     }
   column(const S* source, index size)
       : entry_range(source, size),
-        read_(&read_there<S>),
+        read_(&entry_there<S>),
         read_run_(&read_run_there<S>),
         read_flags_(&read_flags_there<S>) {}
 
-  double operator[](index i) const { return read_(data_, place(i)); }
+  double operator[](index i) const {
+    const index at = place(i);
+    // The usual types without a call.
+    if (read_ == &entry<double>) return entry<double>(data_, at);
+    if (read_ == &entry<float>) return entry<float>(data_, at);
+    return read_(data_, at);
+  }
   /// Where the entries lie, if it is an S, else null.
   template <class S>
   const S* source() const {
-    return read_ == &read_there<S> ? static_cast<const S*>(data_) : nullptr;
+    return read_ == &entry_there<S> ? static_cast<const S*>(data_) : nullptr;
   }
   /// Reads entries first .. first+count-1 into out: one call for a run of them, for loops that a call per entry would
   /// rule.
@@ -109,12 +115,12 @@ class column : public detail::entry_range {
   template <class T>
   explicit column(detail::kept_numbers<T> kept)
       : entry_range(kept.numbers, std::move(kept.owner)),
-        read_(&read<T>),
+        read_(&entry<T>),
         read_run_(&read_run<T>),
         read_flags_(&read_flags_run<T>) {}
 
   template <class T>
-  static double read(const void* data, index i) {
+  static double entry(const void* data, index i) {
     return static_cast<double>(static_cast<const T*>(data)[i]);
   }
   template <class T>
@@ -126,7 +132,7 @@ class column : public detail::entry_range {
     return detail::read_flags(static_cast<const T*>(data) + first, stride, count, out);
   }
   template <class S>
-  static double read_there(const void* source, index i) {
+  static double entry_there(const void* source, index i) {
     return static_cast<const S*>(source)->here()[i];
   }
   template <class S>

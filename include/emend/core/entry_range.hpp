@@ -40,7 +40,7 @@ class entry_range {
   /// f(entry, place of it, count) for runs of entries that one stride describes.
   template <class F>
   void for_each_run(index first, index count, F&& f) const {
-    if (has_one_stride()) return f(first, first * stride_, count);
+    if (count > 0 && has_one_stride()) return f(first, first * stride_, count);
     while (count > 0) {
       const index left = row_ - first % row_, run = left < count ? left : count;
       f(first, place(first), run);

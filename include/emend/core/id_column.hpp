@@ -3,6 +3,7 @@
 #include <emend/core/entry_range.hpp>
 
 #include <initializer_list>
+#include <vector>
 
 namespace emend {
 
@@ -47,32 +48,66 @@ class id_column : public detail::entry_range {
     requires requires(const S& s) {
       { s.ids_here() } -> std::convertible_to<const id_column&>;
     }
-  id_column(const S* source, index size) : entry_range(source, size), read_(&read_there<S>) {}
+  id_column(const S* source, index size)
+      : entry_range(source, size), read_(&entry_there<S>), read_run_(&read_run_there<S>) {}
 
-  index operator[](index i) const { return read_(data_, place(i)); }
+  index operator[](index i) const {
+    const index at = place(i);
+    // The usual types without a call.
+    if (read_ == &entry<index>) return entry<index>(data_, at);
+    if (read_ == &entry<int>) return entry<int>(data_, at);
+    return read_(data_, at);
+  }
+  /// Reads entries first .. first+count-1 into out: one call for a run of them.
+  void read(index first, index count, index* out) const {
+    for_each_run(first, count, [&](index entry, index place, index run) {
+      read_run_(data_, place, stride_, run, out + (entry - first));
+    });
+  }
   /// Where the entries lie, if it is an S, else null.
   template <class S>
   const S* source() const {
-    return read_ == &read_there<S> ? static_cast<const S*>(data_) : nullptr;
+    return read_ == &entry_there<S> ? static_cast<const S*>(data_) : nullptr;
   }
 
  private:
   template <class T>
-  explicit id_column(detail::kept_numbers<T> kept) : entry_range(kept.numbers, std::move(kept.owner)), read_(&read<T>) {
+  explicit id_column(detail::kept_numbers<T> kept)
+      : entry_range(kept.numbers, std::move(kept.owner)), read_(&entry<T>), read_run_(&read_run<T>) {
     static_assert(std::is_integral_v<T> && !std::is_same_v<T, bool>,
                   "emend: ids must be of an integer type; convert them first, for example to std::vector<int>");
   }
 
   template <class T>
-  static index read(const void* data, index i) {
+  static index entry(const void* data, index i) {
     return static_cast<index>(static_cast<const T*>(data)[i]);
   }
+  template <class T>
+  static void read_run(const void* data, index first, index stride, index count, index* out) {
+    const T* const from = static_cast<const T*>(data) + first;
+    for (index i = 0; i < count; ++i) out[i] = static_cast<index>(from[i * stride]);
+  }
   template <class S>
-  static index read_there(const void* source, index i) {
+  static index entry_there(const void* source, index i) {
     return static_cast<const S*>(source)->ids_here()[i];
+  }
+  template <class S>
+  static void read_run_there(const void* source, index first, index, index count, index* out) {
+    static_cast<const S*>(source)->ids_here().read(first, count, out);
   }
 
   index (*read_)(const void*, index) = nullptr;
+  void (*read_run_)(const void*, index, index, index, index*) = nullptr;
 };
+
+namespace detail {
+
+/// `ids` become entries first .. last-1 of a column.
+inline void read_ids(const id_column& column, index first, index last, std::vector<index>& ids) {
+  ids.resize(static_cast<std::size_t>(last - first));
+  column.read(first, last - first, ids.data());
+}
+
+}  // namespace detail
 
 }  // namespace emend

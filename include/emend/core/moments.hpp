@@ -101,7 +101,7 @@ moments moments_of_run(const T* x, const F* flags, index size, index count) {
   while (count < size && flags[first] == 0) ++first;
   const auto pivot = static_cast<double>(x[first]);
   simd::with_fixed_lanes(
-      [&]() __attribute__((always_inline)) { moments_of_run_loop(x, flags, size, count, pivot, result); });
+      [=, &result]() __attribute__((always_inline)) { moments_of_run_loop(x, flags, size, count, pivot, result); });
   return result;
 }
 

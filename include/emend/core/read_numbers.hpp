@@ -77,15 +77,15 @@ template <class T>
 
 template <class T>
 void read_numbers(const T* from, index stride, index count, double* out) {
-  simd::with_fixed_lanes([&]() __attribute__((always_inline)) { read_numbers_loop(from, stride, count, out); });
+  simd::with_fixed_lanes([=]() __attribute__((always_inline)) { read_numbers_loop(from, stride, count, out); });
 }
 inline index count_bytes(const signed char* from, index count) {
-  return simd::with_fixed_lanes([&]() __attribute__((always_inline)) { return count_bytes_loop(from, count); });
+  return simd::with_fixed_lanes([=]() __attribute__((always_inline)) { return count_bytes_loop(from, count); });
 }
 template <class T>
 index read_flags(const T* from, index stride, index count, long long* out) {
   return simd::with_fixed_lanes(
-      [&]() __attribute__((always_inline)) { return read_flags_loop(from, stride, count, out); });
+      [=]() __attribute__((always_inline)) { return read_flags_loop(from, stride, count, out); });
 }
 
 }  // namespace emend::detail

@@ -213,38 +213,38 @@ template <class A>
 template <class A>
 double weighted_distances(const A* x, const A* powers, index n, A largest, double factor) {
   return simd::with_fixed_lanes(
-      [&]() __attribute__((always_inline)) { return weighted_distances_loop(x, powers, n, largest, factor); });
+      [=]() __attribute__((always_inline)) { return weighted_distances_loop(x, powers, n, largest, factor); });
 }
 template <class A>
 void nearness_keys(const A* x, index n, A largest, double factor, double center, A* keys) {
   simd::with_fixed_lanes(
-      [&]() __attribute__((always_inline)) { nearness_keys_loop(x, n, largest, factor, center, keys); });
+      [=]() __attribute__((always_inline)) { nearness_keys_loop(x, n, largest, factor, center, keys); });
 }
 template <class A>
 bool block_maxima(const A* x, index n, A* maxima) {
-  return simd::with_fixed_lanes([&]() __attribute__((always_inline)) { return block_maxima_loop(x, n, maxima); });
+  return simd::with_fixed_lanes([=]() __attribute__((always_inline)) { return block_maxima_loop(x, n, maxima); });
 }
 template <class A>
 void block_sums(const A* powers, index n, double* sums) {
-  simd::with_fixed_lanes([&]() __attribute__((always_inline)) { block_sums_loop(powers, n, sums); });
+  simd::with_fixed_lanes([=]() __attribute__((always_inline)) { block_sums_loop(powers, n, sums); });
 }
 template <class A>
 weight_sums weights_from(const A* keys, const A* weights, index n, A low, A high) {
   return simd::with_fixed_lanes(
-      [&]() __attribute__((always_inline)) { return weights_from_loop(keys, weights, n, low, high); });
+      [=]() __attribute__((always_inline)) { return weights_from_loop(keys, weights, n, low, high); });
 }
 template <class A>
 void key_range(const A* keys, index n, A& low, A& high) {
-  simd::with_fixed_lanes([&]() __attribute__((always_inline)) { key_range_loop(keys, n, low, high); });
+  simd::with_fixed_lanes([=, &low, &high]() __attribute__((always_inline)) { key_range_loop(keys, n, low, high); });
 }
 template <class A>
 void bucket_numbers(const A* keys, index n, A high, A scale, std::int32_t buckets, std::int32_t* numbers) {
   simd::with_fixed_lanes(
-      [&]() __attribute__((always_inline)) { bucket_numbers_loop(keys, n, high, scale, buckets, numbers); });
+      [=]() __attribute__((always_inline)) { bucket_numbers_loop(keys, n, high, scale, buckets, numbers); });
 }
 template <class A>
 void clear_below(const A* x, index n, A bound, A* powers, double* sums) {
-  simd::with_fixed_lanes([&]() __attribute__((always_inline)) { clear_below_loop(x, n, bound, powers, sums); });
+  simd::with_fixed_lanes([=]() __attribute__((always_inline)) { clear_below_loop(x, n, bound, powers, sums); });
 }
 
 }  // namespace emend::detail

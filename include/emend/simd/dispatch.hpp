@@ -7,8 +7,9 @@ namespace emend::simd {
 // A loop that is written once and compiled for every instruction set: an `always_inline` function without attributes
 // of a set, called in a lambda that is `always_inline`, too:
 //
-//   simd::with_fixed_lanes([&]() __attribute__((always_inline)) { add_loop(x, y, n, out); });
+//   simd::with_fixed_lanes([=]() __attribute__((always_inline)) { add_loop(x, y, n, out); });
 //
+// The lambda copies pointers and lengths: what it refers to is read again after each store that might have changed it.
 // The set of the process decides which copy runs. Vectors stay within the loop: how they are passed between functions
 // depends on the set.
 
@@ -16,11 +17,11 @@ namespace detail {
 
 #if defined(__x86_64__)
 template <class Loop>
-[[gnu::target("avx2"), gnu::noinline]] auto call_with_avx2(const Loop& loop) {
+[[gnu::target("avx2"), gnu::noinline]] auto call_with_avx2(Loop loop) {
   return loop();
 }
 template <class Loop>
-[[gnu::target("avx2,fma"), gnu::noinline]] auto call_with_fused_avx2(const Loop& loop) {
+[[gnu::target("avx2,fma"), gnu::noinline]] auto call_with_fused_avx2(Loop loop) {
   return loop();
 }
 #endif
@@ -29,7 +30,7 @@ template <class Loop>
 
 /// loop(), in the fixed arithmetic: sums and products are never contracted, so that every set gives the same bits.
 template <class Loop>
-auto with_fixed_lanes(const Loop& loop) {
+auto with_fixed_lanes(Loop loop) {
 #if defined(__x86_64__)
   if (emend::detail::uses_avx2()) return detail::call_with_avx2(loop);
 #endif
@@ -39,7 +40,7 @@ auto with_fixed_lanes(const Loop& loop) {
 /// loop(), in the fast arithmetic: a product and the sum after it may be rounded once, so that the last bits depend on
 /// the set.
 template <class Loop>
-auto with_fused_lanes(const Loop& loop) {
+auto with_fused_lanes(Loop loop) {
 #if defined(__x86_64__)
   if (emend::detail::uses_avx2()) return detail::call_with_fused_avx2(loop);
 #endif

@@ -118,7 +118,7 @@ template <class A>
 /// depends on the set: where the processor can, their polynomial is fused.
 template <class A>
 void row_powers(const A* x, index n, A largest, A multiplier, A* powers, double* sums) {
-  const auto loop = [&]() __attribute__((always_inline)) { row_powers_loop(x, n, largest, multiplier, powers, sums); };
+  const auto loop = [=]() __attribute__((always_inline)) { row_powers_loop(x, n, largest, multiplier, powers, sums); };
   if constexpr (sizeof(A) == 4) {
 #if defined(__x86_64__) && !defined(__CUDACC__)
     if (uses_avx512()) return row_powers_avx512(x, n, largest, multiplier, powers, sums);

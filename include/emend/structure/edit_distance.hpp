@@ -25,14 +25,17 @@ inline double weighted_edit_distance(id_column source, id_column target, const e
   for (const double cost : {costs.insertion, costs.deletion, costs.substitution})
     if (!(cost >= 0)) detail::fail("costs", "numbers not below 0", std::to_string(cost));
   std::vector<double> row(static_cast<std::size_t>(target.size()) + 1);
+  std::vector<index> target_ids;
+  detail::read_ids(target, 0, target.size(), target_ids);
   for (std::size_t j = 0; j < row.size(); ++j) row[j] = static_cast<double>(j) * costs.insertion;
   for (index i = 0; i < source.size(); ++i) {
+    const index id = source[i];
     double diagonal = row[0];
     row[0] += costs.deletion;
     for (std::size_t j = 1; j < row.size(); ++j) {
       double best = row[j] + costs.deletion;
       if (row[j - 1] + costs.insertion < best) best = row[j - 1] + costs.insertion;
-      const double other = diagonal + (source[i] == target[static_cast<index>(j) - 1] ? 0 : costs.substitution);
+      const double other = diagonal + (id == target_ids[j - 1] ? 0 : costs.substitution);
       if (other < best) best = other;
       diagonal = row[j];
       row[j] = best;
@@ -102,7 +105,7 @@ inline constexpr std::size_t edit_columns = position_words::rows_at_once;
   }
 }
 inline void eight_edit_columns(const std::uint64_t* const* match, std::uint64_t* up, std::uint64_t* down, index words) {
-  simd::with_fixed_lanes([&]() __attribute__((always_inline)) { edit_columns_loop(match, up, down, words); });
+  simd::with_fixed_lanes([=]() __attribute__((always_inline)) { edit_columns_loop(match, up, down, words); });
 }
 
 /// The distance of scratch.source and scratch.target, which are not empty.
@@ -147,10 +150,8 @@ inline index levenshtein_distance(id_column source, id_column target) {
   if (first == m) return n - first;
   const detail::scratch_lease<detail::edit_distance_scratch> lease;
   detail::edit_distance_scratch& scratch = *lease;
-  scratch.source.clear();
-  scratch.target.clear();
-  for (index i = first; i < n; ++i) scratch.source.push_back(source[i]);
-  for (index i = first; i < m; ++i) scratch.target.push_back(target[i]);
+  detail::read_ids(source, first, n, scratch.source);
+  detail::read_ids(target, first, m, scratch.target);
   return detail::bit_parallel_distance(scratch);
 }
 
@@ -208,8 +209,7 @@ inline index longest_common_subsequence(id_column source, id_column target) {
   const detail::scratch_lease<detail::edit_distance_scratch> lease;
   detail::position_words& positions = (*lease).positions;
   std::vector<index>& ids = (*lease).source;
-  ids.clear();
-  for (index i = 0; i < source.size(); ++i) ids.push_back(source[i]);
+  detail::read_ids(source, 0, source.size(), ids);
   positions.assign(ids);
   std::vector<std::uint64_t>& open = (*lease).up;
   open.assign(positions.words(), ~std::uint64_t{0});

@@ -27,7 +27,8 @@ inline std::vector<edit> edit_script(id_column source, id_column target) {
   const auto n = static_cast<std::size_t>(source.size()), m = static_cast<std::size_t>(target.size());
   enum step : char { keep, substitute, remove, insert };
   std::vector<char> steps((n + 1) * (m + 1), remove);
-  std::vector<index> row(m + 1), above(m + 1);
+  std::vector<index> row(m + 1), above(m + 1), target_ids;
+  detail::read_ids(target, 0, target.size(), target_ids);
   for (std::size_t j = 0; j <= m; ++j) {
     row[j] = static_cast<index>(j);
     steps[j] = insert;
@@ -37,7 +38,7 @@ inline std::vector<edit> edit_script(id_column source, id_column target) {
     row[0] = static_cast<index>(i);
     const index id = source[static_cast<index>(i) - 1];
     for (std::size_t j = 1; j <= m; ++j) {
-      const bool is_same = id == target[static_cast<index>(j) - 1];
+      const bool is_same = id == target_ids[j - 1];
       index least = above[j - 1] + (is_same ? 0 : 1);
       step how = is_same ? keep : substitute;
       if (above[j] + 1 < least) least = above[j] + 1, how = remove;
