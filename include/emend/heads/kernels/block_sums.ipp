@@ -6,10 +6,11 @@ template <class T>
 inline constexpr index summed_block = 256 * pack<arithmetic<T>>::lanes;
 
 /// Scores of a chunk: their powers are summed before they join the sums of the block. A lane that starts with a large
-/// power loses at most half a unit in the last place with every further addition: 15 of them in a chunk and 15 more
-/// until the block ends, so a lane of float is off by at most 30/2^24 of itself, which is 1.8e-6.
+/// power loses at most half a unit in the last place with every further addition. Float: 15 of them in a chunk and 15
+/// more until the block ends, so a lane is off by at most 30/2^24 of itself, which is 1.8e-6. Double: 63 and 3 more, at
+/// most 66/2^53, which is 7.4e-15.
 template <class A>
-inline constexpr index summed_chunk = 16 * pack<A>::lanes;
+inline constexpr index summed_chunk = (sizeof(A) == 4 ? 16 : 64) * pack<A>::lanes;
 
 /// Largest mean exponent, weighted by the powers, that a lane may have. The entropy is ln 2 (log2(sum) - weighted /
 /// sum) with the error of `weighted`, which grows with the exponents: where the mass of a lane lies further above the
