@@ -3,13 +3,15 @@
 #include <emend/core/entry_range.hpp>
 
 #include <initializer_list>
+#include <limits>
 #include <vector>
 
 namespace emend {
 
 /// One id or position per token: targets, rows, links, offsets.
 ///
-/// As `column`, of an integer type other than bool; it reads as `index`.
+/// As `column`, of an integer type other than bool; it reads as `index`, and an unsigned number above the largest index
+/// as that one.
 class id_column : public detail::entry_range {
  public:
   constexpr id_column() = default;
@@ -78,14 +80,23 @@ class id_column : public detail::entry_range {
                   "emend: ids must be of an integer type; convert them first, for example to std::vector<int>");
   }
 
+  /// What no index holds reads as the largest one, which every check of a range refuses; not as -1.
+  template <class T>
+  static index as_index(T id) {
+    constexpr index largest = std::numeric_limits<index>::max();
+    if constexpr (std::is_unsigned_v<T> && sizeof(T) >= sizeof(index))
+      return id > static_cast<T>(largest) ? largest : static_cast<index>(id);
+    else
+      return static_cast<index>(id);
+  }
   template <class T>
   static index entry(const void* data, index i) {
-    return static_cast<index>(static_cast<const T*>(data)[i]);
+    return as_index(static_cast<const T*>(data)[i]);
   }
   template <class T>
   static void read_run(const void* data, index first, index stride, index count, index* out) {
     const T* const from = static_cast<const T*>(data) + first;
-    for (index i = 0; i < count; ++i) out[i] = static_cast<index>(from[i * stride]);
+    for (index i = 0; i < count; ++i) out[i] = as_index(from[i * stride]);
   }
   template <class S>
   static index entry_there(const void* source, index i) {

@@ -2,19 +2,43 @@
 
 #include <emend/base/errors.hpp>
 #include <emend/core/backend.hpp>
+#include <emend/core/shared_owner.hpp>
+
+#include <concepts>
 
 namespace emend {
 
 /// Scores that are never stored: x = hidden weight^T, row by row.
 /// hidden: [N, D]; weight: [V, D]. A source of scores for `statistics` and `evaluate`; its gradient is
-/// {d_hidden, d_weight}, each of the type of its own matrix. The views must outlive the call.
+/// {d_hidden, d_weight}, each of the type of its own matrix.
+/// Lifetime: a matrix that has a name is viewed and must outlive the calls; a temporary is taken over, at the cost of
+/// one allocation, whether it stands in parentheses or braces.
 template <class H, class W>
 struct linear_scores {
+ private:
+  detail::shared_owner hidden_owner_, weight_owner_;
+
+ public:
+  template <class A, class B>
+    requires std::same_as<std::remove_cvref_t<A>, H> && std::same_as<std::remove_cvref_t<B>, W>
+  linear_scores(A&& hidden_states, B&& output_weight)
+      : hidden(kept(std::forward<A>(hidden_states), hidden_owner_)),
+        weight(kept(std::forward<B>(output_weight), weight_owner_)) {}
+
   const H& hidden;
   const W& weight;
+
+ private:
+  template <class X>
+  static const std::remove_cvref_t<X>& kept(X&& x, detail::shared_owner& owner) {
+    if constexpr (std::is_lvalue_reference_v<X>)
+      return x;
+    else
+      return owner.take_over(std::forward<X>(x));
+  }
 };
 template <class H, class W>
-linear_scores(const H&, const W&) -> linear_scores<H, W>;
+linear_scores(H&&, W&&) -> linear_scores<std::remove_cvref_t<H>, std::remove_cvref_t<W>>;
 
 /// Gradient with respect to a `linear_scores`.
 template <class H, class W>

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -312,4 +313,38 @@ struct view_with_a_stride {
 TEST_CASE("a view whose stride is a data member is not read as contiguous") {
   static_assert(!detail::column_range<view_with_a_stride>);
   static_assert(!detail::plain_range<view_with_a_stride>);
+}
+
+TEST_CASE("an unsigned id above the largest index is no id, and never -1") {
+  constexpr auto largest = std::numeric_limits<emend::index>::max();
+  const std::vector<std::uint64_t> ids{3, ~std::uint64_t{0}, static_cast<std::uint64_t>(largest) + 1,
+                                       static_cast<std::uint64_t>(largest)};
+  const id_column column = ids;
+  emend::index run[4];
+  column.read(0, 4, run);
+  CHECK(column[0] == 3);
+  CHECK(run[0] == 3);
+  for (emend::index i = 1; i < 4; ++i) {
+    CHECK(column[i] == largest);
+    CHECK(run[i] == largest);
+  }
+}
+
+TEST_CASE("ids in runs are the ids one by one, of any type, stride and rows") {
+  const std::vector<std::int64_t> wide{5, -1, 7, 8, 9, 10, 11, 12};
+  const std::vector<std::int16_t> narrow{5, -1, 7, 8, 9, 10, 11, 12};
+  const auto check = [](const id_column& ids) {
+    for (emend::index first = 0; first <= ids.size(); ++first)
+      for (emend::index count = 0; first + count <= ids.size(); ++count) {
+        std::vector<emend::index> run;
+        detail::read_ids(ids, first, first + count, run);
+        REQUIRE(static_cast<emend::index>(run.size()) == count);
+        for (emend::index i = 0; i < count; ++i) CHECK(run[static_cast<std::size_t>(i)] == ids[first + i]);
+      }
+  };
+  check({});
+  check(wide);
+  check(narrow);
+  check(id_column(wide.data() + 7, 4, -2));
+  check(id_column(narrow.data(), 4, 2));
 }

@@ -95,3 +95,20 @@ TEST_CASE("without a row that counts the gradients are zeros, in any memory") {
 }
 
 }  // namespace
+
+TEST_CASE("linear scores keep temporaries, in parentheses and in braces, and view what has a name") {
+  const matrix<double> hidden = wave<double>(5, 3, 0.37), weight = wave<double>(7, 3, 0.91);
+  const std::vector<int> targets{0, 3, 6, 2, 5};
+  const auto value_of = [&](const auto& scores) { return evaluate(cross_entropy{}, scores, targets).value; };
+  const double wanted = value_of(linear_scores{hidden, weight});
+  const linear_scores in_parentheses(wave<double>(5, 3, 0.37), wave<double>(7, 3, 0.91));
+  const linear_scores in_braces{wave<double>(5, 3, 0.37), weight};
+  const auto copied = [] { return linear_scores(wave<double>(5, 3, 0.37), wave<double>(7, 3, 0.91)); }();
+  const auto copy = copied;
+  CHECK(value_of(in_parentheses) == wanted);
+  CHECK(value_of(in_braces) == wanted);
+  CHECK(value_of(copied) == wanted);
+  CHECK(value_of(copy) == wanted);
+  CHECK(&in_braces.weight == &weight);
+  CHECK(&copy.hidden == &copied.hidden);
+}
