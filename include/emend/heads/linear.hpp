@@ -19,7 +19,7 @@ struct linear_scores {
   detail::shared_owner hidden_owner_, weight_owner_;
 
  public:
-  template <class A, class B>
+  template <class A = H, class B = W>
     requires std::same_as<std::remove_cvref_t<A>, H> && std::same_as<std::remove_cvref_t<B>, W>
   linear_scores(A&& hidden_states, B&& output_weight)
       : hidden(kept(std::forward<A>(hidden_states), hidden_owner_)),
