@@ -21,7 +21,8 @@ inline constexpr index least_saved_block = 512;
 inline constexpr index row_tile = 64;
 inline constexpr index column_group = 16;
 
-/// The kernels for scores stored as T, of one instruction set; see rows.ipp and columns.ipp for what each does.
+/// The kernels for scores stored as T, of one instruction set; what each does stands in the files that kernels.ipp
+/// lists.
 template <class T>
 struct row_kernels {
   using A = arithmetic<T>;
@@ -44,7 +45,8 @@ struct row_kernels {
 
 inline constexpr int every_feature = want_extras | want_arg_max;
 
-/// The kernels over two rows of scores stored as T, of one instruction set; see divergences.ipp for what each does.
+/// The kernels over two rows of scores stored as T, of one instruction set; as pair_sums.ipp, mixture_sums.ipp and
+/// pair_gradients.ipp have them.
 template <class T>
 struct divergence_kernels {
   using A = arithmetic<T>;

@@ -1,4 +1,5 @@
-// Two rows with contiguous vocabulary beside each other: sums forward, gradients backward. Part of kernels.ipp.
+// The sums of two rows with contiguous vocabulary, a student's and a teacher's, for their divergence. Part of
+// kernels.ipp.
 
 /// What a pass over two rows sums beside the powers: the differences of KL(teacher || student), those of KL(student ||
 /// teacher), or the latter only to see that they are finite, because they are saved.
@@ -214,36 +215,6 @@ EMEND_TARGET void accumulate_pair(pair_sums<arithmetic<T>>& row, const T* studen
   });
 }
 
-/// log2 of registers of positive numbers, -126 or less where they are below 2^-126; absolute error 1e-7 in float.
-template <class A>
-EMEND_TARGET EMEND_INLINE typename pack<A>::reg logarithm(typename pack<A>::reg x) {
-  using p = pack<A>;
-  using reg = typename p::reg;
-  using bits = typename p::bits;
-  if constexpr (sizeof(A) == 8) {
-    reg y = x;
-    for (int i = 0; i < p::lanes; ++i) y[i] = __builtin_log2(x[i] > 0x1p-1022 ? x[i] : 0x1p-1022);
-    return y;
-  } else {
-    x = at_least(splat<A>(0x1p-126f), x);
-    // Fraction in [sqrt(1/2), sqrt(2)): near 1 the logarithm does not cancel.
-    const bits exponent = ((bits)x + (0x3f800000u - 0x3f3504f3u)) >> 23;
-    const reg f = (reg)((bits)x - ((exponent - 127u) << 23)) - 1;
-    const reg whole = (reg)(exponent | 0x4b000000u) - (8388608.0f + 127.0f);
-    reg y = f * 7.0376836292e-2f - 1.1514610310e-1f;
-    y = y * f + 1.1676998740e-1f;
-    y = y * f - 1.2420140846e-1f;
-    y = y * f + 1.4249322787e-1f;
-    y = y * f - 1.6668057665e-1f;
-    y = y * f + 2.0000714765e-1f;
-    y = y * f - 2.4999993993e-1f;
-    y = y * f + 3.3333331174e-1f;
-    const reg square = f * f;
-    const reg natural = f + (y * f * square - square * A(0.5));
-    return whole + natural * A(log2_e);
-  }
-}
-
 /// f(position, size, block number): the blocks in which accumulate_pair left a row of n scores, in whole register
 /// groups.
 template <class A, class F>
@@ -261,117 +232,4 @@ EMEND_TARGET EMEND_INLINE void for_each_saved_block(index n, F&& f) {
 /// A factor of saved powers that moves them to the row's log_z; 0 where there were none.
 inline double saved_scale(double reference, double log2_z) {
   return reference == -infinity ? 0 : __builtin_exp2(reference - log2_z);
-}
-
-/// Sums over the mixture b teacher + (1-b) student, from saved powers; `second` becomes log2(p / m).
-template <class A>
-EMEND_TARGET mixture_sums mix_pair(const saved_pair<A>& saved, index n, double student_log2_z, double teacher_log2_z,
-                                   double mixture) {
-  using p = pack<A>;
-  using reg = typename p::reg;
-  constexpr A smallest = sizeof(A) == 4 ? A(0x1p-126) : A(0x1p-1022);
-  mixture_sums result;
-  const reg student_share = splat<A>(static_cast<A>(1 - mixture)), teacher_share = splat<A>(static_cast<A>(mixture));
-  // log2(q / m) is never above this, which is what it is where p is 0, and to the last bit where (1-b) p is nothing
-  // beside m. Saved powers near the lowest have too few bits left for log2(p / m), from which the other one follows.
-  const reg teacher_most = splat<A>(static_cast<A>(-__builtin_log2(mixture)));
-  const reg nothing = splat<A>(static_cast<A>((sizeof(A) == 4 ? -26 : -55) - __builtin_log2(1 - mixture)));
-  for_each_saved_block<A>(n, [&](index done, index size, index block) EMEND_TARGET {
-    const double of_student = saved.student_reference[block], of_teacher = saved.teacher_reference[block];
-    const reg student_scale = splat<A>(static_cast<A>(saved_scale(of_student, student_log2_z)));
-    const reg teacher_scale = splat<A>(static_cast<A>(saved_scale(of_teacher, teacher_log2_z)));
-    // A side without powers has no offset, and no need of one.
-    const bool is_whole = of_student != -infinity && of_teacher != -infinity;
-    const reg offset =
-        splat<A>(static_cast<A>(is_whole ? (of_student - student_log2_z) - (of_teacher - teacher_log2_z) : 0));
-    reg student_sum{}, teacher_sum{};
-    for (index i = done; i < done + size; i += 2 * p::lanes) {
-      reg student[2], teacher[2], ratio[2];
-      for (int k = 0; k < 2; ++k) {
-        student[k] = (load(saved.first + i + k * p::lanes) - smallest) * student_scale;
-        teacher[k] = (load(saved.third + i + k * p::lanes) - smallest) * teacher_scale;
-        ratio[k] = student[k] / at_least(splat<A>(smallest), student[k] * student_share + teacher[k] * teacher_share);
-      }
-      for (int k = 0; k < 2; ++k) {
-        const reg student_log = logarithm<A>(ratio[k]);
-        const reg other_log = student_log - (load(saved.second + i + k * p::lanes) + offset);
-        const reg teacher_log = ((student_log > nothing) & (other_log < teacher_most)) ? other_log : teacher_most;
-        student_sum += student[k] * student_log;
-        teacher_sum += teacher[k] * teacher_log;
-        store(saved.second + i + k * p::lanes, student_log);
-      }
-    }
-    result.student += sum_lanes<A>(student_sum);
-    result.teacher += sum_lanes<A>(teacher_sum);
-  });
-  return result;
-}
-
-/// Coefficients of one saved block: g = (first - 2^lowest) (constant + linear second), or, of a difference,
-/// g = (first - 2^lowest) constant - (second - 2^lowest) linear.
-template <class A>
-struct pair_registers {
-  typename pack<A>::reg constant, linear;
-};
-
-template <class A, bool IsDifference>
-EMEND_TARGET EMEND_INLINE pair_registers<A> pair_coefficients(const pair_gradient& g, double student_reference,
-                                                              double teacher_reference) {
-  const double scale = g.scale * saved_scale(student_reference, g.student_log2_z);
-  double constant = scale, linear = 0;
-  if constexpr (IsDifference) {
-    linear = g.scale * saved_scale(teacher_reference, g.teacher_log2_z);
-  } else if (student_reference == -infinity || (!g.is_ratio_complete && teacher_reference == -infinity)) {
-    constant = 0;  // no student probability of the block is above 0
-  } else {
-    const double offset =
-        g.is_ratio_complete ? 0 : (student_reference - g.student_log2_z) - (teacher_reference - g.teacher_log2_z);
-    constant = scale * (g.constant + ln_2 * offset);
-    linear = scale * ln_2;
-  }
-  pair_registers<A> registers;
-  registers.constant = splat<A>(static_cast<A>(constant));
-  registers.linear = splat<A>(static_cast<A>(linear));
-  return registers;
-}
-
-template <class A, bool IsDifference>
-EMEND_TARGET EMEND_INLINE typename pack<A>::reg pair_gradient_of(const A* first, const A* second,
-                                                                 const pair_registers<A>& g) {
-  constexpr A smallest = sizeof(A) == 4 ? A(0x1p-126) : A(0x1p-1022);
-  const typename pack<A>::reg power = load(first) - smallest;
-  if constexpr (IsDifference) return power * g.constant - (load(second) - smallest) * g.linear;
-  return power * (load(second) * g.linear + g.constant);
-}
-
-/// Writes the gradient of a row of n scores from what accumulate_pair saved; never reads the scores.
-template <class T, bool IsDifference>
-EMEND_TARGET void write_pair_gradient(const saved_pair<arithmetic<T>>& saved, T* out, index n, const pair_gradient& g,
-                                      bool is_streaming) {
-  using A = arithmetic<T>;
-  using p = pack<A>;
-  constexpr index group = 2 * p::lanes;
-  for_each_saved_block<A>(n, [&](index done, index size, index block) EMEND_TARGET {
-    const auto coefficients =
-        pair_coefficients<A, IsDifference>(g, saved.student_reference[block], saved.teacher_reference[block]);
-    const auto at = [&](index i) EMEND_TARGET EMEND_INLINE_LAMBDA {
-      return pair_gradient_of<A, IsDifference>(saved.first + i, saved.second + i, coefficients);
-    };
-    const index end = done + size < n ? done + size : n;
-    index i = done;
-    if constexpr (can_stream && std::is_same_v<T, A>) {
-      if (is_streaming && elements_to_line(out + i) % group == 0) {
-        for (; i + group <= end; i += group) stream_pair(out + i, at(i), at(i + p::lanes));
-      }
-    }
-    for (; i + group <= end; i += group) {
-      const typename p::reg pair[2] = {at(i), at(i + p::lanes)};
-      store_pair(out + i, pair);
-    }
-    if (i == end) return;
-    T tail[group];
-    const typename p::reg pair[2] = {at(i), at(i + p::lanes)};
-    store_pair(tail, pair);
-    for (index k = 0; i + k < end; ++k) out[i + k] = tail[k];
-  });
 }
