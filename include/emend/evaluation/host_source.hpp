@@ -1,7 +1,7 @@
 #pragma once
 
 #include <emend/evaluation/terms.hpp>
-#include <emend/heads/rows.hpp>
+#include <emend/heads/row_head.hpp>
 #include <emend/simd/streaming.hpp>
 
 namespace emend::detail {
@@ -30,8 +30,9 @@ class host_source {
   void backward(E& executor, const term_plan& plan, evaluation_buffers& buffers) const {
     executor.for_each_chunk(plan.rows(), [&](index begin, index end) {
       const scratch_lease<typename row_head<T>::scratch> work;
-      for_each_tile(begin, end, head_.tile(),
-                    [&](index first, index last) { gradient(first, last, plan, buffers, nullptr, *work); });
+      for_each_tile(begin, end, head_.tile(), [&](index first, index last) {
+        gradient(first, last, plan, buffers, plan.target_adjoints(), nullptr, *work);
+      });
       finish_stores();
     });
   }
@@ -43,7 +44,7 @@ class host_source {
       typename row_head<T>::fused_pass pass;
       for_each_tile(begin, end, head_.gradient_tile(), [&](index first, index last) {
         statistics(first, last, plan, buffers, visit, &pass, *work);
-        gradient(first, last, plan, buffers, &pass, *work);
+        gradient(first, last, plan, buffers, plan.target_adjoints(), &pass, *work);
       });
       head_.flush(pass);
       finish_stores();
@@ -69,9 +70,7 @@ class host_source {
           note(row, reader_of(row));
           visit(row);
         }
-        head_.gradient(
-            first, last, plan.active_rows(), buffers.statistics.data(), buffers.adjoints.data(), [](index, auto&&) {},
-            gradient_, is_streaming_, *work, &pass);
+        gradient(first, last, plan, buffers, [](index, auto&&) {}, &pass, *work);
       });
       head_.flush(pass);
       finish_stores();
@@ -130,10 +129,12 @@ class host_source {
     return row_reader{[this, row](index id) { return head_.log_z_without(row, id); }, true};
   }
 
-  void gradient(index begin, index end, const term_plan& plan, evaluation_buffers& buffers,
+  template <class Targets>
+  void gradient(index begin, index end, const term_plan& plan, evaluation_buffers& buffers, const Targets& targets,
                 typename row_head<T>::fused_pass* pass, typename row_head<T>::scratch& work) const {
-    head_.gradient(begin, end, plan.active_rows(), buffers.statistics.data(), buffers.adjoints.data(),
-                   plan.target_adjoints(), gradient_, is_streaming_, work, pass);
+    const gradient_request<T, Targets> request{
+        plan.active_rows(), buffers.statistics.data(), buffers.adjoints.data(), targets, gradient_, is_streaming_};
+    head_.gradient(begin, end, request, work, pass);
   }
 
   void finish_stores() const {

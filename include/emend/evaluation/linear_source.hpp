@@ -3,7 +3,7 @@
 #include <emend/base/aligned_allocator.hpp>
 #include <emend/evaluation/terms.hpp>
 #include <emend/heads/linear.hpp>
-#include <emend/heads/rows.hpp>
+#include <emend/heads/row_head.hpp>
 
 namespace emend::detail {
 
@@ -144,9 +144,10 @@ class linear_source {
       const scratch_lease<typename row_head<A>::scratch> work;
       for (index k = first; k < last; ++k) {
         const index row = row_at(begin + k);
-        chunk.head.gradient(
-            k, k + 1, nullptr, statistics_.data(), adjoints_.data(), [&](index, auto&& f) { targets(row, f); },
-            chunk.view, false, *work);
+        const auto of_row = [&](index, auto&& f) { targets(row, f); };
+        const gradient_request<A, decltype(of_row)> request{nullptr, statistics_.data(), adjoints_.data(),
+                                                            of_row,  chunk.view,         false};
+        chunk.head.gradient(k, k + 1, request, *work);
       }
     });
     // Rows with no derivative leave here: their products are exactly zero.

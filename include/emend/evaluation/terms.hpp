@@ -4,7 +4,7 @@
 #include <emend/core/scratch_lease.hpp>
 #include <emend/evaluation/options.hpp>
 #include <emend/heads/reference.hpp>
-#include <emend/heads/rows.hpp>
+#include <emend/heads/score_adjoint.hpp>
 
 #include <algorithm>
 #include <vector>

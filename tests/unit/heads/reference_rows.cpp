@@ -1,6 +1,6 @@
 // Which rows the slow head decides, and log_z of a row less one of its ids.
 #include <emend/core/matrix.hpp>
-#include <emend/heads/rows.hpp>
+#include <emend/heads/row_head.hpp>
 
 #include <doctest/doctest.h>
 
