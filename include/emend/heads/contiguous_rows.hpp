@@ -62,7 +62,7 @@ class contiguous_rows {
   void gradient(index begin, index end, const gradient_request<T, Targets>& request, scratch& work,
                 fused_pass* pass) const {
     const score_view<T>& out = request.out;
-    write_rows(rows_, begin, end, request, [&](index row, target_entries<T>& entries) {
+    write_row_gradients(rows_, begin, end, request, [&](index row, target_entries<T>& entries) {
       const row_statistics& statistics = request.statistics[row];
       const row_adjoint& adjoint = request.adjoints[row];
       if (out.vocab_stride != 1) {

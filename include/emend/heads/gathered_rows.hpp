@@ -42,7 +42,7 @@ class gathered_rows {
 
   template <class Targets>
   void gradient(index begin, index end, const gradient_request<T, Targets>& request, scratch& work) const {
-    write_rows(rows_, begin, end, request, [&](index row, const target_entries<T>&) {
+    write_row_gradients(rows_, begin, end, request, [&](index row, const target_entries<T>&) {
       write_row(row, request.statistics[row], request.adjoints[row], request.out, work);
       return true;
     });

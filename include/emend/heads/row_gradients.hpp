@@ -54,8 +54,8 @@ void write_reference_row(const score_rows<T>& rows, index row, const row_statist
 /// do not take the row, else what write(row, entries) makes of it. That returns whether the entries at the targets are
 /// still to be written.
 template <class T, class Targets, class Write>
-void write_rows(const score_rows<T>& rows, index begin, index end, const gradient_request<T, Targets>& request,
-                Write&& write) {
+void write_row_gradients(const score_rows<T>& rows, index begin, index end, const gradient_request<T, Targets>& request,
+                         Write&& write) {
   for (index row = begin; row < end; ++row) {
     if (request.is_silent(row)) {
       write_zeros(row, request.out);
