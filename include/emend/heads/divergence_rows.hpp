@@ -11,14 +11,14 @@
 namespace emend::detail {
 
 /// Rows gathered together: where tokens lie side by side they share their cache lines.
-inline constexpr index rows_at_once = 16;
+inline constexpr index divergence_row_group = 16;
 
-/// f(row, id, element) over at most `rows_at_once` rows from `first` on, those of which `is_read` says so, in the
-/// order in which they lie in memory.
+/// f(row, id, element) over at most `divergence_row_group` rows from `first` on, those of which `is_read` says so, in
+/// the order in which they lie in memory.
 template <class T, class F>
 void for_each_entry(const score_view<T>& view, index first, index last, const bool* is_read, F&& f) {
   const auto size = [](index x) { return x < 0 ? -x : x; };
-  T* rows[rows_at_once] = {};
+  T* rows[divergence_row_group] = {};
   for (index i = first; i < last; ++i) rows[i - first] = view.row(i);
   if (size(view.token_stride) < size(view.vocab_stride)) {
     // Every column is a line of its own, which no hardware prefetcher foresees. As a number: it may lie past the end.
@@ -146,8 +146,9 @@ class divergence_head {
         }
         return;
       }
-    for (index first = begin; first < end; first += rows_at_once)
-      take_tile(first, end - first < rows_at_once ? end : first + rows_at_once, factor, out, work, take_row);
+    for (index first = begin; first < end; first += divergence_row_group)
+      take_tile(first, end - first < divergence_row_group ? end : first + divergence_row_group, factor, out, work,
+                take_row);
   }
 
  private:
@@ -155,9 +156,9 @@ class divergence_head {
   void take_tile(index first, index last, const Factor& factor, const score_view<T>* out, scratch& work,
                  const TakeRow& take_row) const {
     const index vocab = student_.vocab(), pitch = (vocab + 15) / 16 * 16;
-    const std::size_t size = static_cast<std::size_t>(rows_at_once * pitch);
+    const std::size_t size = static_cast<std::size_t>(divergence_row_group * pitch);
     if (work.student.size() < size) work.student.resize(size), work.teacher.resize(size), work.gradient.resize(size);
-    bool is_read[rows_at_once], is_written[rows_at_once];
+    bool is_read[divergence_row_group], is_written[divergence_row_group];
     for (index i = first; i < last; ++i) is_read[i - first] = factor(i) != 0, is_written[i - first] = true;
     student_.read(first, last, is_read, work.student.data(), pitch);
     teacher_.read(first, last, is_read, work.teacher.data(), pitch);
