@@ -24,8 +24,8 @@ class pinned_instruction_set {
 /// Every set that this processor has, by name.
 inline std::vector<emend::instruction_set> supported_instruction_sets() {
   std::vector<emend::instruction_set> sets;
-  for (const auto set :
-       {emend::instruction_set::portable, emend::instruction_set::avx2, emend::instruction_set::avx512})
+  for (const auto set : {emend::instruction_set::portable, emend::instruction_set::neon, emend::instruction_set::avx2,
+                         emend::instruction_set::avx512})
     if (emend::is_supported(set)) sets.push_back(set);
   return sets;
 }
@@ -35,7 +35,7 @@ inline std::vector<emend::instruction_set> supported_instruction_sets() {
 inline bool is_named_set_supported() {
   const char* const name = std::getenv("EMEND_INSTRUCTION_SET");
   if (name == nullptr) return true;
-  for (const auto set : {emend::instruction_set::avx2, emend::instruction_set::avx512})
+  for (const auto set : {emend::instruction_set::neon, emend::instruction_set::avx2, emend::instruction_set::avx512})
     if (std::strcmp(name, emend::detail::name_of(set)) == 0 && !emend::is_supported(set)) {
       std::printf("skipped: this processor has no %s\n", name);
       return false;

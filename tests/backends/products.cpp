@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "instruction_sets.hpp"
+
 namespace {
 
 using emend::index;
@@ -79,7 +81,7 @@ void check(instruction_set set, index m, index n, index depth, int kind_a, int k
   CHECK(std::memcmp(start.data(), c.data(), c.size() * sizeof(A)) == 0);
 }
 
-constexpr instruction_set all_sets[] = {instruction_set::portable, instruction_set::avx2, instruction_set::avx512};
+const std::vector<instruction_set> all_sets = supported_instruction_sets();
 
 TEST_CASE("products of any strides, under every instruction set") {
   for (const instruction_set set : all_sets)

@@ -16,6 +16,8 @@
 #include <tuple>
 #include <vector>
 
+#include "instruction_sets.hpp"
+
 #ifdef EMEND_TEST_EIGEN
 #include <Eigen/Core>
 #endif
@@ -212,7 +214,6 @@ bool same_bits(const double* a, const double* b, index n);
 table random_table(index rows, index vocab, double spread = 3, std::uint64_t seed = 1);
 std::vector<index> random_targets(index terms, index vocab, std::uint64_t seed = 2);
 
-inline constexpr instruction_set every_instruction_set[] = {instruction_set::portable, instruction_set::avx2,
-                                                            instruction_set::avx512};
+inline const std::vector<instruction_set> every_instruction_set = supported_instruction_sets();
 
 }  // namespace suite

@@ -24,6 +24,12 @@ template <class Loop>
 [[gnu::target("avx2,fma"), gnu::noinline]] auto call_with_fused_avx2(Loop loop) {
   return loop();
 }
+#elif defined(__aarch64__) && !defined(__clang__)
+// Every such processor fuses a product and a sum, and GCC lets it wherever it sees both.
+template <class Loop>
+[[gnu::optimize("fp-contract=off"), gnu::noinline]] auto call_unfused(Loop loop) {
+  return loop();
+}
 #endif
 
 }  // namespace detail
@@ -31,10 +37,14 @@ template <class Loop>
 /// loop(), in the fixed arithmetic: sums and products are never contracted, so that every set gives the same bits.
 template <class Loop>
 auto with_fixed_lanes(Loop loop) {
+#if defined(__aarch64__) && !defined(__clang__)
+  return detail::call_unfused(loop);
+#else
 #if defined(__x86_64__)
   if (emend::detail::uses_avx2()) return detail::call_with_avx2(loop);
 #endif
   return loop();
+#endif
 }
 
 /// loop(), in the fast arithmetic: a product and the sum after it may be rounded once, so that the last bits depend on

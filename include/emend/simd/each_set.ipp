@@ -17,6 +17,8 @@
 
 #include <emend/simd/sets/portable.ipp>
 
+#include <emend/simd/sets/neon.ipp>
+
 #include <emend/simd/sets/avx2.ipp>
 
 #include <emend/simd/sets/avx512.ipp>

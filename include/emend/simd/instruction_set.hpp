@@ -8,12 +8,13 @@
 
 namespace emend {
 
-/// Instructions that the library's loops are compiled for. Each set has the ones before it; `best` stands for the most
-/// capable one that may be used.
+/// Instructions that the library's loops are compiled for. On one kind of processor each set has the ones before it;
+/// `best` stands for the most capable one that may be used.
 ///   portable  what every processor of the target has
+///   neon      Advanced SIMD of 64-bit Arm
 ///   avx2      AVX2, FMA and F16C
 ///   avx512    the above and AVX-512 F, DQ, BW, VL
-enum class instruction_set { best, portable, avx2, avx512 };
+enum class instruction_set { best, portable, neon, avx2, avx512 };
 
 /// Whether this processor has the instructions. `best` and `portable` are always supported.
 inline bool is_supported(instruction_set set) {
@@ -24,6 +25,8 @@ inline bool is_supported(instruction_set set) {
                                  __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
   if (set == instruction_set::avx512) return has_avx512;
   if (set == instruction_set::avx2) return has_avx2;
+#elif defined(__aarch64__)
+  if (set == instruction_set::neon) return true;
 #endif
   return set == instruction_set::best || set == instruction_set::portable;
 }
@@ -34,9 +37,9 @@ namespace detail {
 inline constinit std::atomic<int> chosen_instruction_set{-1};
 
 inline instruction_set best_supported() {
-  return is_supported(instruction_set::avx512) ? instruction_set::avx512
-         : is_supported(instruction_set::avx2) ? instruction_set::avx2
-                                               : instruction_set::portable;
+  for (const instruction_set set : {instruction_set::avx512, instruction_set::avx2, instruction_set::neon})
+    if (is_supported(set)) return set;
+  return instruction_set::portable;
 }
 
 /// `wanted` itself, for `best` the most capable one. argument: what an error names.
@@ -51,6 +54,8 @@ inline const char* name_of(instruction_set set) {
       return "best";
     case instruction_set::portable:
       return "portable";
+    case instruction_set::neon:
+      return "neon";
     case instruction_set::avx2:
       return "avx2";
     default:
@@ -65,10 +70,10 @@ inline instruction_set choose_from_environment() {
   if (const char* const text = std::getenv(variable); text != nullptr && *text != 0) {
     const std::string name = text;
     bool is_known = false;
-    for (const instruction_set known :
-         {instruction_set::best, instruction_set::portable, instruction_set::avx2, instruction_set::avx512})
+    for (const instruction_set known : {instruction_set::best, instruction_set::portable, instruction_set::neon,
+                                        instruction_set::avx2, instruction_set::avx512})
       if (name == name_of(known)) set = known, is_known = true;
-    if (!is_known) fail(variable, "best, portable, avx2 or avx512", name);
+    if (!is_known) fail(variable, "best, portable, neon, avx2 or avx512", name);
   }
   int none = -1;
   const instruction_set chosen = require_supported(variable, name_of(set), set);
@@ -80,9 +85,9 @@ inline instruction_set choose_from_environment() {
 }  // namespace detail
 
 /// The instruction set that every loop of this process uses, never `best`. Until `set_instruction_set` is called it is
-/// what the environment variable EMEND_INSTRUCTION_SET names (best, portable, avx2 or avx512), and without it the most
-/// capable one that the processor has.
-/// Throws std::invalid_argument if the variable names no set, or one that this processor lacks.
+/// what the environment variable EMEND_INSTRUCTION_SET names (best, portable, neon, avx2 or avx512), and without it the
+/// most capable one that the processor has. Throws std::invalid_argument if the variable names no set, or one that this
+/// processor lacks.
 inline instruction_set active_instruction_set() {
   const int set = detail::chosen_instruction_set.load(std::memory_order_relaxed);
   return set >= 0 ? instruction_set(set) : detail::choose_from_environment();
@@ -105,20 +110,22 @@ namespace emend::detail {
 inline bool uses_avx2() { return active_instruction_set() >= instruction_set::avx2; }
 inline bool uses_avx512() { return active_instruction_set() >= instruction_set::avx512; }
 
-/// The set of one call: the wanted one, but none beyond the set of the process.
+/// The set of one call: the wanted one, but none beyond the set of the process, and none that the processor lacks.
 inline instruction_set supported(instruction_set wanted) {
   const instruction_set active = active_instruction_set();
-  return wanted == instruction_set::best || wanted > active ? active : wanted;
+  return wanted == instruction_set::best || wanted > active || !is_supported(wanted) ? active : wanted;
 }
 
 /// What belongs to the set of one call, of one thing for each set.
 template <class X>
-X of_set(instruction_set wanted, X portable, X avx2, X avx512) {
+X of_set(instruction_set wanted, X portable, X neon, X avx2, X avx512) {
   switch (supported(wanted)) {
     case instruction_set::avx512:
       return avx512;
     case instruction_set::avx2:
       return avx2;
+    case instruction_set::neon:
+      return neon;
     default:
       return portable;
   }

@@ -6,6 +6,9 @@
 
 #include <cmath>
 #include <cstring>
+#include <vector>
+
+#include "instruction_sets.hpp"
 
 namespace {
 
@@ -14,7 +17,7 @@ using emend::index;  // not the one of <strings.h>
 
 constexpr divergence_kind every_kind[] = {divergence_kind::forward_kl, divergence_kind::reverse_kl,
                                           divergence_kind::jensen_shannon};
-constexpr instruction_set every_set[] = {instruction_set::portable, instruction_set::avx2, instruction_set::avx512};
+const std::vector<instruction_set> every_set = supported_instruction_sets();
 
 template <class T>
 double number(T x) {

@@ -3,8 +3,6 @@
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
-
 #include "instruction_sets.hpp"
 
 using namespace emend;
@@ -30,14 +28,16 @@ TEST_CASE("fixed lanes: a product and the sum after it are rounded twice on ever
   }
 }
 
-TEST_CASE("one of three things by the set, none beyond the set of the process") {
+TEST_CASE("one thing for each set, none beyond the set of the process, and none that the processor lacks") {
+  const auto chosen = [](instruction_set wanted) {
+    return detail::of_set(wanted, instruction_set::portable, instruction_set::neon, instruction_set::avx2,
+                          instruction_set::avx512);
+  };
   for (const instruction_set set : supported_instruction_sets()) {
     const pinned_instruction_set pinned(set);
-    const auto chosen = [](instruction_set wanted) { return detail::of_set(wanted, 1, 2, 3); };
-    const int most = set == instruction_set::portable ? 1 : set == instruction_set::avx2 ? 2 : 3;
-    CHECK(chosen(instruction_set::best) == most);
-    CHECK(chosen(instruction_set::portable) == 1);
-    CHECK(chosen(instruction_set::avx2) == std::min(most, 2));
-    CHECK(chosen(instruction_set::avx512) == most);
+    CHECK(chosen(instruction_set::best) == set);
+    for (const instruction_set wanted :
+         {instruction_set::portable, instruction_set::neon, instruction_set::avx2, instruction_set::avx512})
+      CHECK(chosen(wanted) == (is_supported(wanted) && wanted <= set ? wanted : set));
   }
 }

@@ -12,16 +12,17 @@ namespace emend::detail {
 /// The kernels of the wanted set, but of none beyond the set of the process.
 template <class T>
 const row_kernels<T>& kernels_for(instruction_set wanted) {
-  return *of_set<const row_kernels<T>*>(wanted, &portable::row_table<T>, &avx2::row_table<T>, &avx512::row_table<T>);
+  return *of_set<const row_kernels<T>*>(wanted, &portable::row_table<T>, &neon::row_table<T>, &avx2::row_table<T>,
+                                        &avx512::row_table<T>);
 }
 template <class T>
 const divergence_kernels<T>& divergence_kernels_for(instruction_set wanted) {
-  return *of_set<const divergence_kernels<T>*>(wanted, &portable::divergence_table<T>, &avx2::divergence_table<T>,
-                                               &avx512::divergence_table<T>);
+  return *of_set<const divergence_kernels<T>*>(wanted, &portable::divergence_table<T>, &neon::divergence_table<T>,
+                                               &avx2::divergence_table<T>, &avx512::divergence_table<T>);
 }
 template <class A>
 multiply_add_kernel<A> multiply_add_for(instruction_set wanted) {
-  return of_set<multiply_add_kernel<A>>(wanted, portable::multiply_add<A>, avx2::multiply_add<A>,
+  return of_set<multiply_add_kernel<A>>(wanted, portable::multiply_add<A>, neon::multiply_add<A>, avx2::multiply_add<A>,
                                         avx512::multiply_add<A>);
 }
 
