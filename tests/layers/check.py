@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Holds the house in order: arrows between folders, instruction sets in one folder, files of a readable length."""
+"""Holds the house in order: arrows between folders, instruction sets in one folder, files of a readable length, tests found
+by name."""
 
 import argparse
 import pathlib
@@ -9,6 +10,7 @@ import sys
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]emend/(\w+)/[^>"]*[>"]')
 INSTRUCTION_SET = re.compile(r"__x86_64__|__aarch64__|__AVX|__ARM_|gnu::target|__builtin_ia32|__builtin_cpu|immintrin\.h|arm_neon\.h")
 LONGEST = 300
+PUBLIC = re.compile(r"^namespace emend \{", re.MULTILINE)
 
 
 def sources(folder):
@@ -83,6 +85,21 @@ def check_lengths(root, table):
     return errors + [f"{table.name}: there is no {name}" for name in allowed]
 
 
+def check_tests(root, table):
+    """tests/unit/FOLDER/NAME.cpp for every public header, or a line of the table where there is none yet."""
+    library, untested, errors = root / "include/emend", set(lines_of(table)), []
+    headers = [path for path in library.glob("*/*.hpp") if PUBLIC.search(path.read_text())]
+    for path in sorted(headers):
+        name = path.relative_to(library).with_suffix("").as_posix()
+        is_tested = (root / f"tests/unit/{name}.cpp").exists()
+        if not is_tested and name not in untested:
+            errors.append(f"{path}: no tests/unit/{name}.cpp")
+        if is_tested and name in untested:
+            errors.append(f"{table.name}: {name} has a test of its name now: strike it out")
+        untested.discard(name)
+    return errors + [f"{table.name}: there is no public header {name}" for name in sorted(untested)]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=pathlib.Path, required=True, help="the repository")
@@ -91,6 +108,7 @@ def main():
     errors = check_arrows(root / "include/emend", tables / "arrows.txt")
     errors += check_instruction_sets(root)
     errors += check_lengths(root, tables / "long_files.txt")
+    errors += check_tests(root, tables / "untested_headers.txt")
     for error in errors:
         print(error, file=sys.stderr)
     return 1 if errors else 0
