@@ -1,11 +1,11 @@
-// Advantages of tokens without a critic.
 #include <emend/advantage/optimal_token_baseline.hpp>
-#include <emend/advantage/reinforce_plus_plus.hpp>
-#include <emend/advantage/remax.hpp>
+#include <emend/advantage/returns.hpp>
+#include <emend/core/layout.hpp>
 
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <vector>
 
 #include "../random_numbers.hpp"
 #include "throws.hpp"
@@ -15,28 +15,6 @@ namespace {
 using namespace emend;
 using emend::index;  // not the one of <strings.h>
 using numbers = std::vector<double>;
-
-TEST_CASE("ReMax: returns less the greedy response's reward") {
-  const numbers reward{1, 2, 4, 9}, greedy{10, 1};
-  const std::vector<int> mask{1, 1, 1, 0};
-  const auto got = remax(reward, greedy, padded(2, 2, mask));
-  CHECK(got.returns == numbers{3, 2, 4, 0});
-  CHECK(got.advantage == numbers{-7, -8, 3, 0});
-  CHECK_THROWS_NAMING(remax(reward, reward, padded(2, 2)), "greedy_reward");
-}
-
-TEST_CASE("REINFORCE++ whitens returns; its baseline form whitens relative rewards") {
-  const numbers reward{0, 1, 0, 3};
-  const auto got = reinforce_plus_plus(reward, padded(2, 2), {}, {.is_unbiased = false, .epsilon = 0});
-  CHECK(got.returns == numbers{1, 1, 3, 3});
-  CHECK(got.advantage == numbers{-1, -1, 1, 1});
-  const numbers per_sequence{1, 3};
-  CHECK(reinforce_plus_plus_baseline(per_sequence, {}, padded(2, 2), lone_sequence::zero,
-                                     {.is_unbiased = false, .epsilon = 0}) == numbers{-1, -1, 1, 1});
-  const std::vector<int> none{0, 0, 0, 0};
-  CHECK(reinforce_plus_plus_baseline(per_sequence, {}, padded(2, 2, none)) == numbers{0, 0, 0, 0});
-  CHECK_THROWS_NAMING(reinforce_plus_plus_baseline(reward, {}, padded(2, 2)), "reward");
-}
 
 TEST_CASE("optimal token baseline by its definition, by counted token and by place") {
   random_numbers random;

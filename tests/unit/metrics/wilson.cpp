@@ -1,9 +1,6 @@
-#include <emend/metrics/pair_accuracy.hpp>
 #include <emend/metrics/wilson.hpp>
 
 #include <doctest/doctest.h>
-
-#include <vector>
 
 #include "throws.hpp"
 
@@ -26,10 +23,7 @@ TEST_CASE("Wilson's interval: a published example, and its ends") {
   CHECK(wilson_interval(0, 0).high == 1);
 }
 
-TEST_CASE("ties count a half; errors name the argument") {
-  const std::vector<double> chosen{1, 2, 3, 0}, rejected{0, 2, 4, -1}, two{1, 2};
-  CHECK(pair_accuracy(chosen, rejected).value == 2.5 / 4);
-  CHECK_THROWS_NAMING(pair_accuracy(chosen, two), "rejected_score");
+TEST_CASE("Wilson's interval: errors name the argument") {
   CHECK_THROWS_NAMING(wilson_interval(3, 2), "successes");
   CHECK_THROWS_NAMING(wilson_interval(-1, 2), "successes");
   CHECK_THROWS_NAMING(wilson_interval(1, 2, 0), "z");

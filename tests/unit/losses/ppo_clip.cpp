@@ -1,31 +1,16 @@
-// The losses over one token's statistics, by their formulas.
-#include <emend/losses/cross_entropy.hpp>
-#include <emend/losses/entropy.hpp>
 #include <emend/losses/ppo_clip.hpp>
 
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <vector>
 
 #include "throws.hpp"
+#include "token_of.hpp"
 
 namespace {
 
 using namespace emend;
-using emend::index;  // not the one of <strings.h>
-
-template <class R>
-token<R> token_of(R log_prob, R entropy = R(0.5), index position = 0) {
-  return {log_prob, R(0), log_prob, entropy, R(0), R(0), position};
-}
-using number = dual<double, 1>;
-
-TEST_CASE("cross entropy and the entropy bonus") {
-  CHECK(cross_entropy{}(token_of(-1.5)) == 1.5);
-  CHECK(cross_entropy{}(token_of(number::variable(-1.5, 0))).derivative[0] == -1);
-  CHECK(entropy_bonus{0.1}(token_of(-1.5, 2.0)) == doctest::Approx(-0.2));
-  CHECK(entropy_bonus{0.1}(token_of(number(-1.5), number::variable(2, 0))).derivative[0] == -0.1);
-}
 
 struct ppo_case {
   double ratio, advantage, loss, slope;  // slope with respect to the log-probability
