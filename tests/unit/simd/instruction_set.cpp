@@ -39,11 +39,11 @@ TEST_CASE("a pinned set holds for every dispatch, and no option goes beyond it")
   for (const instruction_set set : supported_instruction_sets()) {
     const pinned_instruction_set pinned(set);
     CHECK(active_instruction_set() == set);
-    CHECK(detail::uses_avx2() == (set != instruction_set::portable));
+    CHECK(detail::uses_avx2() == (set == instruction_set::avx2 || set == instruction_set::avx512));
     CHECK(detail::uses_avx512() == (set == instruction_set::avx512));
-    for (const instruction_set wanted :
-         {instruction_set::best, instruction_set::portable, instruction_set::avx2, instruction_set::avx512}) {
-      const bool is_lower = wanted != instruction_set::best && wanted < set;
+    for (const instruction_set wanted : {instruction_set::best, instruction_set::portable, instruction_set::neon,
+                                         instruction_set::avx2, instruction_set::avx512}) {
+      const bool is_lower = wanted != instruction_set::best && wanted < set && is_supported(wanted);
       CHECK(detail::supported(wanted) == (is_lower ? wanted : set));
       CHECK(&detail::kernels_for<float>(wanted) == &detail::kernels_for<float>(is_lower ? wanted : set));
       CHECK(&detail::divergence_kernels_for<float>(wanted) ==
