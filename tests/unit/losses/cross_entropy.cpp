@@ -10,7 +10,7 @@ using namespace emend;
 
 TEST_CASE("cross entropy is minus the log-probability") {
   CHECK(cross_entropy{}(token_of(-1.5)) == 1.5);
-  CHECK(cross_entropy{}(token_of(number::variable(-1.5, 0))).derivative[0] == -1);
+  CHECK(cross_entropy{}(token_of(one_derivative::variable(-1.5, 0))).derivative[0] == -1);
 }
 
 }  // namespace

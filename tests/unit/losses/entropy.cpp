@@ -10,7 +10,7 @@ using namespace emend;
 
 TEST_CASE("the entropy bonus is minus its coefficient times the entropy") {
   CHECK(entropy_bonus{0.1}(token_of(-1.5, 2.0)) == doctest::Approx(-0.2));
-  CHECK(entropy_bonus{0.1}(token_of(number(-1.5), number::variable(2, 0))).derivative[0] == -0.1);
+  CHECK(entropy_bonus{0.1}(token_of(one_derivative(-1.5), one_derivative::variable(2, 0))).derivative[0] == -0.1);
 }
 
 }  // namespace

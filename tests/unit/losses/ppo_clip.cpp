@@ -30,7 +30,7 @@ TEST_CASE("ppo_clip: the four corners, and inside") {
     const ppo_clip loss{old, advantage, 0.2, 0.2};
     const double log_prob = -2 + std::log(c.ratio);
     CHECK(loss(token_of(log_prob)) == doctest::Approx(c.loss));
-    CHECK(loss(token_of(number::variable(log_prob, 0))).derivative[0] == doctest::Approx(c.slope));
+    CHECK(loss(token_of(one_derivative::variable(log_prob, 0))).derivative[0] == doctest::Approx(c.slope));
     const auto metrics = loss.metrics(token_of(log_prob));
     CHECK(metrics[0] == c.is_clipped);
     CHECK(metrics[1] == doctest::Approx(c.ratio - 1 - std::log(c.ratio)));
@@ -50,7 +50,7 @@ TEST_CASE("ppo_clip: a ratio at the edge passes its derivative") {
   // At exactly 1 + clip both branches are the same number: half of each derivative, and clamp passes whole.
   const std::vector<double> old{0}, advantage{1};
   const ppo_clip loss{old, advantage, 0.5, 1};
-  number log_prob = number::variable(std::log(2.0), 0);
+  one_derivative log_prob = one_derivative::variable(std::log(2.0), 0);
   REQUIRE(std::exp(log_prob.value) == 2);
   CHECK(loss(token_of(log_prob)).derivative[0] == doctest::Approx(-2));
 }
@@ -59,7 +59,7 @@ TEST_CASE("ppo_clip: extreme ratios stay finite where the clip closes") {
   const std::vector<double> old{-800}, advantage{1};
   const ppo_clip loss{old, advantage};
   CHECK(loss(token_of(0.0)) == doctest::Approx(-1.2));
-  CHECK(loss(token_of(number::variable(0, 0))).derivative[0] == 0);
+  CHECK(loss(token_of(one_derivative::variable(0, 0))).derivative[0] == 0);
 }
 
 TEST_CASE("columns are checked once, and named") {
