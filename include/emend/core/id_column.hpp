@@ -4,14 +4,15 @@
 
 #include <initializer_list>
 #include <limits>
+#include <string>
 #include <vector>
 
 namespace emend {
 
 /// One id or position per token: targets, rows, links, offsets.
 ///
-/// As `column`, of an integer type other than bool; it reads as `index`, and an unsigned number above the largest index
-/// as that one.
+/// As `column`, of an integer type other than bool; it reads as `index`. Reading an unsigned number above the largest
+/// index throws std::invalid_argument.
 class id_column : public detail::entry_range {
  public:
   constexpr id_column() = default;
@@ -80,14 +81,13 @@ class id_column : public detail::entry_range {
                   "emend: ids must be of an integer type; convert them first, for example to std::vector<int>");
   }
 
-  /// What no index holds reads as the largest one, which every check of a range refuses; not as -1.
+  /// What no index holds is refused: it would be -1, or the same as another id.
   template <class T>
   static index as_index(T id) {
-    constexpr index largest = std::numeric_limits<index>::max();
     if constexpr (std::is_unsigned_v<T> && sizeof(T) >= sizeof(index))
-      return id > static_cast<T>(largest) ? largest : static_cast<index>(id);
-    else
-      return static_cast<index>(id);
+      if (id > static_cast<T>(std::numeric_limits<index>::max()))
+        detail::fail("ids", "numbers that an index holds", std::to_string(id));
+    return static_cast<index>(id);
   }
   template <class T>
   static index entry(const void* data, index i) {

@@ -315,18 +315,19 @@ TEST_CASE("a view whose stride is a data member is not read as contiguous") {
   static_assert(!detail::plain_range<view_with_a_stride>);
 }
 
-TEST_CASE("an unsigned id above the largest index is no id, and never -1") {
+TEST_CASE("an unsigned id above the largest index is refused, and never -1 or another id") {
   constexpr auto largest = std::numeric_limits<emend::index>::max();
   const std::vector<std::uint64_t> ids{3, ~std::uint64_t{0}, static_cast<std::uint64_t>(largest) + 1,
                                        static_cast<std::uint64_t>(largest)};
   const id_column column = ids;
   emend::index run[4];
-  column.read(0, 4, run);
+  column.read(3, 1, run);
   CHECK(column[0] == 3);
-  CHECK(run[0] == 3);
-  for (emend::index i = 1; i < 4; ++i) {
-    CHECK(column[i] == largest);
-    CHECK(run[i] == largest);
+  CHECK(column[3] == largest);
+  CHECK(run[0] == largest);
+  for (emend::index i = 1; i < 3; ++i) {
+    CHECK_THROWS_NAMING(column[i], "ids");
+    CHECK_THROWS_NAMING(column.read(i, 1, run), "ids");
   }
 }
 
