@@ -188,7 +188,7 @@ void write_zeros(const gae_batch<A, G>& batch, index begin, index end) {
 template <class A, class G>
 [[gnu::always_inline]] inline void scan_row_loop(const gae_batch<A, G>& batch, gae_row row) {
   gae_queue queue;
-  long long flags[gae_run] = {};
+  long long flags[gae_run];
   const index last = row.end;
   const float* const reward = batch.reward.template contiguous<float>();
   const float* const value = batch.value.template contiguous<float>();

@@ -63,8 +63,8 @@ inline const char* name_of(instruction_set set) {
   }
 }
 
-/// The choice of the environment, made once.
-inline instruction_set choose_from_environment() {
+/// The choice of the environment, made once: apart from the loops that ask for it.
+[[gnu::cold, gnu::noinline]] inline instruction_set choose_from_environment() {
   constexpr const char* variable = "EMEND_INSTRUCTION_SET";
   instruction_set set = instruction_set::best;
   if (const char* const text = std::getenv(variable); text != nullptr && *text != 0) {
