@@ -1,4 +1,4 @@
-// log_z and entropy of a row in long double, and the rows on which sums in float lose the most.
+// log_z and entropy of a row beyond double, and the rows on which sums in float lose the most.
 #pragma once
 
 #include <emend/base/index.hpp>
@@ -7,31 +7,52 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <numbers>
+#include <type_traits>
 #include <vector>
 
+/// Long double where the processor has it; else double, for software of 128 bits takes a hundred times longer.
+using exact = std::conditional_t<std::numeric_limits<long double>::digits == 64, long double, double>;
+
+/// A sum that keeps what rounding takes from it (Neumaier).
+class exact_sum {
+ public:
+  void add(exact x) {
+    const exact next = sum_ + x;
+    lost_ += std::abs(sum_) >= std::abs(x) ? (sum_ - next) + x : (x - next) + sum_;
+    sum_ = next;
+  }
+  exact value() const { return sum_ + lost_; }
+
+ private:
+  exact sum_ = 0, lost_ = 0;
+};
+
 struct exact_statistics {
-  long double log_z = 0, entropy = 0;
+  exact log_z = 0, entropy = 0;
 };
 
 /// score(j), j in [0, vocab): the scores as they are stored.
 template <class Score>
 exact_statistics exact_statistics_of(emend::index vocab, const Score& score) {
-  long double maximum = score(0), sum = 0, weighted = 0;
-  for (emend::index j = 1; j < vocab; ++j) maximum = std::max<long double>(maximum, score(j));
+  exact maximum = score(0);
+  for (emend::index j = 1; j < vocab; ++j) maximum = std::max<exact>(maximum, score(j));
+  exact_sum sum, weighted;
   for (emend::index j = 0; j < vocab; ++j) {
-    const long double difference = score(j) - maximum;
+    const exact difference = score(j) - maximum;
     if (std::isinf(difference)) continue;  // probability 0
-    const long double power = std::exp(difference);
-    sum += power;
-    weighted += power * difference;
+    const exact power = std::exp(difference);
+    sum.add(power);
+    weighted.add(power * difference);
   }
-  return {maximum + std::log(sum), std::log(sum) - weighted / sum};
+  const exact log_sum = std::log(sum.value());
+  return {maximum + log_sum, log_sum - weighted.value() / sum.value()};
 }
 
 /// Error over the larger of 1 and the value; infinite for NaN.
-inline double error_of(double found, long double expected) {
-  const double error = static_cast<double>(std::abs(found - expected) / std::max(1.0L, std::abs(expected)));
+inline double error_of(double found, exact expected) {
+  const double error = static_cast<double>(std::abs(found - expected) / std::max<exact>(1, std::abs(expected)));
   return std::isnan(error) ? HUGE_VAL : error;
 }
 

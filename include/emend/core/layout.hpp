@@ -126,6 +126,8 @@ class packed {
             std::to_string(id));
       if (id >= count) count = id + 1;
     }
+    if (static_cast<std::size_t>(count) >= offsets_.max_size())
+      detail::fail("packed sequences", "fewer than " + std::to_string(offsets_.max_size()), std::to_string(count));
     offsets_.assign(static_cast<std::size_t>(count) + 1, 0);
     for (index t = 0; t < tokens_; ++t)
       if (sequence_of_token[t] >= 0) ++offsets_[static_cast<std::size_t>(sequence_of_token[t]) + 1];

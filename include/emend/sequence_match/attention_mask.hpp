@@ -15,11 +15,22 @@ namespace emend {
 
 namespace detail {
 
-inline void check_parents(id_column parent) {
-  for (index i = 0; i < parent.size(); ++i)
-    if (parent[i] < -1 || parent[i] >= i)
-      fail("parent", "entry " + std::to_string(i) + " -1 or an earlier node", std::to_string(parent[i]));
-}
+/// The parents of all nodes, read once. Throws std::invalid_argument on one that is not earlier.
+class parent_list {
+ public:
+  const index* read(const id_column& parent) {
+    read_ids(parent, 0, parent.size(), parents_);
+    const auto nodes = static_cast<index>(parents_.size());
+    const index* const of = parents_.data();
+    for (index i = 0; i < nodes; ++i)
+      if (of[i] < -1 || of[i] >= i)
+        fail("parent", "entry " + std::to_string(i) + " -1 or an earlier node", std::to_string(of[i]));
+    return of;
+  }
+
+ private:
+  std::vector<index> parents_;
+};
 
 /// The row of one node after the other, kept in cache: from node to node only what differs is changed.
 template <class T>
@@ -32,7 +43,7 @@ class mask_row {
     last_ = -1;
   }
   /// Nodes ascending, or any others.
-  const T* move_to(index node, id_column parent) {
+  const T* move_to(index node, const index* parent) {
     // Parents come earlier, so of two nodes the later one is no ancestor of the other.
     for (index from = last_, to = node; from != to;) {
       index& later = from > to ? from : to;
@@ -60,14 +71,15 @@ template <class T>
 void write_attention_mask(id_column parent, T* out, T allowed, T forbidden, index row_stride = 0) {
   const index n = parent.size(), stride = row_stride == 0 ? n : row_stride;
   if (stride < n) detail::fail("row_stride", "0 or at least " + std::to_string(n), std::to_string(row_stride));
-  detail::check_parents(parent);
+  const detail::scratch_lease<detail::parent_list> parents;
+  const index* const parent_of = parents->read(parent);
   const detail::scratch_lease<detail::mask_row<T>> lease;
   (*lease).start(n, allowed, forbidden);
   const auto bytes = static_cast<std::size_t>(n) * sizeof(T);
   constexpr std::size_t cached_bytes = std::size_t{8} << 20;
   const bool is_streaming = bytes * static_cast<std::size_t>(n) > cached_bytes;
   for (index i = 0; i < n; ++i) {
-    const auto* row = reinterpret_cast<const char*>((*lease).move_to(i, parent));
+    const auto* row = reinterpret_cast<const char*>((*lease).move_to(i, parent_of));
     if (is_streaming)
       simd::copy_past_cache(reinterpret_cast<char*>(out + i * stride), row, bytes);
     else if (bytes > 0)
@@ -90,10 +102,11 @@ constexpr index mask_words(index nodes) { return (nodes + 63) / 64; }
 /// N mask_words(N) words.
 inline void write_attention_bits(id_column parent, std::uint64_t* out) {
   const index n = parent.size(), words = mask_words(n);
-  detail::check_parents(parent);
+  const detail::scratch_lease<detail::parent_list> parents;
+  const index* const parent_of = parents->read(parent);
   for (index i = 0; i < n; ++i) {
     std::uint64_t* row = out + i * words;
-    const index p = parent[i], known = p < 0 ? 0 : p / 64 + 1;
+    const index p = parent_of[i], known = p < 0 ? 0 : p / 64 + 1;
     if (p >= 0) __builtin_memcpy(row, out + p * words, static_cast<std::size_t>(known) * sizeof(std::uint64_t));
     for (index w = known; w < words; ++w) row[w] = 0;
     row[i / 64] |= std::uint64_t{1} << (i % 64);
@@ -108,12 +121,13 @@ struct attended_nodes {
 /// Lists of ancestors; their length is the sum of all positions, so only for short texts or sparse kernels.
 /// parent: [N]. Throws std::invalid_argument on a parent that is not earlier. Cost: that sum.
 inline attended_nodes list_attended(id_column parent) {
-  detail::check_parents(parent);
+  const detail::scratch_lease<detail::parent_list> parents;
+  const index* const parent_of = parents->read(parent);
   attended_nodes lists{{}, {0}};
   for (index i = 0; i < parent.size(); ++i) {
-    if (parent[i] >= 0) {
-      const auto begin = static_cast<std::size_t>(lists.offsets[static_cast<std::size_t>(parent[i])]);
-      const auto end = static_cast<std::size_t>(lists.offsets[static_cast<std::size_t>(parent[i]) + 1]);
+    if (parent_of[i] >= 0) {
+      const auto begin = static_cast<std::size_t>(lists.offsets[static_cast<std::size_t>(parent_of[i])]);
+      const auto end = static_cast<std::size_t>(lists.offsets[static_cast<std::size_t>(parent_of[i]) + 1]);
       for (std::size_t k = begin; k < end; ++k) {
         const index ancestor = lists.attended[k];
         lists.attended.push_back(ancestor);

@@ -81,4 +81,9 @@ TEST_CASE("errors name the argument") {
   CHECK_THROWS_NAMING(optimal_token_baseline(four, four, four, {}, packed(ids), {.step = time_step::place}), "step");
 }
 
+TEST_CASE("optimal token baseline: an epsilon below 0 is refused") {
+  CHECK_THROWS_NAMING(optimal_token_baseline({1, 2}, {-1, -1}, {.5, .5}, {}, padded(1, 2), {.epsilon = -100}),
+                      "epsilon");
+}
+
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <vector>
 
 #include "throws.hpp"
@@ -23,6 +24,12 @@ TEST_CASE("REINFORCE++ whitens returns; its baseline form whitens relative rewar
   const std::vector<int> none{0, 0, 0, 0};
   CHECK(reinforce_plus_plus_baseline(per_sequence, {}, padded(2, 2, none)) == numbers{0, 0, 0, 0});
   CHECK_THROWS_NAMING(reinforce_plus_plus_baseline(reward, {}, padded(2, 2)), "reward");
+}
+
+TEST_CASE("an infinite reward is refused") {
+  const std::vector<int> group{0, 0, 1, 1};
+  for (const double wrong : {HUGE_VAL, -HUGE_VAL})
+    CHECK_THROWS_NAMING(reinforce_plus_plus_baseline(numbers{1, 2, 3, wrong}, group, padded(4, 2)), "reward");
 }
 
 }  // namespace

@@ -1,4 +1,3 @@
-#include <emend/advantage/running_moments.hpp>
 #include <emend/advantage/whitening.hpp>
 
 #include <doctest/doctest.h>
@@ -94,23 +93,6 @@ TEST_CASE("rows for themselves") {
   CHECK(got == std::vector<double>{-1, 1, -1, 1, 0, 0});
 }
 
-TEST_CASE("running moments: batch by batch as all at once") {
-  random_numbers random;
-  const std::vector<double> x = random.normal(30);
-  running_moments running;
-  CHECK(running.deviation() == 1);
-  CHECK(running.variance() == doctest::Approx(1));
-  for (index begin : {0, 10, 20}) running.update(column(x.data() + begin, 10));
-  const moments all = moments_of(x);
-  CHECK(running.count() == doctest::Approx(30));
-  CHECK(running.mean() == doctest::Approx(all.mean));
-  CHECK(running.deviation() == doctest::Approx(all.deviation()));
-  running_moments one;
-  CHECK(one.update(column(x.data(), 1)).count == 1);
-  CHECK(one.deviation() == 1);
-  CHECK(one.mean() == x[0]);
-}
-
 TEST_CASE("errors name the argument") {
   const std::vector<double> x{1, 2};
   std::vector<double> out(3);
@@ -119,6 +101,25 @@ TEST_CASE("errors name the argument") {
   CHECK_THROWS_NAMING(whiten(x, padded(1, 2), {.epsilon = -1}), "epsilon");
   CHECK_THROWS_NAMING(whiten(x, padded(1, 2), {.count_epsilon = -1}), "count_epsilon");
   CHECK_THROWS_NAMING(whiten_rows(x, padded(1, 3)), "values");
+}
+
+TEST_CASE("given moments out of range are refused, a given count of 0 is none") {
+  CHECK_THROWS_NAMING(whiten({1, 2}, padded(1, 2), {.given = {4, 0, -1}}), "given.squares");
+  CHECK_THROWS_NAMING(whiten({1, 2}, padded(1, 2), {.given = {-1, 0, 0}}), "given.count");
+  CHECK_THROWS_NAMING(whiten({1, 2}, padded(1, 2), {.given = {4, 0, std::nan("")}}), "given.squares");
+  CHECK_THROWS_NAMING(whiten({1, 2}, padded(1, 2), {.given = {4, HUGE_VAL, 1}}), "given");
+  CHECK(whiten({1, 2}, padded(1, 2), {.given = {}}) == whiten({1, 2}, padded(1, 2)));
+}
+
+TEST_CASE("values that are not finite, or whose squares overflow, show") {
+  for (const double wrong : {HUGE_VAL, -HUGE_VAL})
+    for (const double shown : whiten(std::vector<double>{1, 2, 3, wrong}, padded(2, 2))) CHECK(std::isnan(shown));
+  const std::vector<double> far{1e200, -1e200};
+  for (const double x : whiten(far, padded(1, 2))) CHECK(std::isnan(x));
+  // Without the division nothing overflows.
+  CHECK(whiten(far, padded(1, 2), {.is_scaled = false}) == far);
+  // Just below: 1e153 squared is a number.
+  CHECK(whiten({1e153, -1e153}, padded(1, 2), {.epsilon = 0})[0] == doctest::Approx(std::sqrt(0.5)));
 }
 
 }  // namespace

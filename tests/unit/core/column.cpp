@@ -2,7 +2,6 @@
 #include <emend/core/id_column.hpp>
 #include <emend/core/layout.hpp>
 #include <emend/core/matrix.hpp>
-#include <emend/core/output_column.hpp>
 
 #include <doctest/doctest.h>
 
@@ -12,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "strided_matrix.hpp"
 #include "throws.hpp"
 
 using namespace emend;
@@ -68,16 +68,6 @@ TEST_CASE("a default column is not given; a range without entries is given") {
   CHECK(!is_given({}));
 }
 
-TEST_CASE("ids of every integer type, with strides") {
-  const std::vector<std::int16_t> small{-1, 7};
-  const std::vector<std::uint32_t> large{0xffffffffu};
-  const std::int64_t pairs[] = {0, 10, 1, 11, 2, 12};
-  CHECK(id_column(small)[0] == -1);
-  CHECK(id_column(large)[0] == 0xffffffffll);
-  CHECK(id_column(pairs + 1, 3, 2)[2] == 12);
-  CHECK(id_column(pairs + 4, 3, -2)[2] == 0);
-}
-
 TEST_CASE("columns view: they follow their range") {
   std::vector<int> values{1};
   const column c = values;
@@ -119,18 +109,6 @@ std::vector<double> entries(const column& c) {
 }
 using numbers = std::vector<double>;
 
-/// What Eigen's matrices tell of themselves, without Eigen.
-template <class T>
-struct strided_matrix {
-  T* first;
-  emend::index n, m, of_row, of_column;
-  T* data() const { return first; }
-  emend::index rows() const { return n; }
-  emend::index cols() const { return m; }
-  emend::index rowStride() const { return of_row; }
-  emend::index colStride() const { return of_column; }
-  emend::index size() const { return n * m; }
-};
 /// What xtensor's and numpy's arrays tell.
 template <class T>
 struct shaped_array {
@@ -264,40 +242,6 @@ TEST_CASE("layouts own what they were made from") {
   CHECK(length_of(rows, 0) == 1);
 }
 
-TEST_CASE("numbers are written where they belong, strides or not") {
-  const std::vector<double> values{1.5, 2.5};
-  std::vector<float> resized(7);
-  output_column(&resized).write(values);
-  CHECK(resized == std::vector<float>{1.5f, 2.5f});
-  std::vector<double> in_place(2);
-  output_column(in_place).write(values);
-  CHECK(in_place == values);
-  double x[6] = {};
-  output_column(strided_matrix<double>{x, 1, 2, 6, 3}).write(values);
-  CHECK(x[0] == 1.5);
-  CHECK(x[3] == 2.5);
-  CHECK(x[1] == 0);
-  double y[4] = {};
-  output_column(strided_matrix<double>{y, 2, 2, 1, 2}).write(std::vector<double>{1, 2, 3, 4});
-  CHECK(std::vector<double>(y, y + 4) == std::vector<double>{1, 3, 2, 4});
-  CHECK(!output_column());
-  CHECK(!output_column(nullptr));
-  CHECK(!output_column(static_cast<std::vector<double>*>(nullptr)));
-  output_column().write(values);
-  CHECK_THROWS_NAMING(output_column(in_place).check("per_token", 3), "per_token");
-  CHECK_THROWS_NAMING(output_column(in_place).write(std::vector<double>{1}), "an output column");
-  CHECK(in_place == values);
-}
-
-TEST_CASE("an output has a place of its own for every number") {
-  double x[4] = {};
-  CHECK_THROWS_NAMING(output_column(strided_matrix<double>{x, 1, 3, 3, 0}), "an output column");
-  CHECK_THROWS_NAMING(output_column(strided_matrix<double>{x, 2, 2, 0, 1}), "an output column");
-  CHECK_THROWS_NAMING(output_column(strided_matrix<double>{x, 2, 2, 0, 0}), "an output column");
-  CHECK(output_column(strided_matrix<double>{x, 1, 1, 0, 0}));
-  CHECK(output_column(strided_matrix<double>{x, 1, 3, 0, 1}));
-}
-
 namespace {
 
 struct view_with_a_stride {
@@ -313,39 +257,4 @@ struct view_with_a_stride {
 TEST_CASE("a view whose stride is a data member is not read as contiguous") {
   static_assert(!detail::column_range<view_with_a_stride>);
   static_assert(!detail::plain_range<view_with_a_stride>);
-}
-
-TEST_CASE("an unsigned id above the largest index is refused, and never -1 or another id") {
-  constexpr auto largest = std::numeric_limits<emend::index>::max();
-  const std::vector<std::uint64_t> ids{3, ~std::uint64_t{0}, static_cast<std::uint64_t>(largest) + 1,
-                                       static_cast<std::uint64_t>(largest)};
-  const id_column column = ids;
-  emend::index run[4];
-  column.read(3, 1, run);
-  CHECK(column[0] == 3);
-  CHECK(column[3] == largest);
-  CHECK(run[0] == largest);
-  for (emend::index i = 1; i < 3; ++i) {
-    CHECK_THROWS_NAMING(column[i], "ids");
-    CHECK_THROWS_NAMING(column.read(i, 1, run), "ids");
-  }
-}
-
-TEST_CASE("ids in runs are the ids one by one, of any type, stride and rows") {
-  const std::vector<std::int64_t> wide{5, -1, 7, 8, 9, 10, 11, 12};
-  const std::vector<std::int16_t> narrow{5, -1, 7, 8, 9, 10, 11, 12};
-  const auto check = [](const id_column& ids) {
-    for (emend::index first = 0; first <= ids.size(); ++first)
-      for (emend::index count = 0; first + count <= ids.size(); ++count) {
-        std::vector<emend::index> run;
-        detail::read_ids(ids, first, first + count, run);
-        REQUIRE(static_cast<emend::index>(run.size()) == count);
-        for (emend::index i = 0; i < count; ++i) CHECK(run[static_cast<std::size_t>(i)] == ids[first + i]);
-      }
-  };
-  check({});
-  check(wide);
-  check(narrow);
-  check(id_column(wide.data() + 7, 4, -2));
-  check(id_column(narrow.data(), 4, 2));
 }

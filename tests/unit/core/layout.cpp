@@ -90,4 +90,5 @@ TEST_CASE("packed copies its ids; errors name the argument") {
   CHECK(positions(layout) == lists{{0, 2}, {1}});
   const std::vector<int> low{0, -2};
   CHECK_THROWS_NAMING(packed{low}, "packed sequence ids");
+  CHECK_THROWS_NAMING((packed{ids, emend::index{1} << 60}), "packed sequences");
 }

@@ -1,5 +1,4 @@
 #include <emend/core/matrix.hpp>
-#include <emend/distillation/remaining_share_weights.hpp>
 #include <emend/distillation/sampled_distillation.hpp>
 #include <emend/evaluation/evaluate.hpp>
 
@@ -86,16 +85,6 @@ TEST_CASE("sampled distillation as an advantage, with a task's own") {
   const matrix<double> x(1, 2);
   const std::vector<int> targets{0};
   CHECK_THROWS_NAMING(evaluate_value(sampled_distillation{.teacher_log_prob = task}, x, targets), "teacher_log_prob");
-}
-
-TEST_CASE("weights by the share of advantage that remains") {
-  const numbers advantage{1, 9, -2, 1, 0, 0}, mask{1, 0, 1, 1, 1, 1};
-  const std::vector<int> offsets{0, 4, 6};
-  CHECK(remaining_share_weights(advantage, ragged(offsets, mask), 0.5) == numbers{1.5, 0, 1.375, 1.125, 1.5, 1.5});
-  CHECK(remaining_share_weights(advantage, ragged(offsets, mask), 0) == numbers{1, 0, 1, 1, 1, 1});
-  CHECK(remaining_share_weights(numbers{}, padded(0, 4)).empty());
-  CHECK(remaining_share_weights(numbers{-3}, padded(1, 1)) == numbers{2});
-  CHECK_THROWS_NAMING(remaining_share_weights(advantage, padded(1, 2)), "advantage");
 }
 
 }  // namespace

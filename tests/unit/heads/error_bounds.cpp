@@ -28,7 +28,7 @@ void check_rows(const emend::matrix<T>& x, const std::string& name, double tempe
   std::vector<exact_statistics> expected;
   for (emend::index i = 0; i < rows; ++i)
     expected.push_back(exact_statistics_of(vocab, [&](emend::index j) {
-      return static_cast<long double>(static_cast<emend::arithmetic<T>>(x(i, j))) / temperature;
+      return static_cast<exact>(static_cast<emend::arithmetic<T>>(x(i, j))) / temperature;
     }));
   std::vector<T> across(static_cast<std::size_t>(rows * vocab)), spread(static_cast<std::size_t>(2 * rows * vocab));
   for (emend::index i = 0; i < rows; ++i)

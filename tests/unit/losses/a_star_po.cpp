@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "policy_batch.hpp"
 #include "throws.hpp"
 
 namespace {
@@ -20,6 +21,11 @@ TEST_CASE("optimal value: between the mean and the maximum, and stable") {
   CHECK(optimal_value(far, 1) == doctest::Approx(2000 - std::log(2)));
   CHECK_THROWS_NAMING(optimal_value(numbers{}, 1), "reward");
   CHECK_THROWS_NAMING(optimal_value(reward, 0), "beta");
+}
+
+TEST_CASE("a_star_po: the gradient is the derivative of the value") {
+  const policy_batch b;
+  check_gradient(a_star_po{b.reference, b.advantage, 0.5});
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <vector>
 
+#include "policy_batch.hpp"
 #include "throws.hpp"
 
 namespace {
@@ -59,6 +60,13 @@ TEST_CASE("Clip-Cov draws among candidates, by its seed alone") {
   CHECK(select_clip_cov(loss, log_prob, padded(20, 10), {.share = 0.1, .lower = 0.5, .upper = 5, .seed = 8}) != first);
   CHECK(select_clip_cov(loss, log_prob, padded(20, 10), {.share = 0.1, .lower = 2, .upper = 5}) == numbers(200, 0));
   CHECK_THROWS_NAMING(select_clip_cov(loss, log_prob, padded(20, 10), {.share = 2}), "share");
+}
+
+TEST_CASE("kl_cov: the gradient is the derivative of the value, and a selection has the batch's length") {
+  const policy_batch b;
+  check_gradient(kl_cov{b.old, b.advantage, numbers{1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0}, 0.7});
+  const numbers two{1, 2}, three{1, 2, 3};
+  CHECK_THROWS_NAMING(evaluate_log_probs(kl_cov{three, three, two}, three), "selected");
 }
 
 }  // namespace

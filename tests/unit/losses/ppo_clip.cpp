@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "policy_batch.hpp"
 #include "throws.hpp"
 #include "token_of.hpp"
 
@@ -67,6 +68,37 @@ TEST_CASE("columns are checked once, and named") {
   CHECK_THROWS_NAMING((ppo_clip{two, three}.check(3)), "old_log_prob");
   CHECK_THROWS_NAMING((ppo_clip{three, two}.check(3)), "advantage");
   CHECK_NOTHROW((ppo_clip{three, three}.check(3)));
+}
+
+TEST_CASE("ppo_clip: gradients are the derivatives of the value, with every bound") {
+  const policy_batch b;
+  check_gradient(ppo_clip{b.old, b.advantage});
+  check_gradient(ppo_clip{.old_log_prob = b.old, .advantage = b.advantage, .dual_clip = 1.5});
+  check_gradient(ppo_clip{.old_log_prob = b.old, .advantage = b.advantage, .ratio_cap = 1.4});
+  check_gradient(ppo_clip{.old_log_prob = b.old, .advantage = b.advantage, .log_ratio_bound = 0.5});
+}
+
+TEST_CASE("ppo_clip: an advantage of 0, and errors that name the argument") {
+  const std::vector<double> zero{0}, old{-800}, three{1, 2, 3};
+  check_zero_advantage(ppo_clip{old, zero});
+  CHECK_THROWS_NAMING(evaluate_log_probs(ppo_clip{.old_log_prob = three, .advantage = three, .dual_clip = 0.5}, three),
+                      "dual_clip");
+  CHECK_THROWS_NAMING(evaluate_log_probs(ppo_clip{three, three, -0.1}, three), "clip_low");
+}
+
+TEST_CASE("ppo_clip: ratios that overflow stay finite where they are bounded; a clipped branch passes no gradient") {
+  const std::vector<double> positive{1}, negative{-1}, old{-1000}, now{0};
+  const auto clipped = evaluate_log_probs(ppo_clip{old, positive}, now);
+  CHECK(clipped.value == doctest::Approx(-1.2));
+  CHECK(clipped.gradient[0] == 0);
+  CHECK(evaluate_log_probs(ppo_clip{old, negative}, now).value == HUGE_VAL);
+  const auto bounded =
+      evaluate_log_probs(ppo_clip{.old_log_prob = old, .advantage = negative, .log_ratio_bound = 20}, now);
+  CHECK(bounded.value == doctest::Approx(std::exp(20)));
+  CHECK(bounded.gradient[0] == 0);
+  const auto dual = evaluate_log_probs(ppo_clip{.old_log_prob = old, .advantage = negative, .dual_clip = 3}, now);
+  CHECK(dual.value == 3);
+  CHECK(dual.gradient[0] == 0);
 }
 
 }  // namespace

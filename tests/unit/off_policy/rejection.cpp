@@ -1,4 +1,3 @@
-#include <emend/off_policy/off_policy_sequence_mask.hpp>
 #include <emend/off_policy/rejection.hpp>
 
 #include <doctest/doctest.h>
@@ -64,21 +63,12 @@ TEST_CASE("rejection: missing, masked, empty and overflowing tokens") {
   CHECK(rejection(numbers{unknown}, numbers{-1}, padded(1, 1), {.upper = inf}).rejected == 1);
 }
 
-TEST_CASE("rejection and sequence mask: errors name the argument") {
+TEST_CASE("rejection: errors name the argument") {
   const numbers two{-1, -1}, one{-1};
   CHECK_THROWS_NAMING(rejection(one, two, padded(1, 2)), "log_prob");
   CHECK_THROWS_NAMING(rejection(two, one, padded(1, 2)), "behaviour_log_prob");
   CHECK_THROWS_NAMING(rejection(two, two, padded(1, 2), {.lower = 1}), "upper");
   CHECK_THROWS_NAMING(rejection(two, two, padded(1, 2), {.log_ratio_clamp = -1}), "log_ratio_clamp");
-  CHECK_THROWS_NAMING(off_policy_sequence_mask(two, two, two, padded(1, 2), 0.1), "advantage");
-}
-
-TEST_CASE("off-policy sequence mask: the advantage's sign, the threshold, missing tokens") {
-  const numbers behaviour{-1, -1, -1, unknown, -1, -1, 5, 5}, learner{-1.3, -1.1, -1.3, -99, -1.3, -1.1, 0, 0};
-  const numbers advantage{-1, -1, 0, -1}, mask{1, 1, 1, 1, 1, 1, 0, 0};
-  CHECK(off_policy_sequence_mask(learner, behaviour, advantage, padded(4, 2, mask), 0.16) == numbers{0, 1, 1, 1});
-  CHECK(off_policy_sequence_mask(learner, behaviour, advantage, padded(4, 2, mask), 0.21) == numbers{1, 1, 1, 1});
-  CHECK(off_policy_sequence_mask(learner, behaviour, advantage, padded(4, 2, mask), 0.14) == numbers{0, 0, 1, 1});
 }
 
 TEST_CASE("rejection: a missing token is kept whatever the bounds, and no other is") {
@@ -97,5 +87,4 @@ TEST_CASE("rejection: a missing token is kept whatever the bounds, and no other 
   };
   CHECK(sum(-1, -1) == numbers{1, 1, 1});
   CHECK(sum(-0.9, 0) == numbers{0, 0, 0});
-  CHECK_THROWS_NAMING(off_policy_sequence_mask(learner, behaviour, numbers{1}, padded(1, 5), unknown), "threshold");
 }

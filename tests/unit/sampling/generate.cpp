@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "../random_numbers.hpp"
+#include "tabular_model.hpp"
 #include "throws.hpp"
 
 #include <algorithm>
@@ -20,58 +21,6 @@ using namespace emend;
 using emend::index;  // not the one of <strings.h>
 
 using ids_t = std::vector<index>;
-
-/// Scores that are a function of the state, and counts of what was asked.
-class tabular_model {
- public:
-  tabular_model(index vocab, index longest) : vocab_(vocab), longest_(longest) {}
-
-  index vocab() const { return vocab_; }
-  index longest() const { return longest_; }
-  score_view<const float> open(const std::vector<ids_t>& prompts) {
-    states_ = prompts;
-    scores_.clear();
-    for (const ids_t& state : states_) add(state);
-    return view();
-  }
-  score_view<const float> advance(const ids_t& sequences, const ids_t& tokens) {
-    scores_.clear();
-    for (std::size_t k = 0; k < sequences.size(); ++k) {
-      ids_t& state = states_.at(static_cast<std::size_t>(sequences[k]));
-      state.push_back(tokens.at(k));
-      REQUIRE(static_cast<index>(state.size()) <= longest_);
-      add(state);
-      ++forwards;
-    }
-    ++calls;
-    return view();
-  }
-  void roll_back(index b, index length) {
-    ids_t& state = states_.at(static_cast<std::size_t>(b));
-    REQUIRE(length <= static_cast<index>(state.size()));
-    state.resize(static_cast<std::size_t>(length));
-  }
-
-  static float score_of(const ids_t& state, index id) {
-    std::uint64_t h = 1469598103934665603u + static_cast<std::uint64_t>(id);
-    for (const index t : state) h = (h ^ static_cast<std::uint64_t>(t + 1)) * 1099511628211u;
-    return static_cast<float>(counter_random{h}.uniform(1, 2) * 3);
-  }
-
-  int forwards = 0, calls = 0;
-
- private:
-  void add(const ids_t& state) {
-    for (index j = 0; j < vocab_; ++j) scores_.push_back(score_of(state, j));
-  }
-  score_view<const float> view() const {
-    return {scores_.data(), static_cast<index>(scores_.size()) / vocab_, vocab_, vocab_, 1};
-  }
-  index vocab_, longest_;
-  std::vector<ids_t> states_;
-  std::vector<float> scores_;
-};
-static_assert(backtracking_model<tabular_model>);
 
 /// A sampler that follows a script.
 auto following(std::deque<index>& script) {

@@ -1,15 +1,15 @@
-#include "tabular.hpp"
+#include <emend/training/ppo.hpp>
 
 #include <doctest/doctest.h>
 
+#include "one_by_one.hpp"
 #include "throws.hpp"
 
 #include <cmath>
 
 namespace {
 
-using namespace emend;
-using emend::index;  // not the one of <strings.h>
+using namespace one_sequence_a_call;
 using numbers = std::vector<double>;
 
 /// Scores of a task over 3 tokens and responses of 2: the second token should be the first plus one, the first is free
@@ -110,73 +110,6 @@ TEST_CASE("a run taken up again goes on as it would have") {
   for (index i = 0; i < whole.scores.rows() * 3; ++i) CHECK(whole.scores.data()[i] == halves.scores.data()[i]);
 }
 
-TEST_CASE("any loss is one lambda: a sequence-level one, and one with columns of its own") {
-  tabular::policy policy(3, 2), reference(3, 2);
-  auto r = collect(policy, reference, {{0}, {1}}, {.responses_per_prompt = 4, .seed = 1});
-  r.advantage = numbers(16, 0);
-  for (index b = 0; b < 8; ++b)
-    r.advantage[static_cast<std::size_t>(2 * b)] = r.advantage[static_cast<std::size_t>(2 * b + 1)] = b % 2 ? 1 : -1;
-  const auto of_sequence = update_policy(policy, r, [](const token_columns& c) {
-    return policy_objective<sequence_level<ppo_clip>>{.policy = {{c.old_log_prob, c.advantage}}, .weight = c.weight};
-  });
-  CHECK(of_sequence.steps == 1);
-  CHECK(of_sequence.tokens == 16);
-  CHECK(of_sequence.metrics[3] == doctest::Approx(1));  // ratio before the first step
-
-  const numbers own(16, 2);
-  index seen = 0;
-  const auto lambda =
-      update_policy(policy, r,
-                    [&](const token_columns& c) {
-                      const auto mine = gather(own, c.tokens);
-                      seen += c.tokens.size();
-                      return [mine, weight = c.weight](const auto& t) { return t(mine) * t(weight) * t.log_prob; };
-                    },
-                    {.epochs = 3, .minibatch = 3});
-  CHECK(seen == 3 * 16);
-  CHECK(lambda.steps == 9);
-}
-
-TEST_CASE("the pretraining mix adds the gradient of the likelihood, and nothing else") {
-  // With advantages of 0 the mix is all that moves the policy: towards what its batch says.
-  tabular::policy policy(3, 2), reference(3, 2);
-  policy.rate = 0.5;
-  auto r = collect(policy, reference, std::vector<std::vector<index>>(6, {0}), {.seed = 2});
-  r.advantage = numbers(12, 0);
-  token_batch supervised;
-  supervised.add(std::vector<int>{0}, std::vector<int>{2, 1});
-  supervised.add(std::vector<int>{1}, std::vector<int>{2, 2});
-  const auto make = [](const token_columns& c) {
-    return policy_objective<ppo_clip>{.policy = {c.old_log_prob, c.advantage}, .weight = c.weight};
-  };
-  const auto report = update_policy(policy, r, make, {.pretraining = &supervised, .pretraining_coefficient = 2});
-  CHECK(report.loss == 0);
-  CHECK(report.pretraining_loss == doctest::Approx(2 * std::log(3)));
-  // One step: a row that is met m times among the 12 tokens moves by rate * 2 * m / 12 (one at the target - 1/3).
-  const auto cell = [&](index previous, index depth, index j) { return policy.scores(policy.row(previous, depth), j); };
-  CHECK(cell(0, 0, 2) == doctest::Approx(0.5 * 2 * 3.0 / 12 * 2 / 3));
-  CHECK(cell(0, 0, 0) == doctest::Approx(-0.5 * 2 * 3.0 / 12 / 3));
-  CHECK(cell(2, 1, 1) == doctest::Approx(0.5 * 2 * (3.0 - 6.0 / 3) / 12));
-  const auto without = update_policy(policy, r, make);
-  CHECK(without.pretraining_loss == 0);
-  const token_batch none;
-  CHECK_THROWS_NAMING(update_policy(policy, r, make, {.pretraining = &none}), "pretraining");
-}
-
-TEST_CASE("an update ends where the policy has moved too far") {
-  tabular::policy policy(3, 2), reference(3, 2);
-  policy.rate = 50;
-  auto r = collect(policy, reference, std::vector<std::vector<index>>(20, {0}), {.seed = 2});
-  r.advantage = numbers(40, 1);
-  for (std::size_t i = 0; i < 40; i += 3) r.advantage[i] = -1;
-  const auto make = [](const token_columns& c) {
-    return policy_objective<ppo_clip>{.policy = {c.old_log_prob, c.advantage}, .weight = c.weight};
-  };
-  const auto report = update_policy(policy, r, make, {.epochs = 50, .stop_at_kl = 0.01});
-  CHECK(report.is_stopped);
-  CHECK(report.steps < 50);
-}
-
 TEST_CASE("empty responses, no prompts, and errors") {
   struct silent : tabular::policy {
     using tabular::policy::policy;
@@ -193,36 +126,62 @@ TEST_CASE("empty responses, no prompts, and errors") {
   CHECK(report.policy_loss == 0);
   const auto [none, nothing] = ppo_iteration(policy, reference, critic, {}, score_task_of_nothing, {}, 0);
   CHECK(nothing.sequences == 0);
-
-  token_batch batch;
-  CHECK_THROWS_NAMING(batch.add(std::vector<index>{}, std::vector<index>{1}), "prompt");
-  batch.add(std::vector<int>{0, 1}, std::vector<int>{2});
-  CHECK_THROWS_NAMING(batch.select(std::vector<int>{1}), "sequences");
-  CHECK_THROWS_NAMING(collect(reference, reference, {{0}}, {.responses_per_prompt = 0}), "responses_per_prompt");
-  rollout bad = collect(reference, reference, {{0}});
-  const auto make = [](const token_columns& c) {
-    return policy_objective<ppo_clip>{.policy = {c.old_log_prob, c.advantage}, .weight = c.weight};
-  };
-  CHECK_THROWS_NAMING(update_policy(reference, bad, make), "advantage");
-  bad.advantage = numbers(2, 0);
-  CHECK_THROWS_NAMING(update_policy(reference, bad, make, {.epochs = -1}), "epochs");
-  CHECK_THROWS_NAMING(update_policy(reference, bad, make, {.micro_batch = -1}), "micro_batch");
 }
 
-TEST_CASE("minibatches: every sequence once, shuffled by seed and epoch, the last one short") {
-  const auto parts = minibatches(10, 4, 1, 0);
-  CHECK(parts.size() == 3);
-  CHECK(parts[2].size() == 2);
-  std::vector<int> seen(10, 0);
-  for (const auto& part : parts)
-    for (const index b : part) ++seen[static_cast<std::size_t>(b)];
-  CHECK(seen == std::vector<int>(10, 1));
-  CHECK(minibatches(10, 4, 1, 0) == parts);
-  CHECK(minibatches(10, 4, 1, 1) != parts);
-  CHECK(minibatches(10, 4, 2, 0) != parts);
-  CHECK(minibatches(10, 0, 1, 0).size() == 1);
-  CHECK(minibatches(0, 4, 1, 0).empty());
-  CHECK_THROWS_NAMING(minibatches(-1, 4, 1, 0), "n");
+TEST_CASE("an iteration with responses of every length from 0 on") {
+  critic_one_by_one parts(3, 2);
+  // A whole iteration, with responses of every length from 0 on.
+  struct brief : one_by_one {
+    using one_by_one::one_by_one;
+    std::vector<std::vector<index>> respond(const std::vector<std::vector<index>>& prompts, std::uint64_t) const {
+      std::vector<std::vector<index>> responses(prompts.size());
+      for (std::size_t b = 0; b < prompts.size(); ++b) responses[b].assign(b % 3, 1);
+      return responses;
+    }
+  };
+  brief writer(3, 2), reference(3, 2);
+  const auto score = [](const rollout& of) { return numbers(static_cast<std::size_t>(of.batch.tokens()), 1); };
+  const auto [written, report] = ppo_iteration(writer, reference, parts, {{0}, {1}, {2}, {0}}, score, {}, 0);
+  CHECK(report.tokens == 3);
+  CHECK(report.clip_fraction == 0);
+  CHECK(std::isfinite(report.policy_loss));
+}
+
+/// A loss with two metrics of its own, the second of them the divergence.
+struct with_other_metrics {
+  column weight;
+  static constexpr bool uses_log_sum_squares = false;
+  static constexpr std::array metric_names = {"seven", "eight", "approximate_kl"};
+  void check(index) const {}
+  template <class R>
+  R operator()(const token<R>& t) const {
+    return t(weight) * t.log_prob;
+  }
+  template <class R>
+  std::array<R, 3> metrics(const token<R>&) const {
+    return {R(7), R(8), R(9)};
+  }
+};
+
+TEST_CASE("the report of PPO takes metrics by their names") {
+  tabular::policy policy(3, 2), reference(3, 2);
+  tabular::critic critic(3, 2);
+  const auto score = [](const rollout& r) { return numbers(static_cast<std::size_t>(r.batch.tokens()), 1); };
+  const auto report_of = [&](const auto& make) {
+    return ppo_iteration(policy, reference, critic, {{0}, {1}}, score, make, {}, 0).second;
+  };
+  const auto other = report_of([](const token_columns& c) { return with_other_metrics{c.weight}; });
+  CHECK(other.approximate_kl == doctest::Approx(9));
+  CHECK(std::isnan(other.clip_fraction));
+  const auto none = report_of(
+      [](const token_columns& c) { return [weight = c.weight](const auto& t) { return t(weight) * t.log_prob; }; });
+  CHECK(std::isnan(none.approximate_kl));
+  CHECK(std::isnan(none.clip_fraction));
+  const auto clip = report_of(make_clip);
+  CHECK(clip.approximate_kl >= 0);
+  CHECK(clip.clip_fraction == 0);
+  const auto too_few = [](const rollout&) { return numbers(); };
+  CHECK_THROWS_NAMING(ppo_iteration(policy, reference, critic, {{0}}, too_few, {}, 0), "score");
 }
 
 }  // namespace

@@ -137,10 +137,11 @@ inline at::Tensor position_ids(const at::Tensor& parent) {
   if (detail::is_on_device(parent)) return detail::positions_by_operations(parent);
   const tensor_column parents(parent, "parent");
   const id_column& ids = parents;
-  detail::check_parents(ids);
+  detail::parent_list list;
+  const index* const parent_of = list.read(ids);
   std::vector<index> position(static_cast<std::size_t>(ids.size()), 0);
-  for (index i = 0; i < ids.size(); ++i)
-    if (ids[i] >= 0) position[static_cast<std::size_t>(i)] = position[static_cast<std::size_t>(ids[i])] + 1;
+  for (std::size_t i = 0; i < position.size(); ++i)
+    if (parent_of[i] >= 0) position[i] = position[static_cast<std::size_t>(parent_of[i])] + 1;
   return as_tensor(position, parent);
 }
 

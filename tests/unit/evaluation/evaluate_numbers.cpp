@@ -31,19 +31,6 @@ TEST_CASE("a masked NaN is not read, and a loss of zero slope passes none") {
   CHECK(got.gradient == std::vector<double>{-2, 0});
 }
 
-TEST_CASE("value_clip: the worse of two squares, and the derivative of that one") {
-  const std::vector<double> values{1.5, 1.1, 0.5}, old{1, 1, 1}, returns{0, 2, 2};
-  const auto got = evaluate_values(value_clip{old, returns, 0.2}, values);
-  // Outside the clip and away from the return; inside; outside, where the clipped value is nearer.
-  CHECK(got.value == doctest::Approx(0.5 * (1.5 * 1.5 + 0.9 * 0.9 + 1.5 * 1.5)));
-  CHECK(got.gradient[0] == doctest::Approx(1.5));
-  CHECK(got.gradient[1] == doctest::Approx(-0.9));
-  CHECK(got.gradient[2] == doctest::Approx(-1.5));
-  const auto clipped = evaluate_values(value_clip{old, returns, 0.2}, std::vector<double>{0.7, 1.5, 1});
-  CHECK(clipped.gradient[0] == 0);  // clamp(0.7) = 0.8 is the worse one, and is closed
-  CHECK(clipped.gradient[1] == 0);
-}
-
 TEST_CASE("errors name the argument") {
   const std::vector<double> two{-1, -2}, three{1, 2, 3};
   const std::vector<int> mask{1, 1, 1};
