@@ -25,8 +25,7 @@ TEST_CASE("gpg: scaled by the share of rewards other than 0") {
 TEST_CASE("gpg: an infinite reward is refused, and counts that would be ignored or are no numbers") {
   const numbers reward{1, 2};
   const std::vector<int> group{0, 0, 1, 1};
-  for (const double wrong : {HUGE_VAL, -HUGE_VAL})
-    CHECK_THROWS_NAMING(gpg(numbers{1, 2, 3, wrong}, group), "reward");
+  for (const double wrong : {HUGE_VAL, -HUGE_VAL}) CHECK_THROWS_NAMING(gpg(numbers{1, 2, 3, wrong}, group), "reward");
   CHECK_THROWS_NAMING(gpg(reward, {}, {.earning = 2}), "sequences");
   CHECK_THROWS_NAMING(gpg(reward, {}, {.sequences = -1}), "sequences");
   CHECK_THROWS_NAMING(gpg(reward, {}, {.sequences = 1, .earning = -1}), "earning");

@@ -41,8 +41,7 @@ TEST_CASE("leave_one_out: an infinite reward is refused, an absent one is left o
   for (const double wrong : {HUGE_VAL, -HUGE_VAL})
     CHECK_THROWS_NAMING(leave_one_out(numbers{1, 2, 3, wrong}, group), "reward");
   CHECK(leave_one_out(numbers{1, std::nan(""), 4, 7}, group) == numbers{1 - 5.5, 0, 0, 7 - 2.5});
-  CHECK(leave_one_out(numbers{1, std::nan(""), 3, std::nan("")}, std::vector<int>{0, 0, 0, 1}) ==
-        numbers{-2, 0, 2, 0});
+  CHECK(leave_one_out(numbers{1, std::nan(""), 3, std::nan("")}, std::vector<int>{0, 0, 0, 1}) == numbers{-2, 0, 2, 0});
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "../random_numbers.hpp"
+#include "throws.hpp"
 
 namespace {
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 /// The definition: the sum of all later differences, quadratic in the length.
-inline emend::advantages slow_gae(const std::vector<double>& reward, const std::vector<double>& value, const std::vector<int>& mask,
-                    emend::index rows, const emend::gae_options& options) {
+inline emend::advantages slow_gae(const std::vector<double>& reward, const std::vector<double>& value,
+                                  const std::vector<int>& mask, emend::index rows, const emend::gae_options& options) {
   emend::advantages result{std::vector<double>(reward.size(), 0), std::vector<double>(reward.size(), 0)};
   const auto length = static_cast<emend::index>(reward.size()) / rows;
   for (emend::index b = 0; b < rows; ++b) {

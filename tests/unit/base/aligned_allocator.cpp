@@ -8,8 +8,8 @@
 using namespace emend;
 
 TEST_CASE("blocks stand on a cache line, large ones on huge pages, and are given back as they were taken") {
-  for (const std::size_t bytes : {std::size_t{1}, std::size_t{63}, detail::large_block - 1, detail::large_block,
-                                  detail::large_block + 1}) {
+  for (const std::size_t bytes :
+       {std::size_t{1}, std::size_t{63}, detail::large_block - 1, detail::large_block, detail::large_block + 1}) {
     aligned_allocator<char> allocator;
     char* const memory = allocator.allocate(bytes);
     const std::size_t unit = bytes >= detail::large_block ? std::size_t{2} << 20 : 64;

@@ -31,8 +31,7 @@ struct emend::backend<own_matrix> {
   }
   template <class T, class F>
   static void visit_all(T* data, const own_matrix& m, F&& f) {
-    for (int i = 0; i < m.calls; ++i)
-      f(score_view<T>{data, m.n, m.v, m.token_stride < 0 ? m.v : m.token_stride, 1});
+    for (int i = 0; i < m.calls; ++i) f(score_view<T>{data, m.n, m.v, m.token_stride < 0 ? m.v : m.token_stride, 1});
   }
   static void visit(const own_matrix& m, auto&& f) { visit_all(m.d.data(), m, f); }
   static void visit(own_matrix& m, auto&& f) { visit_all(m.d.data(), m, f); }

@@ -21,8 +21,7 @@ TEST_CASE("divergence of a token's probabilities: by the definitions, with their
       const number x = number::variable(p, 0);
       CHECK(at(probability_divergence::binary_kl, x).derivative[0] ==
             doctest::Approx(-q / p + (1 - q) / (1 - p)).epsilon(1e-12));
-      if (p != q)
-        CHECK(at(probability_divergence::total_variation, x).derivative[0] == (p > q ? 1 : -1));
+      if (p != q) CHECK(at(probability_divergence::total_variation, x).derivative[0] == (p > q ? 1 : -1));
     }
   // A certain token, and one that was certain: the epsilon keeps the rest's term finite.
   CHECK(std::isfinite(detail::divergence_of(probability_divergence::binary_kl, 1.0, 0.5, std::log(0.5), 1e-8)));

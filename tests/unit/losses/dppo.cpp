@@ -29,8 +29,9 @@ TEST_CASE("dppo: by binary KL a token that moved against its advantage is kept h
                     .divergence = probability_divergence::binary_kl,
                     .low = 0.05,
                     .high = 0.05};
-    return std::vector<double>{evaluate_log_probs(loss, numbers{log_prob[0], unread}, {.mask = numbers{1, 0}}).metrics[0],
-                               evaluate_log_probs(loss, numbers{unread, log_prob[1]}, {.mask = numbers{0, 1}}).metrics[0]};
+    return std::vector<double>{
+        evaluate_log_probs(loss, numbers{log_prob[0], unread}, {.mask = numbers{1, 0}}).metrics[0],
+        evaluate_log_probs(loss, numbers{unread, log_prob[1]}, {.mask = numbers{0, 1}}).metrics[0]};
   };
   CHECK(clipped(up) == numbers{1, 0});
   CHECK(clipped(down) == numbers{0, 1});

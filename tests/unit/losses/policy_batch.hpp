@@ -18,7 +18,8 @@ struct policy_batch {
   std::vector<double> log_prob{-1.2, -0.3, unread, -2.5, -0.9, unread, unread, unread, unread, -0.05, -3.1, -1.0},
       old{-1.0, -0.9, unread, -2.5, -1.8, unread, unread, unread, unread, -0.5, -2.2, -1.1},
       reference{-1.1, -0.2, unread, -2.0, -1.0, unread, unread, unread, unread, -0.1, -3.0, -0.7},
-      advantage{1.5, 0.8, unread, -0.7, -1.2, unread, unread, unread, unread, -0.4, 2.0, 0}, mask{1, 1, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1};
+      advantage{1.5, 0.8, unread, -0.7, -1.2, unread, unread, unread, unread, -0.4, 2.0, 0},
+      mask{1, 1, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1};
   std::vector<double> weight;
   policy_batch() { weight = emend::token_weights(layout()); }
   /// Of the new policy to the old one.
@@ -37,7 +38,8 @@ struct policy_batch {
 };
 
 template <class Loss>
-emend::log_prob_evaluation<Loss> evaluated(const Loss& loss, const std::vector<double>& log_prob, const policy_batch& b) {
+emend::log_prob_evaluation<Loss> evaluated(const Loss& loss, const std::vector<double>& log_prob,
+                                           const policy_batch& b) {
   const emend::number_options options{.mask = b.mask, .weight = b.weight};
   if constexpr (requires(emend::token<double> t) { loss(t); })
     return emend::evaluate_log_probs(loss, log_prob, options);

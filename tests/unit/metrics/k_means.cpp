@@ -1,3 +1,4 @@
+#include <emend/core/thread_pool.hpp>
 #include <emend/metrics/k_means.hpp>
 
 #include <doctest/doctest.h>

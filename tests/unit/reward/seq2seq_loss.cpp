@@ -47,9 +47,10 @@ TEST_CASE("seq2seq_loss: both mappings by their definition, under every normalis
     if (lambda > 0) CHECK(token_mean.identity == doctest::Approx(identity / 8));
     CHECK(token_mean.scored_tokens == (lambda > 0 ? 8 : 4));
     CHECK(with(aggregation::sequence_sum).value == doctest::Approx((correction + lambda * identity) / 2));
-    CHECK(with(aggregation::per_example_mean).value ==
-          doctest::Approx((b.likelihood(0) / 3 + lambda * b.likelihood(1) / 2 + b.likelihood(2) +
-                           lambda * b.likelihood(3) / 2) / 4));
+    CHECK(
+        with(aggregation::per_example_mean).value ==
+        doctest::Approx(
+            (b.likelihood(0) / 3 + lambda * b.likelihood(1) / 2 + b.likelihood(2) + lambda * b.likelihood(3) / 2) / 4));
     CHECK(with(aggregation::token_mean, {.tokens = 80}).value == doctest::Approx(token_mean.value / 10));
   }
 }

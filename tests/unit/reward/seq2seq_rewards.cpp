@@ -69,8 +69,8 @@ TEST_CASE("extract_rewards: normalisation, the penalty of an end that is missing
 TEST_CASE("extract_rewards: dense log-ratios, and errors that name the argument") {
   const responses r;
   const numbers reference(6, -1);
-  const auto dense =
-      extract_rewards(r.scores, r.response, padded(2, 3), {.mode = reward_mode::dense, .reference_log_prob = reference});
+  const auto dense = extract_rewards(r.scores, r.response, padded(2, 3),
+                                     {.mode = reward_mode::dense, .reference_log_prob = reference});
   CHECK(dense.score[4] == doctest::Approx(std::log(r.low) + 1));
   const auto with = [&](const seq2seq_reward_options& options) {
     return extract_rewards(r.scores, r.response, padded(2, 3), options);

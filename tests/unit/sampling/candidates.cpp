@@ -12,6 +12,7 @@
 namespace {
 
 using namespace slow_sampling;
+using emend::index;  // not the one of <strings.h>
 
 TEST_CASE("scores as far apart as numbers go") {
   std::vector<float> row(5000, 0.0f);

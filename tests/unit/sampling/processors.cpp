@@ -17,6 +17,7 @@
 namespace {
 
 using namespace slow_sampling;
+using emend::index;  // not the one of <strings.h>
 
 TEST_CASE("what is kept is what a sort would keep") {
   for (const auto& row : some_rows()) {

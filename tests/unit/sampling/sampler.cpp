@@ -14,6 +14,7 @@
 namespace {
 
 using namespace slow_sampling;
+using emend::index;  // not the one of <strings.h>
 
 TEST_CASE_TEMPLATE("temperatures at the ends of double in a sampler", T, float, double) {
   const T none = static_cast<T>(-infinity);

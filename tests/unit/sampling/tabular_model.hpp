@@ -21,7 +21,8 @@ class tabular_model {
     for (const std::vector<emend::index>& state : states_) add(state);
     return view();
   }
-  emend::score_view<const float> advance(const std::vector<emend::index>& sequences, const std::vector<emend::index>& tokens) {
+  emend::score_view<const float> advance(const std::vector<emend::index>& sequences,
+                                         const std::vector<emend::index>& tokens) {
     scores_.clear();
     for (std::size_t k = 0; k < sequences.size(); ++k) {
       std::vector<emend::index>& state = states_.at(static_cast<std::size_t>(sequences[k]));

@@ -16,6 +16,7 @@
 namespace {
 
 using namespace trajectory_problems;
+using emend::index;  // not the one of <strings.h>
 namespace div = divergences;
 
 TEST_CASE("parts of a batch add up to the whole, by the constants of the whole") {

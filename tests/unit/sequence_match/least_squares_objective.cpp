@@ -12,6 +12,7 @@
 namespace {
 
 using namespace trajectory_problems;
+using emend::index;  // not the one of <strings.h>
 namespace div = divergences;
 
 TEST_CASE("least squares: value and gradient are those of the formula, under every option") {
@@ -84,8 +85,8 @@ TEST_CASE("least_squares_objective: errors name the argument") {
   CHECK_THROWS_NAMING(with(least_squares_objective{.alpha = 0}), "alpha");
   CHECK_THROWS_NAMING(with(least_squares_objective{.coefficient = 0}), "coefficient");
   CHECK_THROWS_NAMING(with(least_squares_objective{.gamma = 1}), "gamma");
-  CHECK_THROWS_NAMING(
-      with(least_squares_objective{.gamma = 1, .has_tail = false, .next = next_value_rule::clipped}), "gamma");
+  CHECK_THROWS_NAMING(with(least_squares_objective{.gamma = 1, .has_tail = false, .next = next_value_rule::clipped}),
+                      "gamma");
   CHECK_THROWS_NAMING(with(least_squares_objective{.huber = 0}), "huber");
 }
 

@@ -15,6 +15,7 @@
 namespace {
 
 using namespace trajectory_problems;
+using emend::index;  // not the one of <strings.h>
 namespace div = divergences;
 
 TEST_CASE("value and gradient are those of the formula, step by step, under every option") {
@@ -215,12 +216,10 @@ TEST_CASE("sequence_match_objective: errors name the argument") {
   CHECK_THROWS_NAMING((with(sequence_match_objective<div::reverse_kl_raw>{.alpha = 0})), "alpha");
   CHECK_THROWS_NAMING((with(sequence_match_objective<div::reverse_kl_raw>{.gamma = 1})), "gamma");
   CHECK_THROWS_NAMING(with(sequence_match_objective<>{.gamma = 1.5}), "gamma");
-  CHECK_THROWS_NAMING(with(sequence_match_objective<>{.data_value_weight = detail::infinity}),
-                      "data_value_weight");
+  CHECK_THROWS_NAMING(with(sequence_match_objective<>{.data_value_weight = detail::infinity}), "data_value_weight");
   CHECK_THROWS_NAMING(with(sequence_match_objective<>{.mixture_coefficient = -1}), "mixture_coefficient");
   CHECK_THROWS_NAMING(with(sequence_match_objective<>{.weighting = step_weighting::uniform}), "form");
-  CHECK_THROWS_NAMING((with(sequence_match_objective<continued<div::forward_kl>>{.divergence = {{}, 0}})),
-                      "epsilon");
+  CHECK_THROWS_NAMING((with(sequence_match_objective<continued<div::forward_kl>>{.divergence = {{}, 0}})), "epsilon");
 }
 
 }  // namespace

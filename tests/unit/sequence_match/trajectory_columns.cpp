@@ -11,6 +11,7 @@
 namespace {
 
 using namespace trajectory_problems;
+using emend::index;  // not the one of <strings.h>
 namespace div = divergences;
 
 TEST_CASE("trajectory columns: errors name the argument") {
@@ -49,8 +50,7 @@ TEST_CASE("trajectory columns: errors name the argument") {
 }
 
 TEST_CASE("the value of trajectories: the objective is the sum of its terms, the share that of steps") {
-  const trajectory_value v{
-      .value = -6, .data_term = 1, .value_term = 2, .rollout_term = 3, .steps = 8, .outside = 2};
+  const trajectory_value v{.value = -6, .data_term = 1, .value_term = 2, .rollout_term = 3, .steps = 8, .outside = 2};
   CHECK(v.objective() == 6);
   CHECK(v.outside_share() == 0.25);
   CHECK(static_cast<double>(v) == -6);

@@ -10,6 +10,7 @@
 namespace {
 
 using namespace trajectory_problems;
+using emend::index;  // not the one of <strings.h>
 namespace div = divergences;
 
 /// A user's own objective: the log-likelihood of the data, its steps discounted.
@@ -40,9 +41,8 @@ TEST_CASE("a user's own trajectory objective: maximum likelihood is behavioural 
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     const problem p = random_problem(seed);
     const auto own = evaluate_trajectories(likelihood{}, p.scores, p.columns());
-    const auto expected =
-        evaluate_trajectories(sequence_match_objective<div::identity>{.gamma = 0.9, .data_value_weight = 1}, p.scores,
-                              p.columns());
+    const auto expected = evaluate_trajectories(
+        sequence_match_objective<div::identity>{.gamma = 0.9, .data_value_weight = 1}, p.scores, p.columns());
     CHECK(own.value == doctest::Approx(expected.value).epsilon(1e-13).scale(1));
     for (index i = 0; i < p.rows * p.vocab; ++i)
       CHECK(std::abs(own.gradient.data()[i] - expected.gradient.data()[i]) < 1e-13);

@@ -114,7 +114,8 @@ double slow_objective(const sequence_match_objective<D>& o, const problem& p, co
   return total;
 }
 
-inline double slow_objective(const least_squares_objective& o, const problem& p, const matrix<double>& x, double, double) {
+inline double slow_objective(const least_squares_objective& o, const problem& p, const matrix<double>& x, double,
+                             double) {
   double total = 0;
   const double bound = 1 / (o.coefficient * (1 - o.gamma));  // of alpha V
   const auto error = [&](double distance) {

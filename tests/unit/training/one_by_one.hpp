@@ -65,12 +65,12 @@ struct critic_one_by_one : tabular::critic {
   }
   template <class F>
   void differentiate_value(const token_batch& batch, F&& f) {
-    for_each_sequence(
-        batch, [&](const std::vector<double>& values, const std::vector<index>& tokens, const std::vector<std::size_t>& cells) {
-          std::vector<double> gradient(values.size());
-          f(values, tokens, gradient);
-          for (std::size_t k = 0; k < cells.size(); ++k) gathered[cells[k]] += gradient[k];
-        });
+    for_each_sequence(batch, [&](const std::vector<double>& values, const std::vector<index>& tokens,
+                                 const std::vector<std::size_t>& cells) {
+      std::vector<double> gradient(values.size());
+      f(values, tokens, gradient);
+      for (std::size_t k = 0; k < cells.size(); ++k) gathered[cells[k]] += gradient[k];
+    });
   }
 
  private:

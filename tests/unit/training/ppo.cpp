@@ -10,6 +10,7 @@
 namespace {
 
 using namespace one_sequence_a_call;
+using emend::index;  // not the one of <strings.h>
 using numbers = std::vector<double>;
 
 /// Scores of a task over 3 tokens and responses of 2: the second token should be the first plus one, the first is free

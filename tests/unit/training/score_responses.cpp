@@ -11,6 +11,7 @@
 namespace {
 
 using namespace one_sequence_a_call;
+using emend::index;  // not the one of <strings.h>
 using numbers = std::vector<double>;
 
 struct silent_critic : tabular::critic {

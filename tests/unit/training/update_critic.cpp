@@ -12,6 +12,7 @@
 namespace {
 
 using namespace one_sequence_a_call;
+using emend::index;  // not the one of <strings.h>
 using numbers = std::vector<double>;
 
 TEST_CASE("update_critic: one sequence a call, empty responses among them, is the whole at once") {

@@ -11,6 +11,7 @@
 namespace {
 
 using namespace one_sequence_a_call;
+using emend::index;  // not the one of <strings.h>
 using numbers = std::vector<double>;
 
 TEST_CASE("update options: all sequences in one step, once, unless more is asked for") {

@@ -14,6 +14,7 @@
 namespace {
 
 using namespace one_sequence_a_call;
+using emend::index;  // not the one of <strings.h>
 using numbers = std::vector<double>;
 
 TEST_CASE("a policy that visits one sequence a call may meet empty responses") {
