@@ -25,6 +25,7 @@ TEST_CASE_TEMPLATE("64-bit Arm takes the kernels of NEON unless another set is p
 }
 
 TEST_CASE("the fused products of NEON show in the last bits of a gradient") {
+  const pinned_instruction_set pinned(instruction_set::best);
   const emend::index rows = 16, vocab = 1000;
   matrix<float> x(rows, vocab);
   std::vector<int> targets;
