@@ -23,9 +23,16 @@ TEST_CASE("a token reads the entry of its position, as a constant") {
 }
 
 namespace {
-const auto likelihood = [](const auto& t) { return -t.log_prob; };
-const auto constant = [](const auto&) { return 1.0; };
-const auto of_double_alone = [](const token<double>& t) { return t.log_prob; };
+
+struct likelihood {
+  auto operator()(const auto& t) const { return -t.log_prob; }
+};
+struct constant {
+  double operator()(const auto&) const { return 1.0; }
+};
+struct of_double_alone {
+  double operator()(const token<double>& t) const { return t.log_prob; }
+};
+
 }  // namespace
-static_assert(token_loss<decltype(likelihood)> && token_loss<decltype(constant)>);
-static_assert(!token_loss<decltype(of_double_alone)> && !token_loss<int>);
+static_assert(token_loss<likelihood> && token_loss<constant> && !token_loss<of_double_alone> && !token_loss<int>);

@@ -18,7 +18,6 @@ using numbers = std::vector<double>;
 /// A model of the concept that is no loss of the library's: the log-ratio itself.
 struct log_ratio_loss {
   column old_log_prob, advantage;
-  static constexpr std::array metric_names = emend::detail::policy_metric_names;
   void check(index n) const { emend::detail::check_policy(*this, n); }
   template <class R, class A>
   R surrogate(const R& log_ratio, const R&, const A& a) const {

@@ -1,4 +1,5 @@
 #include <emend/sequence_match/score_trajectories.hpp>
+#include <emend/sequence_match/sequence_match_objective.hpp>
 
 #include <doctest/doctest.h>
 
