@@ -1,6 +1,7 @@
 #pragma once
 
 #include <emend/advantage/groups.hpp>
+#include <emend/carriers/real.hpp>
 #include <emend/core/moments.hpp>
 
 namespace emend {
@@ -38,6 +39,93 @@ struct group_relative_advantages {
   std::vector<double> advantage, baseline, deviation;
 };
 
+namespace detail {
+
+/// The rewards of one group, and those of them that a sequence is compared with.
+class group_rewards {
+ public:
+  group_rewards(const column& reward, const groups& group, index number, const group_relative_options& options)
+      : reward_(reward), group_(group), options_(options), number_(number) {
+    // Equal rewards have that mean and no spread exactly, whatever their sum rounds to.
+    for_each_present([&](index, double x) {
+      if (whole_.count == 0) first_ = x;
+      is_constant_ = is_constant_ && x == first_;
+      whole_.count += 1;
+      sum_ += x;
+    });
+    whole_.mean = is_constant_ ? first_ : sum_ / whole_.count;
+    if (!is_constant_)
+      for_each_present([&](index, double x) { whole_.squares += (x - whole_.mean) * (x - whole_.mean); });
+  }
+
+  /// Whether a reward enters means and deviations.
+  static bool is_present(const column& reward, const group_relative_options& options, index b) {
+    return reward[b] == reward[b] && (!options.counts.is_given() || options.counts[b] != 0);
+  }
+  /// Rewards are finite: only an overflow makes their squares infinite or NaN. The NaN shows in the advantages.
+  static double deviation_of(const moments& m, bool is_unbiased) {
+    return m.squares - m.squares == 0 ? m.deviation(is_unbiased) : not_a_number;
+  }
+
+  /// What the options say that sequence b is compared with. batch: the moments of the whole batch.
+  double mean(index b, const moments& batch) const {
+    if (options_.mean == reward_scope::none) return 0;
+    if (options_.mean == reward_scope::batch) return batch.mean;
+    if (others(b) == 0) return options_.lone == lone_sequence::raw ? 0 : reward_[b];
+    if (options_.mean == reward_scope::group) return whole_.mean;
+    return is_constant_ ? first_ : (sum_ - (is_present(reward_, options_, b) ? reward_[b] : 0)) / others(b);
+  }
+  double deviation(index b, const moments& batch) const {
+    if (options_.deviation == reward_scope::none) return 1;
+    if (options_.deviation == reward_scope::batch) return deviation_of(batch, options_.is_unbiased);
+    if (others(b) == 0 && options_.lone == lone_sequence::raw) return 1;
+    return options_.deviation == reward_scope::group ? deviation_of(whole_, options_.is_unbiased)
+                                                     : deviation_without(b);
+  }
+
+ private:
+  /// How many others of the group are there.
+  double others(index b) const { return whole_.count - (is_present(reward_, options_, b) ? 1 : 0); }
+
+  /// About the mean of the others alone: the group's sum less a large reward keeps nothing of small ones.
+  double deviation_without(index b) const {
+    double sum = 0, one = not_a_number;
+    bool are_equal = true;
+    const auto for_each_other = [&](auto&& f) {
+      for_each_present([&](index other, double x) {
+        if (other != b) f(x);
+      });
+    };
+    for_each_other([&](double x) {
+      if (one != one) one = x;
+      are_equal = are_equal && x == one;
+      sum += x;
+    });
+    if (are_equal) return 0;
+    moments of_others{others(b), sum / others(b), 0};
+    for_each_other([&](double x) { of_others.squares += (x - of_others.mean) * (x - of_others.mean); });
+    return deviation_of(of_others, options_.is_unbiased);
+  }
+
+  template <class F>
+  void for_each_present(F&& f) const {
+    for (index k = 0; k < group_.size(number_); ++k) {
+      const index b = group_.member(number_, k);
+      if (is_present(reward_, options_, b)) f(b, reward_[b]);
+    }
+  }
+
+  const column& reward_;
+  const groups& group_;
+  const group_relative_options& options_;
+  index number_;
+  moments whole_;
+  double sum_ = 0, first_ = 0;
+  bool is_constant_ = true;
+};
+
+}  // namespace detail
+
 /// Advantages of sequences relative to the others that answer the same prompt.
 ///   A_i = (R_i - mean) / (deviation + epsilon)       mean, deviation over the scopes of the options
 /// reward: [B], NaN where there is none: such a reward is in no mean, and its advantage is 0. group: [B] ids of the
@@ -54,96 +142,22 @@ inline group_relative_advantages group_relative(column reward, const groups& gro
   detail::require_not_negative("epsilon", options.epsilon);
   detail::require_finite_rewards(reward);
   detail::require_finite_moments("batch", options.batch.count, options.batch.mean, options.batch.squares);
-  const auto is_present = [&](index b) {
-    return reward[b] == reward[b] && (!options.counts.is_given() || options.counts[b] != 0);
-  };
-
-  // Rewards are finite: only an overflow makes their squares infinite or NaN. The NaN shows in the advantages.
-  const auto deviation_of = [&](const moments& m) {
-    return m.squares - m.squares == 0 ? m.deviation(options.is_unbiased) : __builtin_nan("");
-  };
 
   moments batch = options.batch;
   if (batch.count == 0)
     for (index b = 0; b < sequences; ++b)
-      if (is_present(b)) batch.add(reward[b]);
+      if (detail::group_rewards::is_present(reward, options, b)) batch.add(reward[b]);
 
   group_relative_advantages result;
   for (auto* of : {&result.advantage, &result.baseline, &result.deviation})
     of->assign(static_cast<std::size_t>(sequences), 0);
   for (index g = 0; g < group.count(); ++g) {
-    // Equal rewards have that mean and no spread exactly, whatever their sum rounds to.
-    moments whole;
-    double sum = 0, first = 0;
-    bool is_constant = true;
-    for (index k = 0; k < group.size(g); ++k) {
-      const index b = group.member(g, k);
-      if (!is_present(b)) continue;
-      if (whole.count == 0) first = reward[b];
-      is_constant = is_constant && reward[b] == first;
-      whole.count += 1;
-      sum += reward[b];
-    }
-    whole.mean = is_constant ? first : sum / whole.count;
-    for (index k = 0; k < group.size(g) && !is_constant; ++k) {
-      const double step = is_present(group.member(g, k)) ? reward[group.member(g, k)] - whole.mean : 0;
-      whole.squares += step * step;
-    }
+    const detail::group_rewards rewards(reward, group, g, options);
     for (index k = 0; k < group.size(g); ++k) {
       const index b = group.member(g, k);
       const auto at = static_cast<std::size_t>(b);
       if (reward[b] != reward[b]) continue;
-      const double others = whole.count - (is_present(b) ? 1 : 0);
-      const auto others_mean = [&] { return is_constant ? first : (sum - (is_present(b) ? reward[b] : 0)) / others; };
-      const auto others_deviation = [&] {
-        const auto for_each_other = [&](auto&& f) {
-          for (index j = 0; j < group.size(g); ++j) {
-            const index other = group.member(g, j);
-            if (other != b && is_present(other)) f(reward[other]);
-          }
-        };
-        // About the mean of the others alone: the group's sum less a large reward keeps nothing of small ones.
-        double sum_of_others = 0, one = __builtin_nan("");
-        bool are_equal = true;
-        for_each_other([&](double x) {
-          if (one != one) one = x;
-          are_equal = are_equal && x == one;
-          sum_of_others += x;
-        });
-        if (are_equal) return 0.0;
-        moments of_others{others, sum_of_others / others, 0};
-        for_each_other([&](double x) { of_others.squares += (x - of_others.mean) * (x - of_others.mean); });
-        return deviation_of(of_others);
-      };
-      const bool is_lone = others == 0;
-      const bool is_raw = is_lone && options.lone == lone_sequence::raw;
-      double mean = 0, deviation = 1;
-      switch (options.mean) {
-        case reward_scope::group:
-          mean = is_raw ? 0 : is_lone ? reward[b] : whole.mean;
-          break;
-        case reward_scope::batch:
-          mean = batch.mean;
-          break;
-        case reward_scope::leave_one_out:
-          mean = is_raw ? 0 : is_lone ? reward[b] : others_mean();
-          break;
-        case reward_scope::none:
-          break;
-      }
-      switch (options.deviation) {
-        case reward_scope::group:
-          deviation = is_raw ? 1 : deviation_of(whole);
-          break;
-        case reward_scope::batch:
-          deviation = deviation_of(batch);
-          break;
-        case reward_scope::leave_one_out:
-          deviation = is_raw ? 1 : others_deviation();
-          break;
-        case reward_scope::none:
-          break;
-      }
+      const double mean = rewards.mean(b, batch), deviation = rewards.deviation(b, batch);
       const bool is_divided = options.deviation != reward_scope::none && !(options.keeps_constant && deviation == 0);
       const double divisor = is_divided ? deviation + options.epsilon : 1;
       result.baseline[at] = mean;

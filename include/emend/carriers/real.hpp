@@ -7,6 +7,7 @@ namespace emend {
 namespace detail {
 
 inline constexpr double infinity = __builtin_inf();
+inline constexpr double not_a_number = __builtin_nan("");
 
 }  // namespace detail
 

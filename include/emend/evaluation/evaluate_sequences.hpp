@@ -38,6 +38,59 @@ concept sequence_loss =
 
 namespace detail {
 
+/// Which tokens count: those of the layout and the mask, without ignored targets.
+template <class L>
+std::vector<std::uint8_t> counted_tokens(const L& layout, const column& mask, const id_column& targets,
+                                         const std::optional<index>& ignore_id) {
+  std::vector<std::uint8_t> counted(static_cast<std::size_t>(layout.tokens()), 0);
+  for (index b = 0; b < layout.sequences(); ++b)
+    layout.for_each_token(b, [&](index t) { counted[static_cast<std::size_t>(t)] = !mask.is_given() || mask[t] != 0; });
+  // An ignored target is no token of its sequence.
+  if (ignore_id)
+    for (index t = 0; t < targets.size(); ++t)
+      if (targets[t] == *ignore_id) counted[static_cast<std::size_t>(t)] = 0;
+  return counted;
+}
+
+/// The loss of one sequence after the other: values, metrics and adjoints of its tokens.
+template <class Loss>
+struct sequence_pass {
+  const Loss& loss;
+  const loss_pass<Loss>& pass;
+  const column& weight;
+  double normaliser;
+  evaluation_buffers& buffers;
+  evaluation_value<Loss>& result;
+
+  /// members: the sequence's tokens that count.
+  void visit(const std::vector<index>& members) const {
+    const auto length = static_cast<index>(members.size());
+    double summary = 0, summary_slope = 0;
+    for (index t : members) summary += loss.summand(pass.template make<double>(t));
+    for (index t : members) {
+      const double factor = (weight.is_given() ? weight[t] : 1) / normaliser;
+      if (factor == 0) continue;
+      const sequence_dual value =
+          loss(pass.template make<sequence_dual>(t), sequence_dual::variable(summary, statistic_count), length);
+      buffers.values[static_cast<std::size_t>(t)] = value.value;
+      result.value += factor * value.value;
+      ++result.evaluated;
+      if constexpr (has_sequence_metrics<Loss>) {
+        const auto metrics = loss.metrics(pass.template make<double>(t), summary, length);
+        for (std::size_t k = 0; k < metrics.size(); ++k) result.metrics[k] += metrics[k];
+      }
+      pass.add_adjoints(t, value.derivative, factor);
+      const double slope = value.derivative[statistic_count];
+      if (slope != 0) summary_slope += factor * slope;
+    }
+    if (summary_slope == 0) return;
+    for (index t : members) {
+      const sequence_dual part = loss.summand(pass.template make<sequence_dual>(t));
+      pass.add_adjoints(t, part.derivative, summary_slope);
+    }
+  }
+};
+
 /// gradient: null where the value alone is wanted.
 template <class Loss, class X, class L, class G, class E>
 evaluation_value<Loss> run_sequences(const Loss& loss, const X& x, id_column targets, const L& layout,
@@ -50,66 +103,39 @@ evaluation_value<Loss> run_sequences(const Loss& loss, const X& x, id_column tar
   const column mask = of_tokens(options.mask), weight = of_tokens(options.weight);
   if (mask.is_given()) require_length("mask", mask.size(), targets.size());
   if (options.rows.is_given()) fail("rows", "no rows in evaluate_sequences", "some");
-  std::vector<std::uint8_t> counted(static_cast<std::size_t>(layout.tokens()), 0);
-  for (index b = 0; b < layout.sequences(); ++b)
-    layout.for_each_token(b, [&](index t) { counted[static_cast<std::size_t>(t)] = !mask.is_given() || mask[t] != 0; });
-  // An ignored target is no token of its sequence.
-  if (options.ignore_id)
-    for (index t = 0; t < targets.size(); ++t)
-      if (targets[t] == *options.ignore_id) counted[static_cast<std::size_t>(t)] = 0;
+  if (weight.is_given()) require_length("weight", weight.size(), targets.size());
+  require_positive("normaliser", options.normaliser);
+
+  const std::vector<std::uint8_t> counted = counted_tokens(layout, mask, targets, options.ignore_id);
   evaluation_options inner = options;
   inner.mask = counted;
+  // Every token has a say in its sequence's summary, so weight 0 must not hide it: weights are applied here.
+  inner.weight = {};
+  inner.normaliser = 1;
 
   evaluation_value<Loss> result;
   buffer_lease lease;
   evaluation_buffers& buffers = *lease;
-  // Every token has a say in its sequence's summary, so weight 0 must not hide it: weights are applied here.
-  inner.weight = {};
-  inner.normaliser = 1;
-  if (weight.is_given()) require_length("weight", weight.size(), targets.size());
-  require_positive("normaliser", options.normaliser);
-  with_source(
-      x, gradient, head_part(inner, wants_log_sum_squares(loss, options)), [&](auto& source, index rows, index vocab) {
-        const term_plan plan(rows, vocab, targets, inner, buffers);
-        check_loss(loss, plan.terms());
-        const loss_pass<Loss> pass(loss, plan, buffers);
-        source.forward(executor, plan, buffers, [](index) {});
-        std::vector<index> members;
-        for (index b = 0; b < layout.sequences(); ++b) {
-          members.clear();
-          layout.for_each_token(b, [&](index t) {
-            if (plan.is_evaluated(t)) members.push_back(t);
-          });
-          const auto length = static_cast<index>(members.size());
-          double summary = 0, summary_slope = 0;
-          for (index t : members) summary += loss.summand(pass.template make<double>(t));
-          for (index t : members) {
-            const double factor = (weight.is_given() ? weight[t] : 1) / options.normaliser;
-            if (factor == 0) continue;
-            const sequence_dual value =
-                loss(pass.template make<sequence_dual>(t), sequence_dual::variable(summary, statistic_count), length);
-            buffers.values[static_cast<std::size_t>(t)] = value.value;
-            result.value += factor * value.value;
-            ++result.evaluated;
-            if constexpr (has_sequence_metrics<Loss>) {
-              const auto metrics = loss.metrics(pass.template make<double>(t), summary, length);
-              for (std::size_t k = 0; k < metrics.size(); ++k) result.metrics[k] += metrics[k];
-            }
-            pass.add_adjoints(t, value.derivative, factor);
-            const double slope = value.derivative[statistic_count];
-            if (slope != 0) summary_slope += factor * slope;
-          }
-          if (summary_slope == 0) continue;
-          for (index t : members) {
-            const sequence_dual part = loss.summand(pass.template make<sequence_dual>(t));
-            pass.add_adjoints(t, part.derivative, summary_slope);
-          }
-        }
-        for (double& metric : result.metrics)
-          metric /= static_cast<double>(result.evaluated > 0 ? result.evaluated : 1);
-        if (gradient) source.backward(executor, plan, buffers);
-        options.per_token.write(buffers.values);
-      });
+  with_source(x, gradient, head_part(inner, wants_log_sum_squares(loss, options)),
+              [&](auto& source, index rows, index vocab) {
+                const term_plan plan(rows, vocab, targets, inner, buffers);
+                check_loss(loss, plan.terms());
+                const loss_pass<Loss> pass(loss, plan, buffers);
+                source.forward(executor, plan, buffers, [](index) {});
+                const sequence_pass<Loss> sequences{loss, pass, weight, options.normaliser, buffers, result};
+                std::vector<index> members;
+                for (index b = 0; b < layout.sequences(); ++b) {
+                  members.clear();
+                  layout.for_each_token(b, [&](index t) {
+                    if (plan.is_evaluated(t)) members.push_back(t);
+                  });
+                  sequences.visit(members);
+                }
+                for (double& metric : result.metrics)
+                  metric /= static_cast<double>(result.evaluated > 0 ? result.evaluated : 1);
+                if (gradient) source.backward(executor, plan, buffers);
+                options.per_token.write(buffers.values);
+              });
   return result;
 }
 

@@ -8,7 +8,6 @@ namespace emend::detail {
 /// What a pass over a row asks for beside log_z and entropy; each flag costs only when it is set.
 enum row_feature : int { want_extras = 1, want_arg_max = 2 };
 
-inline constexpr double not_a_number = __builtin_nan("");
 inline constexpr double log2_e = 1.44269504088896340736;
 inline constexpr double ln_2 = 0.693147180559945309417;
 

@@ -24,6 +24,115 @@ struct clusters {
   index iterations = 0;
 };
 
+namespace detail {
+
+/// One beginning of `k_means`, and its iterations.
+class k_means_run {
+ public:
+  /// nearest: memory of one number a point, squared distances to the own centre.
+  k_means_run(const matrix<double>& points, index k, std::vector<double>& nearest)
+      : points_(points), nearest_(nearest), count_(static_cast<std::size_t>(k)) {
+    found.assignment.assign(static_cast<std::size_t>(points.rows()), -1);
+    found.centre = matrix<double>(k, points.columns());
+  }
+
+  /// Each centre is a point drawn by its squared distance to the centres before it (k-means++).
+  void begin(const counter_random& random, std::uint64_t stream) {
+    const index n = points_.rows();
+    for (index c = 0; c < clusters_wanted(); ++c) {
+      index chosen = random.below(n, stream, 0);
+      if (c > 0) {
+        double total = 0, sum = 0;
+        for (index i = 0; i < n; ++i) {
+          const double to_last = distance(i, c - 1);
+          if (c == 1 || to_last < nearest(i)) nearest(i) = to_last;
+          total += nearest(i);
+        }
+        const double wanted = random.uniform(stream, static_cast<std::uint64_t>(c)) * total;
+        for (index i = 0; i < n; ++i) {
+          if (nearest(i) == 0) continue;
+          chosen = i;
+          if ((sum += nearest(i)) > wanted) break;
+        }
+      }
+      for (index j = 0; j < points_.columns(); ++j) found.centre(c, j) = points_(chosen, j);
+    }
+  }
+
+  template <class E>
+  void iterate(index iterations, E& executor) {
+    std::vector<index> before;
+    while (found.iterations < iterations) {
+      before = found.assignment;
+      executor.for_each_chunk(points_.rows(), [&](index begin, index end) { assign(begin, end); });
+      ++found.iterations;
+      count_.assign(count_.size(), 0);
+      for (const index c : found.assignment) ++count(c);
+      // The last iteration moves no point by itself: it would leave its equals behind.
+      if (found.iterations < iterations) fill_empty_clusters();
+      if (found.assignment == before) break;
+      move_centres();
+    }
+    for (index i = 0; i < points_.rows(); ++i) found.inertia += distance(i, assignment(i));
+  }
+
+  clusters found;
+
+ private:
+  index clusters_wanted() const { return found.centre.rows(); }
+  double& nearest(index i) { return nearest_[static_cast<std::size_t>(i)]; }
+  double& count(index c) { return count_[static_cast<std::size_t>(c)]; }
+  index& assignment(index i) { return found.assignment[static_cast<std::size_t>(i)]; }
+  double distance(index i, index c) const {
+    const double *x = points_.row(i), *centre = found.centre.row(c);
+    double sum = 0;
+    for (index j = 0; j < points_.columns(); ++j) sum += (x[j] - centre[j]) * (x[j] - centre[j]);
+    return sum;
+  }
+  void assign(index begin, index end) {
+    for (index i = begin; i < end; ++i) {
+      index own = 0;
+      double least = distance(i, 0);
+      for (index c = 1; c < clusters_wanted(); ++c) {
+        const double to = distance(i, c);
+        if (to < least) least = to, own = c;
+      }
+      assignment(i) = own;
+      nearest(i) = least;
+    }
+  }
+  void fill_empty_clusters() {
+    for (index c = 0; c < clusters_wanted(); ++c) {
+      if (count(c) > 0) continue;
+      index farthest = -1;
+      for (index i = 0; i < points_.rows(); ++i)
+        if (nearest(i) > 0 && count(assignment(i)) > 1 && (farthest < 0 || nearest(i) > nearest(farthest)))
+          farthest = i;
+      if (farthest < 0) return;  // every point is a centre
+      --count(assignment(farthest));
+      assignment(farthest) = c;
+      nearest(farthest) = 0;
+      count(c) = 1;
+    }
+  }
+  void move_centres() {
+    const index d = points_.columns();
+    for (index c = 0; c < clusters_wanted(); ++c)
+      for (index j = 0; j < d && count(c) > 0; ++j) found.centre(c, j) = 0;
+    for (index i = 0; i < points_.rows(); ++i)
+      for (index j = 0; j < d; ++j) {
+        const index c = assignment(i);
+        found.centre(c, j) += points_(i, j) / count(c);
+      }
+  }
+
+  const matrix<double>& points_;
+  std::vector<double>& nearest_;
+  std::vector<double> count_;
+};
+
+}  // namespace detail
+
 /// k clusters of small squared distance to their means (Lloyd's iterations from k-means++ beginnings).
 ///   assignment_i = argmin_c |x_i - centre_c|^2, lowest c at ties;   centre_c = mean of its points;   until nothing
 ///   changes
@@ -36,88 +145,19 @@ struct clusters {
 template <executor E = const sequential>
 clusters k_means(const matrix<double>& points, index k, const k_means_options& options = {},
                  E&& executor = sequential{}) {
-  const index n = points.rows(), d = points.columns();
+  const index n = points.rows();
   if (k < 1 || k > n) detail::fail("k", "a number in [1, " + std::to_string(n) + "]", std::to_string(k));
   if (options.restarts < 1) detail::fail("restarts", "at least 1", std::to_string(options.restarts));
   if (options.iterations < 1) detail::fail("iterations", "at least 1", std::to_string(options.iterations));
   detail::require_finite_points("points", points);
   const counter_random random{options.seed};
-  const auto distance = [&](index i, const double* centre) {
-    const double* x = points.row(i);
-    double sum = 0;
-    for (index j = 0; j < d; ++j) sum += (x[j] - centre[j]) * (x[j] - centre[j]);
-    return sum;
-  };
-  clusters best;
   std::vector<double> nearest(static_cast<std::size_t>(n));
+  clusters best;
   for (index restart = 0; restart < options.restarts; ++restart) {
-    const auto stream = static_cast<std::uint64_t>(restart);
-    clusters now{.assignment = std::vector<index>(static_cast<std::size_t>(n), -1), .centre = matrix<double>(k, d)};
-    for (index c = 0; c < k; ++c) {
-      index chosen = random.below(n, stream, 0);
-      if (c > 0) {
-        double total = 0, sum = 0;
-        for (index i = 0; i < n; ++i) {
-          auto& least = nearest[static_cast<std::size_t>(i)];
-          const double to_last = distance(i, now.centre.row(c - 1));
-          least = c == 1 || to_last < least ? to_last : least;
-          total += least;
-        }
-        const double wanted = random.uniform(stream, static_cast<std::uint64_t>(c)) * total;
-        for (index i = 0; i < n; ++i) {
-          if (nearest[static_cast<std::size_t>(i)] == 0) continue;
-          chosen = i;
-          if ((sum += nearest[static_cast<std::size_t>(i)]) > wanted) break;
-        }
-      }
-      for (index j = 0; j < d; ++j) now.centre(c, j) = points(chosen, j);
-    }
-    std::vector<index> before;
-    std::vector<double> count(static_cast<std::size_t>(k));
-    while (now.iterations < options.iterations) {
-      before = now.assignment;
-      executor.for_each_chunk(n, [&](index begin, index end) {
-        for (index i = begin; i < end; ++i) {
-          index own = 0;
-          double least = distance(i, now.centre.row(0));
-          for (index c = 1; c < k; ++c) {
-            const double to = distance(i, now.centre.row(c));
-            if (to < least) least = to, own = c;
-          }
-          now.assignment[static_cast<std::size_t>(i)] = own;
-          nearest[static_cast<std::size_t>(i)] = least;
-        }
-      });
-      ++now.iterations;
-      count.assign(static_cast<std::size_t>(k), 0);
-      for (index i = 0; i < n; ++i) ++count[static_cast<std::size_t>(now.assignment[static_cast<std::size_t>(i)])];
-      // The last iteration moves no point by itself: it would leave its equals behind.
-      for (index c = 0; c < k && now.iterations < options.iterations; ++c) {
-        if (count[static_cast<std::size_t>(c)] > 0) continue;
-        index farthest = -1;
-        for (index i = 0; i < n; ++i)
-          if (nearest[static_cast<std::size_t>(i)] > 0 &&
-              count[static_cast<std::size_t>(now.assignment[static_cast<std::size_t>(i)])] > 1 &&
-              (farthest < 0 || nearest[static_cast<std::size_t>(i)] > nearest[static_cast<std::size_t>(farthest)]))
-            farthest = i;
-        if (farthest < 0) break;  // every point is a centre
-        --count[static_cast<std::size_t>(now.assignment[static_cast<std::size_t>(farthest)])];
-        now.assignment[static_cast<std::size_t>(farthest)] = c;
-        nearest[static_cast<std::size_t>(farthest)] = 0;
-        count[static_cast<std::size_t>(c)] = 1;
-      }
-      if (now.assignment == before) break;
-      for (index c = 0; c < k; ++c)
-        for (index j = 0; j < d && count[static_cast<std::size_t>(c)] > 0; ++j) now.centre(c, j) = 0;
-      for (index i = 0; i < n; ++i)
-        for (index j = 0; j < d; ++j) {
-          const index c = now.assignment[static_cast<std::size_t>(i)];
-          now.centre(c, j) += points(i, j) / count[static_cast<std::size_t>(c)];
-        }
-    }
-    for (index i = 0; i < n; ++i)
-      now.inertia += distance(i, now.centre.row(now.assignment[static_cast<std::size_t>(i)]));
-    if (restart == 0 || now.inertia < best.inertia) best = std::move(now);
+    detail::k_means_run run(points, k, nearest);
+    run.begin(random, static_cast<std::uint64_t>(restart));
+    run.iterate(options.iterations, executor);
+    if (restart == 0 || run.found.inertia < best.inertia) best = std::move(run.found);
   }
   return best;
 }

@@ -30,6 +30,89 @@ struct off_policy_measures {
   index counted = 0, missing = 0, sequences = 0;
 };
 
+namespace detail {
+
+/// The sums behind `off_policy_measures`, sequence by sequence.
+class off_policy_sums {
+ public:
+  explicit off_policy_sums(const off_policy_metric_options& options) : options_(options) {
+    found_.largest_log_perplexity_difference = -infinity;
+    found_.smallest_log_perplexity_difference = infinity;
+  }
+
+  template <class L>
+  void add_sequence(const log_ratio_source& ratio, const L& layout, index b) {
+    double learner = 0, behaviour = 0, log_ratio = 0;
+    index length = 0;
+    layout.for_each_token(b, [&](index t) {
+      if (ratio.is_missing(t)) {
+        ++found_.missing;
+        return;
+      }
+      const double d = ratio(t), r = clamped(d);
+      learner -= ratio.learner(t);
+      behaviour -= ratio.behaviour(t);
+      log_ratio += d;
+      found_.kl -= d;
+      found_.k3 += kl_estimate(kl_kind::k3, -d);
+      ratios_ += r;
+      squares_ += r * r;
+      ++length;
+    });
+    if (length == 0 && !options_.counts_empty_sequences) return;
+    found_.counted += length;
+    ++found_.sequences;
+    const double count = static_cast<double>(length) + options_.mean_epsilon;
+    learner = length == 0 ? 0 : learner / count;
+    behaviour = length == 0 ? 0 : behaviour / count;
+    // Of two infinite perplexities the difference is known token by token.
+    const bool are_infinite = learner == infinity && behaviour == infinity;
+    add_perplexities(learner, behaviour, are_infinite ? -log_ratio / count : learner - behaviour);
+    const double r = clamped(log_ratio);
+    sequence_ratios_ += r;
+    sequence_squares_ += r * r;
+  }
+
+  off_policy_measures means() {
+    const double tokens = static_cast<double>(found_.counted), sequences = static_cast<double>(found_.sequences);
+    found_.kl /= tokens + options_.mean_epsilon;
+    found_.k3 /= tokens + options_.mean_epsilon;
+    for (double* mean : {&found_.learner_perplexity, &found_.learner_log_perplexity, &found_.behaviour_perplexity,
+                         &found_.behaviour_log_perplexity, &found_.log_perplexity_difference,
+                         &found_.log_perplexity_distance, &found_.perplexity_ratio})
+      *mean /= sequences;
+    if (found_.sequences == 0)
+      found_.largest_log_perplexity_difference = found_.smallest_log_perplexity_difference = not_a_number;
+    found_.token_chi_square = squares_ / (tokens + options_.mean_epsilon) - 1;
+    found_.sequence_chi_square = sequence_squares_ / sequences - 1;
+    found_.token_sample_share = ratios_ * ratios_ / (squares_ * tokens);
+    found_.sequence_sample_share = sequence_ratios_ * sequence_ratios_ / (sequence_squares_ * sequences);
+    return found_;
+  }
+
+ private:
+  double clamped(double d) const {
+    return emend::exp(emend::clamp(d, -options_.log_ratio_clamp, options_.log_ratio_clamp));
+  }
+  void add_perplexities(double learner, double behaviour, double difference) {
+    found_.learner_log_perplexity += learner;
+    found_.behaviour_log_perplexity += behaviour;
+    found_.learner_perplexity += emend::exp(learner);
+    found_.behaviour_perplexity += emend::exp(behaviour);
+    found_.log_perplexity_difference += difference;
+    found_.log_perplexity_distance += emend::abs(difference);
+    found_.largest_log_perplexity_difference = emend::max(found_.largest_log_perplexity_difference, difference);
+    found_.smallest_log_perplexity_difference = emend::min(found_.smallest_log_perplexity_difference, difference);
+    found_.perplexity_ratio += emend::exp(difference);
+  }
+
+  const off_policy_metric_options& options_;
+  off_policy_measures found_;
+  double ratios_ = 0, squares_ = 0, sequence_ratios_ = 0, sequence_squares_ = 0;
+};
+
+}  // namespace detail
+
 /// Measures the distance of learner and behaviour policy on the sampled tokens.
 /// log_prob, behaviour_log_prob: [layout.tokens()]. Tokens without a behaviour log-probability (NaN) are left out of
 /// every measure, and counted in `missing`; sequences without other tokens are left out but for the option. Throws
@@ -41,67 +124,9 @@ off_policy_measures off_policy_metrics(column log_prob, column behaviour_log_pro
   const detail::log_ratio_source ratio(log_prob, behaviour_log_prob, layout.tokens());
   detail::require_bound("log_ratio_clamp", options.log_ratio_clamp);
   detail::require_not_negative("mean_epsilon", options.mean_epsilon);
-  const auto clamped = [&](double d) {
-    return emend::exp(emend::clamp(d, -options.log_ratio_clamp, options.log_ratio_clamp));
-  };
-
-  off_policy_measures result;
-  result.largest_log_perplexity_difference = -detail::infinity;
-  result.smallest_log_perplexity_difference = detail::infinity;
-  double ratios = 0, squares = 0, sequence_ratios = 0, sequence_squares = 0;
-  for (index b = 0; b < layout.sequences(); ++b) {
-    double learner = 0, behaviour = 0, log_ratio = 0;
-    index length = 0;
-    layout.for_each_token(b, [&](index t) {
-      if (ratio.is_missing(t)) {
-        ++result.missing;
-        return;
-      }
-      const double d = ratio(t), r = clamped(d);
-      learner -= ratio.learner(t);
-      behaviour -= ratio.behaviour(t);
-      log_ratio += d;
-      result.kl -= d;
-      result.k3 += kl_estimate(kl_kind::k3, -d);
-      ratios += r;
-      squares += r * r;
-      ++length;
-    });
-    if (length == 0 && !options.counts_empty_sequences) continue;
-    result.counted += length;
-    ++result.sequences;
-    const double count = static_cast<double>(length) + options.mean_epsilon;
-    learner = length == 0 ? 0 : learner / count;
-    behaviour = length == 0 ? 0 : behaviour / count;
-    // Of two infinite perplexities the difference is known token by token.
-    const bool are_infinite = learner == detail::infinity && behaviour == detail::infinity;
-    const double difference = are_infinite ? -log_ratio / count : learner - behaviour, r = clamped(log_ratio);
-    result.learner_log_perplexity += learner;
-    result.behaviour_log_perplexity += behaviour;
-    result.learner_perplexity += emend::exp(learner);
-    result.behaviour_perplexity += emend::exp(behaviour);
-    result.log_perplexity_difference += difference;
-    result.log_perplexity_distance += emend::abs(difference);
-    result.largest_log_perplexity_difference = emend::max(result.largest_log_perplexity_difference, difference);
-    result.smallest_log_perplexity_difference = emend::min(result.smallest_log_perplexity_difference, difference);
-    result.perplexity_ratio += emend::exp(difference);
-    sequence_ratios += r;
-    sequence_squares += r * r;
-  }
-  const double tokens = static_cast<double>(result.counted), sequences = static_cast<double>(result.sequences);
-  result.kl /= tokens + options.mean_epsilon;
-  result.k3 /= tokens + options.mean_epsilon;
-  for (double* mean : {&result.learner_perplexity, &result.learner_log_perplexity, &result.behaviour_perplexity,
-                       &result.behaviour_log_perplexity, &result.log_perplexity_difference,
-                       &result.log_perplexity_distance, &result.perplexity_ratio})
-    *mean /= sequences;
-  if (result.sequences == 0)
-    result.largest_log_perplexity_difference = result.smallest_log_perplexity_difference = detail::not_a_number;
-  result.token_chi_square = squares / (tokens + options.mean_epsilon) - 1;
-  result.sequence_chi_square = sequence_squares / sequences - 1;
-  result.token_sample_share = ratios * ratios / (squares * tokens);
-  result.sequence_sample_share = sequence_ratios * sequence_ratios / (sequence_squares * sequences);
-  return result;
+  detail::off_policy_sums sums(options);
+  for (index b = 0; b < layout.sequences(); ++b) sums.add_sequence(ratio, layout, b);
+  return sums.means();
 }
 
 }  // namespace emend

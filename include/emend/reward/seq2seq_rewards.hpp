@@ -1,6 +1,6 @@
 #pragma once
 
-#include <emend/core/layout.hpp>
+#include <emend/core/sequence_values.hpp>
 #include <emend/evaluation/statistics.hpp>
 #include <emend/reward/divergence_reward.hpp>
 
@@ -51,6 +51,33 @@ inline void check(const seq2seq_reward_options& options, index tokens) {
     fail("end_ids", "at least one id, since has_truncation_penalty is set", "none");
 }
 
+/// Every score over the deviation of those that count; the mean is not subtracted.
+inline void scale_by_deviation(std::vector<double>& score, const std::vector<std::uint8_t>& counted, bool is_unbiased,
+                               double epsilon) {
+  double count = 0, mean = 0, squares = 0;
+  for (std::size_t t = 0; t < counted.size(); ++t)
+    if (counted[t]) count += 1, mean += score[t];
+  mean /= count > 0 ? count : 1;
+  for (std::size_t t = 0; t < counted.size(); ++t)
+    if (counted[t]) squares += square(score[t] - mean);
+  const double divisor = is_unbiased ? count - 1 : count;
+  // One token has no spread; it keeps its sign and is scaled by the epsilon alone.
+  const double variance = divisor > 0 ? squares / divisor : 0, deviation = sqrt(variance + epsilon);
+  if (deviation > 0)
+    for (std::size_t t = 0; t < counted.size(); ++t) score[t] /= deviation;
+}
+
+/// [B] mean over the tokens of each sequence, 0 if it has none.
+template <class L>
+std::vector<double> means_of_scores(const std::vector<double>& score, const L& layout) {
+  std::vector<double> mean = sequence_sums(score, layout);
+  for (std::size_t b = 0; b < mean.size(); ++b) {
+    const index length = length_of(layout, static_cast<index>(b));
+    if (length > 0) mean[b] /= static_cast<double>(length);
+  }
+  return mean;
+}
+
 }  // namespace detail
 
 /// Token-level rewards of responses from one teacher-forced pass of a sequence-to-sequence reward model.
@@ -84,7 +111,6 @@ seq2seq_rewards extract_rewards(const X& x, id_column response, const L& layout,
   result.score.assign(static_cast<std::size_t>(tokens), 0);
   const auto sequences = static_cast<std::size_t>(layout.sequences());
   result.divergence.resize(sequences);
-  result.sequence_score.assign(sequences, 0);
   result.copy_log_likelihood.assign(sequences, 0);
 
   const divergence_reward reward{options.mode, options.positive, options.negative,
@@ -116,29 +142,9 @@ seq2seq_rewards extract_rewards(const X& x, id_column response, const L& layout,
                             [&](index t) { result.score[static_cast<std::size_t>(t)] /= static_cast<double>(length); });
   }
 
-  if (options.normalise == reward_normalisation::whiten) {
-    double count = 0, mean = 0, squares = 0;
-    for (std::size_t t = 0; t < counted.size(); ++t)
-      if (counted[t]) count += 1, mean += result.score[t];
-    mean /= count > 0 ? count : 1;
-    for (std::size_t t = 0; t < counted.size(); ++t)
-      if (counted[t]) squares += square(result.score[t] - mean);
-    const double divisor = options.is_unbiased ? count - 1 : count;
-    // One token has no spread; it keeps its sign and is scaled by the epsilon alone.
-    const double variance = divisor > 0 ? squares / divisor : 0;
-    const double deviation = sqrt(variance + options.whiten_epsilon);
-    if (deviation > 0)
-      for (std::size_t t = 0; t < counted.size(); ++t) result.score[t] /= deviation;
-  }
-
-  for (std::size_t b = 0; b < sequences; ++b) {
-    index length = 0;
-    layout.for_each_token(static_cast<index>(b), [&](index t) {
-      result.sequence_score[b] += result.score[static_cast<std::size_t>(t)];
-      ++length;
-    });
-    if (length > 0) result.sequence_score[b] /= static_cast<double>(length);
-  }
+  if (options.normalise == reward_normalisation::whiten)
+    detail::scale_by_deviation(result.score, counted, options.is_unbiased, options.whiten_epsilon);
+  result.sequence_score = detail::means_of_scores(result.score, layout);
   result.arg_max = std::move(rows.arg_max);
   result.log_prob = std::move(rows.log_prob);
   return result;
