@@ -1,4 +1,4 @@
-#include <emend/libtorch/device_linear_scores.hpp>
+#include <emend/libtorch/head/linear_scores.hpp>
 
 #include "carriers.hpp"
 #include "other_device.hpp"

@@ -1,5 +1,5 @@
 // Columns, layouts and algorithms over tensors against the same over vectors; the executor on torch's threads.
-#include <emend/libtorch/tensor_algorithms.hpp>
+#include <emend/libtorch/algorithms.hpp>
 #include <emend/sequence_match/packing.hpp>
 
 #include "exact_statistics.hpp"

@@ -1,6 +1,6 @@
 // The algorithms of a step by ATen's operations, as tensors of a device have them done, against the same over columns
 // on the host; and on torch's meta device, whose tensors have no numbers that anybody could read.
-#include <emend/libtorch/tensor_algorithms.hpp>
+#include <emend/libtorch/algorithms.hpp>
 
 #include "other_device.hpp"
 #include "throws.hpp"

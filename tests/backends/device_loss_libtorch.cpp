@@ -1,7 +1,7 @@
 // emend::loss where nothing returns to the host: the loss once over tensors of all tokens, against the same loss token
 // by token; and on torch's meta device, whose tensors have no numbers that anybody could read.
 #include <emend/libtorch/loss.hpp>
-#include <emend/libtorch/tensor_algorithms.hpp>
+#include <emend/libtorch/algorithms.hpp>
 #include <emend/losses/cispo.hpp>
 #include <emend/losses/covariance.hpp>
 #include <emend/losses/cross_entropy.hpp>

@@ -1,7 +1,7 @@
 // Losses of whole sequences where nothing returns to the host: once over tensors of all tokens, against the same token
 // by token; and on the meta device.
 #include <emend/libtorch/loss.hpp>
-#include <emend/libtorch/tensor_statistics.hpp>
+#include <emend/libtorch/head/statistics.hpp>
 #include <emend/losses/a_star_po.hpp>
 #include <emend/losses/gmpo.hpp>
 #include <emend/losses/policy_objective.hpp>

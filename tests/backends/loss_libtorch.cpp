@@ -1,6 +1,6 @@
 // emend::loss as a node of autograd: against torch's own operations, through a model, in place, and where it refuses.
 #include <emend/libtorch/loss.hpp>
-#include <emend/libtorch/tensor_statistics.hpp>
+#include <emend/libtorch/head/statistics.hpp>
 #include <emend/losses/cross_entropy.hpp>
 #include <emend/losses/ppo_clip.hpp>
 #include <emend/losses/sequence_level.hpp>

@@ -6,7 +6,7 @@
 #include "other_device.hpp"
 
 #include <emend/libtorch/loss.hpp>
-#include <emend/libtorch/tensor_statistics.hpp>
+#include <emend/libtorch/head/statistics.hpp>
 
 namespace golden {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "other_device.hpp"
 
-#include <emend/libtorch/trajectory_loss_runs.hpp>
+#include <emend/libtorch/loss/trajectory_routes.hpp>
 
 namespace golden {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "score_block.hpp"
 
-#include <emend/libtorch/tensor_backend.hpp>
+#include <emend/libtorch/tensor/backend.hpp>
 
 namespace golden {
 namespace {

@@ -7,7 +7,6 @@ import pathlib
 import re
 import sys
 
-INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]emend/(\w+)/[^>"]*[>"]')
 INSTRUCTION_SET = re.compile(r"__x86_64__|__aarch64__|__AVX|__ARM_|gnu::target|__builtin_ia32|__builtin_cpu|immintrin\.h|arm_neon\.h")
 LONGEST = 300
 PUBLIC = re.compile(r"^namespace emend \{", re.MULTILINE)
@@ -36,8 +35,11 @@ def read_arrows(table):
     return arrows, errors
 
 
-def check_arrows(library, table):
+def check_arrows(base, place, table):
+    """base / place: the folder whose folders include each other as <place/FOLDER/..>."""
     arrows, errors = read_arrows(table)
+    library = base / place
+    include = re.compile(rf'^\s*#\s*include\s*[<"]{place}/(\w+)/[^>"]*[>"]')
     found = {folder: set() for folder in arrows}
     folders = sorted(path.name for path in library.iterdir() if path.is_dir())
     for folder in folders:
@@ -46,7 +48,7 @@ def check_arrows(library, table):
             continue
         for path in sources(library / folder):
             for number, line in enumerate(path.read_text().splitlines(), 1):
-                target = INCLUDE.match(line)
+                target = include.match(line)
                 if not target or target[1] == folder:
                     continue
                 found[folder].add(target[1])
@@ -106,7 +108,8 @@ def main():
     parser.add_argument("--root", type=pathlib.Path, required=True, help="the repository")
     root = parser.parse_args().root.resolve()
     tables = pathlib.Path(__file__).resolve().parent
-    errors = check_arrows(root / "include/emend", tables / "arrows.txt")
+    errors = check_arrows(root / "include", "emend", tables / "arrows.txt")
+    errors += check_arrows(root / "backends/libtorch", "emend/libtorch", tables / "arrows_libtorch.txt")
     errors += check_instruction_sets(root)
     errors += check_lengths(root, tables / "long_files.txt")
     errors += check_tests(root, tables / "untested_headers.txt")

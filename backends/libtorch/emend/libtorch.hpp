@@ -1,16 +1,21 @@
 #pragma once
 
-// emend over LibTorch: scores in tensors (tensor_backend), losses that autograd differentiates (loss), columns and
-// layouts of tensors (tensor_column), statistics and algorithms from tensors to tensors (tensor_statistics,
-// tensor_algorithms), heads on any device (device_scores, device_linear_scores), where a loss is called once for all
-// tokens (tensor_number) and algorithms are operations (device_algorithms).
+// emend over LibTorch, in four layers, of which each includes only those before it:
+//   tensor/     tensors as scores, columns, layouts, numbers and tokens of the core
+//   head/       statistics and gradients of scores, on any device, by ATen's operations
+//   loss/       losses that autograd differentiates, each called once for all tokens
+//   algorithm/  advantages, rewards and weights by operations
+// What a program calls: loss.hpp with options.hpp, statistics.hpp, algorithms.hpp.
 
-#include <emend/libtorch/device_linear_scores.hpp>
-#include <emend/libtorch/device_scores.hpp>
+#include <emend/libtorch/algorithms.hpp>
+#include <emend/libtorch/head/linear_scores.hpp>
+#include <emend/libtorch/head/scores.hpp>
 #include <emend/libtorch/loss.hpp>
-#include <emend/libtorch/tensor_algorithms.hpp>
-#include <emend/libtorch/tensor_backend.hpp>
-#include <emend/libtorch/tensor_column.hpp>
-#include <emend/libtorch/tensor_number.hpp>
-#include <emend/libtorch/tensor_statistics.hpp>
-#include <emend/libtorch/torch_threads.hpp>
+#include <emend/libtorch/options.hpp>
+#include <emend/libtorch/statistics.hpp>
+#include <emend/libtorch/tensor/as_tensor.hpp>
+#include <emend/libtorch/tensor/backend.hpp>
+#include <emend/libtorch/tensor/column.hpp>
+#include <emend/libtorch/tensor/layout.hpp>
+#include <emend/libtorch/tensor/number.hpp>
+#include <emend/libtorch/tensor/threads.hpp>

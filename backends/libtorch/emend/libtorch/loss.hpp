@@ -1,7 +1,8 @@
 #pragma once
 
-#include <emend/libtorch/loss_runs.hpp>
-#include <emend/libtorch/trajectory_loss_runs.hpp>
+#include <emend/libtorch/loss/routes.hpp>
+#include <emend/libtorch/loss/trajectory_routes.hpp>
+#include <emend/libtorch/tensor/layout.hpp>
 
 namespace emend {
 

@@ -2,9 +2,9 @@
 
 #include <emend/cuda.hpp>
 #include <emend/cuda/kernels.cuh>
-#include <emend/libtorch/loss_function.hpp>
-#include <emend/libtorch/tensor_backend.hpp>
-#include <emend/libtorch/tensor_statistics.hpp>
+#include <emend/libtorch/loss/autograd_node.hpp>
+#include <emend/libtorch/tensor/backend.hpp>
+#include <emend/libtorch/head/statistics.hpp>
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <emend/libtorch/tensor_algorithms.hpp>
+#include <emend/libtorch/algorithms.hpp>
 #include <emend/libtorch_cuda/loss.hpp>
 
 #include <ATen/ops/ones_like.h>
@@ -14,7 +14,7 @@
 
 namespace emend::cuda {
 
-// What emend/libtorch/tensor_algorithms.hpp does by many operations, by one or two kernels on torch's current stream.
+// What emend/libtorch/algorithms.hpp does by many operations, by one or two kernels on torch's current stream.
 // Inputs are made contiguous and of float where they are not; results lie on the device. Wrong shapes, types and
 // devices throw std::invalid_argument; numbers that only the device knows (an id out of range, NaN) show in the
 // results, as each says.

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <emend/libtorch/tensor_column.hpp>
+#include <emend/libtorch/tensor/column.hpp>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>

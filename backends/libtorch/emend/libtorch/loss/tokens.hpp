@@ -1,6 +1,6 @@
 #pragma once
 
-#include <emend/libtorch/device_terms.hpp>
+#include <emend/libtorch/loss/terms.hpp>
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>

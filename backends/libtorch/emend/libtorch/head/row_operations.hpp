@@ -1,7 +1,7 @@
 #pragma once
 
 #include <emend/heads/head_scores.hpp>
-#include <emend/libtorch/tensor_backend.hpp>
+#include <emend/libtorch/tensor/backend.hpp>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <emend/libtorch/device_scores.hpp>
-#include <emend/libtorch/tensor_token.hpp>
+#include <emend/libtorch/head/scores.hpp>
+#include <emend/libtorch/tensor/token.hpp>
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full_like.h>

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <emend/evaluation/evaluate.hpp>
-#include <emend/libtorch/op_chain.hpp>
+#include <emend/libtorch/head/row_operations.hpp>
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/index.h>

@@ -1,7 +1,12 @@
 #pragma once
 
 #include <emend/advantage/group_relative.hpp>
-#include <emend/libtorch/device_algorithms.hpp>
+#include <emend/libtorch/algorithm/gae.hpp>
+#include <emend/libtorch/algorithm/seq2seq_rewards.hpp>
+#include <emend/libtorch/algorithm/token_rewards.hpp>
+#include <emend/libtorch/algorithm/token_weights.hpp>
+#include <emend/libtorch/algorithm/whitening.hpp>
+#include <emend/libtorch/algorithm/results.hpp>
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <emend/libtorch/device_scores.hpp>
+#include <emend/libtorch/head/scores.hpp>
 
 #include <ATen/ops/mm.h>
 

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <emend/evaluation/evaluate_sequences.hpp>
-#include <emend/libtorch/tensor_column.hpp>
-#include <emend/libtorch/tensor_number.hpp>
+#include <emend/libtorch/tensor/column.hpp>
+#include <emend/libtorch/tensor/number.hpp>
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>

@@ -4,17 +4,24 @@
 #include <emend/advantage/group_relative.hpp>
 #include <emend/advantage/returns.hpp>
 #include <emend/advantage/whitening.hpp>
-#include <emend/libtorch/device_algorithms.hpp>
-#include <emend/libtorch/device_forest.hpp>
-#include <emend/libtorch/device_groups.hpp>
-#include <emend/libtorch/device_scores.hpp>
-#include <emend/libtorch/tensor_column.hpp>
-#include <emend/libtorch/tensor_statistics.hpp>
-#include <emend/libtorch/torch_threads.hpp>
+#include <emend/libtorch/algorithm/gae.hpp>
+#include <emend/libtorch/algorithm/seq2seq_rewards.hpp>
+#include <emend/libtorch/algorithm/token_rewards.hpp>
+#include <emend/libtorch/algorithm/token_weights.hpp>
+#include <emend/libtorch/algorithm/whitening.hpp>
+#include <emend/libtorch/algorithm/results.hpp>
+#include <emend/libtorch/algorithm/forest.hpp>
+#include <emend/libtorch/algorithm/groups.hpp>
+#include <emend/libtorch/head/scores.hpp>
+#include <emend/libtorch/tensor/column.hpp>
+#include <emend/libtorch/head/statistics.hpp>
+#include <emend/libtorch/tensor/threads.hpp>
 #include <emend/losses/aggregation.hpp>
 #include <emend/reward/seq2seq_rewards.hpp>
 #include <emend/reward/token_rewards.hpp>
 #include <emend/sequence_match/attention_mask.hpp>
+#include <emend/libtorch/tensor/as_tensor.hpp>
+#include <emend/libtorch/tensor/layout.hpp>
 
 #include <ATen/ops/empty.h>
 
@@ -24,7 +31,7 @@ namespace emend {
 // which its own header describes. Shapes are [sequences, length] (any leading dimensions), masks of that shape or
 // undefined; results have the shape and device of the first argument, in float, or double where that is double. On
 // another device than the host, which must know double, they are done there, in double, by ATen's operations
-// (device_algorithms.hpp), and nothing comes back but for group_relative, whose few numbers a sequence do; columns of
+// (algorithm/), and nothing comes back but for group_relative, whose few numbers a sequence do; columns of
 // options may lie there, too (tensor_column). A position or an id that only the device knows is not checked: each says
 // what it counts as. What is not here is called with `tensor_column` and `tensor_layout`, and its result made a tensor
 // by `as_tensor`.

@@ -1,8 +1,9 @@
 #pragma once
 
 #include <emend/evaluation/statistics.hpp>
-#include <emend/libtorch/device_statistics.hpp>
-#include <emend/libtorch/torch_threads.hpp>
+#include <emend/libtorch/head/row_statistics.hpp>
+#include <emend/libtorch/tensor/threads.hpp>
+#include <emend/libtorch/tensor/as_tensor.hpp>
 
 #include <ATen/ops/empty_strided.h>
 

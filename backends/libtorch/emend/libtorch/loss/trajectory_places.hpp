@@ -1,6 +1,6 @@
 #pragma once
 
-#include <emend/libtorch/tensor_token.hpp>
+#include <emend/libtorch/tensor/token.hpp>
 #include <emend/sequence_match/evaluate_trajectories.hpp>
 
 #include <ATen/core/Tensor.h>

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <emend/libtorch/device_trajectories.hpp>
-#include <emend/libtorch/loss_runs.hpp>
+#include <emend/libtorch/loss/trajectories.hpp>
+#include <emend/libtorch/loss/routes.hpp>
 
 namespace emend::detail {
 
-// The same as loss_runs.hpp for objectives over trajectories.
+// The same as routes.hpp for objectives over trajectories.
 
 template <class O>
 at::Tensor loss_of_trajectories_on_device(const O& objective, const at::Tensor& logits,

@@ -1,7 +1,8 @@
 #pragma once
 
-#include <emend/libtorch/tensor_column.hpp>
-#include <emend/libtorch/tensor_token.hpp>
+#include <emend/libtorch/tensor/column.hpp>
+#include <emend/libtorch/tensor/token.hpp>
+#include <emend/libtorch/tensor/layout.hpp>
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <emend/libtorch/device_statistics.hpp>
+#include <emend/libtorch/head/row_statistics.hpp>
 
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros_like.h>

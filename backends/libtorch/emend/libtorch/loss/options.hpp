@@ -1,7 +1,7 @@
 #pragma once
 
 #include <emend/heads/score_transform.hpp>
-#include <emend/libtorch/tensor_column.hpp>
+#include <emend/libtorch/tensor/column.hpp>
 
 #include <optional>
 

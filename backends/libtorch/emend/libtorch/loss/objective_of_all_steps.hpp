@@ -1,0 +1,41 @@
+#pragma once
+
+#include <emend/libtorch/tensor/number.hpp>
+#include <emend/sequence_match/trajectory_objective.hpp>
+
+#include <concepts>
+#include <type_traits>
+#include <utility>
+
+namespace emend::detail {
+
+/// Whether an objective, or a divergence inside it, says noexcept somewhere: there its wish for the host would end the
+/// program.
+template <class C>
+constexpr bool promises_calm() {
+  using number = tensor_number;
+  const bool of_itself = requires(const C& c, const number& x) { requires noexcept(c.step(true, x)); } ||
+                         requires(const C& c, const number& x) { requires noexcept(c.tail(true, x)); } ||
+                         requires(const C& c, const number& x) { requires noexcept(c.next_value(true, x)); } ||
+                         requires(const C& c, const number& x) { requires noexcept(c.is_step_outside(x)); } ||
+                         requires(const C& c, const number& x) { requires noexcept(c.is_tail_outside(x)); } ||
+                         requires(const C& c, const number& x) { requires noexcept(c.phi(x)); } ||
+                         requires(const C& c, const number& x) { requires noexcept(c.derivative(x)); } ||
+                         requires(const C& c, const number& x) { requires noexcept(c.is_outside(x)); };
+  if constexpr (requires(const C& c) { c.divergence; })
+    return of_itself || promises_calm<std::remove_cvref_t<decltype(std::declval<const C&>().divergence)>>();
+  else
+    return of_itself;
+}
+
+/// What the compiler sees of whether an objective can be called on all steps of a batch at once.
+template <class O>
+concept objective_of_all_steps = requires(const O& o, bool is_rollout, const tensor_number& x) {
+  { o.step(is_rollout, x) } -> std::same_as<basic_value_and_slope<tensor_number>>;
+  { o.tail(is_rollout, x) } -> std::same_as<basic_value_and_slope<tensor_number>>;
+  { o.is_step_outside(x) } -> std::convertible_to<tensor_condition>;
+  { o.is_tail_outside(x) } -> std::convertible_to<tensor_condition>;
+  requires !promises_calm<O>();
+};
+
+}  // namespace emend::detail

@@ -1,0 +1,5 @@
+#pragma once
+
+// Options of `emend::loss` over tensors.
+
+#include <emend/libtorch/loss/options.hpp>
