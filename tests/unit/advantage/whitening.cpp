@@ -114,6 +114,10 @@ TEST_CASE("given moments out of range are refused, a given count of 0 is none") 
 TEST_CASE("values that are not finite, or whose squares overflow, show") {
   for (const double wrong : {HUGE_VAL, -HUGE_VAL})
     for (const double shown : whiten(std::vector<double>{1, 2, 3, wrong}, padded(2, 2))) CHECK(std::isnan(shown));
+  const std::vector<char> all(8, 1);
+  for (const double wrong : {HUGE_VAL, -HUGE_VAL})
+    for (const double shown : whiten(std::vector<double>{1, 2, 3, 4, 5, 6, 7, wrong}, padded(4, 2, all)))
+      CHECK(std::isnan(shown));
   const std::vector<double> far{1e200, -1e200};
   for (const double x : whiten(far, padded(1, 2))) CHECK(std::isnan(x));
   // Without the division nothing overflows.

@@ -101,4 +101,13 @@ TEST_CASE("ppo_clip: ratios that overflow stay finite where they are bounded; a 
   CHECK(dual.gradient[0] == 0);
 }
 
+TEST_CASE("ppo_clip: an empty batch, and a batch of masked tokens, have value 0 and no gradient") {
+  const std::vector<double> none, masked{unread, unread}, zeros{0, 0};
+  CHECK(evaluate_log_probs(ppo_clip{none, none}, none).value == 0);
+  const auto result = evaluate_log_probs(ppo_clip{masked, masked}, masked, {.mask = zeros});
+  CHECK(result.value == 0);
+  CHECK(result.gradient == zeros);
+  CHECK(result.metrics[2] == 0);
+}
+
 }  // namespace

@@ -9,10 +9,10 @@
 
 namespace emend::detail {
 
-/// Whether an objective, or a divergence inside it, says noexcept somewhere: there its wish for the host would end the
-/// program.
+/// Whether a function of the objective, or of a divergence in it, is noexcept. Such a function cannot be called on
+/// tensors: if it needs a plain number, an exception is thrown through it to restart the call on the host.
 template <class C>
-constexpr bool promises_calm() {
+constexpr bool is_noexcept_anywhere() {
   using number = tensor_number;
   const bool of_itself = requires(const C& c, const number& x) { requires noexcept(c.step(true, x)); } ||
                          requires(const C& c, const number& x) { requires noexcept(c.tail(true, x)); } ||
@@ -23,7 +23,7 @@ constexpr bool promises_calm() {
                          requires(const C& c, const number& x) { requires noexcept(c.derivative(x)); } ||
                          requires(const C& c, const number& x) { requires noexcept(c.is_outside(x)); };
   if constexpr (requires(const C& c) { c.divergence; })
-    return of_itself || promises_calm<std::remove_cvref_t<decltype(std::declval<const C&>().divergence)>>();
+    return of_itself || is_noexcept_anywhere<std::remove_cvref_t<decltype(std::declval<const C&>().divergence)>>();
   else
     return of_itself;
 }
@@ -35,7 +35,7 @@ concept objective_of_all_steps = requires(const O& o, bool is_rollout, const ten
   { o.tail(is_rollout, x) } -> std::same_as<basic_value_and_slope<tensor_number>>;
   { o.is_step_outside(x) } -> std::convertible_to<tensor_condition>;
   { o.is_tail_outside(x) } -> std::convertible_to<tensor_condition>;
-  requires !promises_calm<O>();
+  requires !is_noexcept_anywhere<O>();
 };
 
 }  // namespace emend::detail

@@ -127,8 +127,8 @@ struct per_token {
 
 namespace detail {
 
-/// What the compiler sees of whether a loss can be called on all tokens at once: that it takes their token, and
-/// promises no calm where the wish for the host is thrown through it.
+/// Whether a loss can be called on all tokens at once, as far as the compiler sees: the loss takes their token and is
+/// not noexcept. If the loss needs a plain number, an exception is thrown through it to restart the call on the host.
 template <class Loss>
 concept loss_of_all_tokens = requires(const Loss& l, const token<tensor_dual>& t) {
   { l(t) } -> std::convertible_to<tensor_dual>;
